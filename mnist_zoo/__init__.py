@@ -1,0 +1,37 @@
+"""mnist_zoo: compare image classifiers on MNIST-sized data, with PyTorch Lightning and Hydra.
+
+The public names load on first use, so that importing the package costs nothing and starts nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "LitClassifier": "mnist_zoo.classifier",
+    "MNISTDataModule": "mnist_zoo.data",
+    "create_model": "mnist_zoo.models",
+    "list_datasets": "mnist_zoo.data",
+    "list_models": "mnist_zoo.models",
+    "register_dataset": "mnist_zoo.data",
+    "register_model": "mnist_zoo.models",
+}
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__ does it
+    from mnist_zoo.classifier import LitClassifier
+    from mnist_zoo.data import MNISTDataModule, list_datasets, register_dataset
+    from mnist_zoo.models import create_model, list_models, register_model
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mnist_zoo' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,228 @@
+"""What a run does around its training: record it, keep its checkpoints, show its progress."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+import time
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mnist_zoo.errors import DivergedError
+from mnist_zoo.runs import RunFolder, read_curves
+
+
+class EpochSeed(Callback):
+    """Seed torch anew each epoch from (seed, epoch, process).
+
+    Dropout then draws the same numbers in epoch 5 whether training ran through or was continued there.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        torch.manual_seed(hash((self.seed, trainer.current_epoch, trainer.global_rank)) & (2**63 - 1))
+
+
+class EMA(WeightAveraging):
+    """Exponential moving average of the weights, updated every step, used wherever the network is evaluated.
+
+    The decay grows as ``min(decay, (1 + n) / (10 + n))`` over the first steps n (An et al. 2020), so that the random
+    initial weights are soon forgotten. Batch norm's statistics are averaged too.
+    """
+
+    def __init__(self, decay: float):
+        def average(averaged, current, count):
+            weight = 1 - torch.clamp((1 + count) / (10 + count), max=decay)
+            return torch.lerp(averaged, current, weight.to(averaged.dtype)) if averaged.is_floating_point() else current
+
+        super().__init__(use_buffers=True, avg_fn=average)
+
+
+class Record(Checkpoint):
+    """Write the run folder as training goes: curves, status, best and last checkpoint; stop when the loss diverges.
+
+    Best is the highest `monitor` (the lowest, if it is a loss); among equal accuracies the one with the lower
+    val_loss; among equals of that the earlier.
+    """
+
+    def __init__(self, folder: RunFolder, monitor: str):
+        self.folder, self.monitor = folder, monitor
+        self.rows: list[dict] = []
+        self.best: list[float] | None = None  # what is maximised, most important first
+        self.best_epoch = -1  # counted from 0, as Lightning does; users see 1 more
+
+    def state_dict(self) -> dict:
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # A continued run repeats what came after its checkpoint.
+        self.rows = [row for row in read_curves(self.folder.path) if row["epoch"] <= trainer.current_epoch]
+        if trainer.is_global_zero:
+            self.folder.update(epoch=trainer.current_epoch, epochs=trainer.max_epochs)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._lr = trainer.optimizers[0].param_groups[0]["lr"]
+        self._started = time.perf_counter()
+        self._trained = None
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize(pl_module.device)  # the epoch's work ends here: once an epoch, for honest seconds
+        self._trained = time.perf_counter() - self._started
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        epoch = trainer.current_epoch + 1
+        for name in ("train_loss", "val_loss"):
+            if not math.isfinite(metrics[name]):
+                raise DivergedError(
+                    f"{name} became {metrics[name]} in epoch {epoch} at lr={self._lr:g}: "
+                    f"lower lr, or clip the gradient with grad_clip=1"
+                )
+        seconds = time.perf_counter() - self._started
+        images = trainer.num_training_batches * trainer.datamodule.batch_size
+        images = min(images, len(trainer.datamodule.labels("train")))
+        self.rows.append(
+            {"epoch": epoch, "lr": self._lr}
+            | {name: metrics[name] for name in ("train_loss", "train_acc", "val_loss", "val_acc")}
+            | {"seconds": round(seconds, 4), "images_per_second": round(images / self._trained, 1)}
+        )
+        score = [metrics[self.monitor]] if self.monitor.endswith("acc") else [-metrics[self.monitor]]
+        score.append(-metrics["val_loss"])
+        improved = self.best is None or score > self.best
+        if improved:
+            self.best, self.best_epoch = score, trainer.current_epoch
+        if trainer.is_global_zero:
+            self.folder.write_curves(self.rows)
+        self._save(trainer, improved)
+        if trainer.is_global_zero:
+            self.folder.update(epoch=epoch, best_epoch=self.best_epoch + 1, seconds_per_epoch=round(seconds, 4))
+
+    def _save(self, trainer: pl.Trainer, improved: bool) -> None:
+        last = self.folder.last_checkpoint
+        new = last.with_suffix(".new")
+        trainer.save_checkpoint(new)
+        if not trainer.is_global_zero:
+            return
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        if improved:
+            _link(new, self.folder.best_checkpoint)
+        if last.exists():
+            os.replace(last, self.folder.previous_checkpoint)
+        os.replace(new, last)
+
+
+def _link(source, target) -> None:
+    """Give a file a second name, replacing what had it: checkpoints are replaced, never written into."""
+    temporary = target.with_suffix(".new2")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
+
+
+class Lines(Callback):
+    """One plain line an epoch, for output that is read later: logs, pipes, batch jobs."""
+
+    def __init__(self, record: Record):
+        self.record = record
+        self._shown: int | None = None  # the last epoch that has its line
+
+    @rank_zero_only
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._show()
+
+    @rank_zero_only
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        """Show the last finished epoch, once."""
+        if self.record.rows and self.record.rows[-1]["epoch"] != self._shown:
+            self._shown = self.record.rows[-1]["epoch"]
+            print(epoch_line(self.record.rows[-1], self.record), flush=True)
+
+
+def epoch_line(row: dict, record: Record) -> str:
+    """Return an epoch's figures as one line; a star marks the best epoch so far."""
+    star = "*" if row["epoch"] == record.best_epoch + 1 else " "
+    return (
+        f"epoch {row['epoch']:3d} {star} train loss {row['train_loss']:.4f} acc {row['train_acc']:.4f}   "
+        f"val loss {row['val_loss']:.4f} acc {row['val_acc']:.4f}   "
+        f"{row['images_per_second']:,.0f} images/s   {row['seconds']:.1f} s"
+    )
+
+
+class Bar(Callback):
+    """A progress bar over the whole training, for a person who watches a terminal."""
+
+    REFRESH = 0.1  # seconds: the bar must cost nothing
+
+    def __init__(self, record: Record):
+        self.record = record
+        self._shown = 0  # how many epochs have their line
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]} images/s"),
+            TimeRemainingColumn(),
+            auto_refresh=False,
+        )
+        total = trainer.num_training_batches * trainer.max_epochs
+        self._task = self._progress.add_task("", total=total, epoch=0, epochs=trainer.max_epochs, speed="-")
+        self._shown = len(self.record.rows)
+        self._progress.start()
+
+    @rank_zero_only
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._print_finished()
+        self._started = self._refreshed = time.monotonic()
+
+    @rank_zero_only
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        now = time.monotonic()
+        if now - self._refreshed < self.REFRESH:
+            return
+        self._refreshed = now
+        done = trainer.current_epoch * trainer.num_training_batches + batch_idx + 1
+        speed = f"{(batch_idx + 1) * trainer.datamodule.batch_size / (now - self._started):,.0f}"
+        self._progress.update(self._task, completed=done, epoch=trainer.current_epoch + 1, speed=speed, refresh=True)
+
+    @rank_zero_only
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._print_finished()
+        self._progress.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if hasattr(self, "_progress"):
+            self._progress.stop()
+
+    def _print_finished(self) -> None:
+        for row in self.record.rows[self._shown :]:
+            self._progress.console.print(epoch_line(row, self.record), highlight=False)
+        self._shown = len(self.record.rows)
+
+
+def progress(record: Record, style: str) -> list[Callback]:
+    """Return the callback that shows progress: ``bar``, ``lines``, ``none``, or ``auto`` by what reads the output."""
+    if style == "auto":
+        style = "bar" if sys.stdout.isatty() else "lines"
+    return {"bar": [Bar(record)], "lines": [Lines(record)], "none": []}[style]

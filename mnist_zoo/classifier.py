@@ -1,0 +1,148 @@
+"""LitClassifier: the training of any network of the zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from mnist_zoo.errors import InputError
+from mnist_zoo.models import create_model
+from mnist_zoo.optim import build_optimizer, build_scheduler
+
+AUXILIARY_WEIGHT = 0.3  # of each auxiliary head's loss: Szegedy et al. 2015, section 5
+
+
+class LitClassifier(pl.LightningModule):
+    """Cross-entropy training of a registered network, with accuracy and loss for each split and epoch.
+
+    Works with any loader of ``(images, labels)``: float32 ``(N, C, H, W)`` of a size that the network takes, int64
+    ``(N,)``. Logs ``train_loss``, ``train_acc``, ``val_loss``, ``val_acc``, ``test_loss``, ``test_acc`` once an epoch:
+    accuracies are fractions, losses plain cross-entropy in nats (without label smoothing, penalties or auxiliary
+    heads, so that they compare). Nothing is read back from the device within an epoch.
+
+    Args:
+        model: a registered name, or a dict with ``name`` and the network's options.
+        lr: learning rate at the start (the peak for ``onecycle``).
+        optimizer: ``adam``, ``adamw``, ``rmsprop`` or ``sgd``, or a dict with ``name`` and its options.
+        scheduler: ``none``, ``plateau``, ``exponential``, ``cosine`` or ``onecycle``, or a dict with ``name`` and its
+            options.
+        label_smoothing: share of the target spread over all classes, in [0, 1).
+        num_classes, in_chans: of the network.
+
+    Raises:
+        InputError: unknown names, or values out of range.
+    """
+
+    def __init__(
+        self,
+        model: str | Mapping = "cnn",
+        *,
+        lr: float = 1e-3,
+        optimizer: str | Mapping = "adam",
+        scheduler: str | Mapping = "none",
+        label_smoothing: float = 0.0,
+        num_classes: int = 10,
+        in_chans: int = 1,
+    ):
+        super().__init__()
+        if not lr > 0:
+            raise InputError(f"lr={lr}: the learning rate must be above 0")
+        if not 0 <= label_smoothing < 1:
+            raise InputError(f"label_smoothing={label_smoothing}: it must lie in [0, 1)")
+        # Plain values only: a checkpoint then loads with weights_only=True and without further arguments.
+        model, optimizer, scheduler = _named(model), _named(optimizer), _named(scheduler)
+        self.save_hyperparameters()
+        self.model = create_model(**model, num_classes=num_classes, in_chans=in_chans)
+        # Convolutions run a fifth faster so, on CPU and GPU; dense weights have no such format and stay as they are.
+        self.model.to(memory_format=torch.channels_last)
+        self._outputs: list[tuple[Tensor, Tensor]] = []  # logits and labels of the epoch under way
+        self._metrics = nn.ModuleDict()
+        for split in ("train", "val", "test"):
+            self._metrics[f"{split}_loss"] = MeanMetric(nan_strategy="disable")  # a NaN must show
+            self._metrics[f"{split}_acc"] = MulticlassAccuracy(num_classes, average="micro")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
+        return self.model(images)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch
+        output = self.model(images)
+        logits, *auxiliary = output if isinstance(output, tuple) else (output,)
+        smoothing = self.hparams.label_smoothing
+        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        for head in auxiliary:
+            loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(head, labels, label_smoothing=smoothing)
+        penalty = self.model.penalty() if hasattr(self.model, "penalty") else None
+        if penalty is not None:
+            loss = loss + penalty
+        self._outputs.append((logits.detach(), labels))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        images, labels = batch
+        self._outputs.append((self.model(images), labels))
+
+    test_step = validation_step
+
+    def predict_step(self, batch: Tensor | Sequence[Tensor], batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Return the logits of a batch of images, alone or with labels."""
+        return self.model(batch if isinstance(batch, Tensor) else batch[0])
+
+    # Lightning validates between a training epoch's last batch and its end: close the training outputs before that.
+    def on_validation_epoch_start(self) -> None:
+        self._score("train")
+
+    def on_train_epoch_end(self) -> None:
+        self._score("train")
+        self._log("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._score("val")
+        self._log("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._score("test")
+        self._log("test")
+
+    def _score(self, split: str) -> None:
+        """Move the outputs of the steps so far into the split's metrics."""
+        if not self._outputs:
+            return
+        logits, labels = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
+        self._outputs.clear()
+        self._metrics[f"{split}_loss"].update(F.cross_entropy(logits.float(), labels), len(labels))
+        self._metrics[f"{split}_acc"].update(logits.float(), labels)
+
+    def _log(self, split: str) -> None:
+        names: tuple[str, ...] = (f"{split}_loss", f"{split}_acc")
+        metrics: dict[str, Metric] = {name: self._metrics[name] for name in names}
+        self.log_dict(metrics, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self):
+        """Return the optimizer and schedule named by the hyper-parameters, in Lightning's form."""
+        optimizer = build_optimizer(self.hparams.optimizer, self.model.parameters(), self.hparams.lr)
+        return build_scheduler(self.hparams.scheduler, optimizer, self.trainer)
+
+
+def _named(choice: str | Mapping) -> dict:
+    """Return a choice as a plain dict with ``name`` and options, whatever mapping or string it came as."""
+    if isinstance(choice, str):
+        return {"name": choice}
+    if "name" not in choice:
+        raise InputError(f"{dict(choice)} has no 'name': give a name, or a dict with a name and its options")
+    return {str(key): _plain(value) for key, value in choice.items()}
+
+
+def _plain(value):
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,8 @@
+"""The data path: where images come from, how they are split, and ready batches of them."""
+
+from mnist_zoo.data.augment import Augment
+from mnist_zoo.data.batches import Batches
+from mnist_zoo.data.datamodule import MNISTDataModule
+from mnist_zoo.data.sources import ImageSet, list_datasets, register_dataset
+
+__all__ = ["Augment", "Batches", "ImageSet", "MNISTDataModule", "list_datasets", "register_dataset"]

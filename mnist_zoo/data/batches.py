@@ -1,0 +1,103 @@
+"""Ready batches from images in memory: no worker processes, no image touched on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mnist_zoo.data.augment import DRAWS, Augment
+
+CHUNK = 2048  # images gathered, scaled and augmented at once: 6 MB of floats, and its cost spread over many batches
+
+
+class Batches:
+    """An iterable of ``(images, labels)``: float32 ``(B, C, H, W)`` scaled and augmented, int64 ``(B,)``.
+
+    The order and every image's augmentation depend on ``(seed, epoch)`` alone, not on what ran before, nor on the
+    device: a run continued at epoch 5 sees what an uninterrupted one sees there. Lightning sets the epoch through
+    `sampler`; in a plain loop each pass over the batches is the next epoch.
+
+    Args:
+        images: uint8 ``(N, C, H, W)``, on the device that trains.
+        labels: int64 ``(N,)``, on the same device.
+        batch_size: images a batch over all processes. A last batch that would leave a process fewer than two images
+            is merged into the one before: batch norm cannot train on one.
+        scale, shift: a pixel of 0-255 becomes ``pixel * scale + shift``.
+        shuffle: new order each epoch.
+        seed: of the order and the augmentation.
+        augment: what to do to each image; needs no `shuffle`.
+        rank, world_size: this process and the number of processes that share each batch; `batch_size` must be a
+            multiple of `world_size`.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        *,
+        scale: float = 1 / 255,
+        shift: float = 0.0,
+        shuffle: bool = False,
+        seed: int = 0,
+        augment: Augment | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ):
+        self.images, self.labels = images, labels
+        self.batch_size, self.scale, self.shift = batch_size, scale, shift
+        self.shuffle, self.seed, self.augment = shuffle, seed, augment
+        self.rank, self.world_size = rank, world_size
+        self.epoch = 0
+        stops = list(range(batch_size, len(images) + batch_size, batch_size))
+        stops[-1] = len(images)
+        if len(stops) > 1 and stops[-1] - stops[-2] < 2 * world_size:
+            del stops[-2]
+        # Images of the epoch's order that this process has seen when a batch ends: it takes every world_size-th.
+        self._stops = [(stop - rank + world_size - 1) // world_size for stop in stops]
+
+    @property
+    def sampler(self) -> Batches:
+        """This object: Lightning calls ``loader.sampler.set_epoch(epoch)`` before each epoch."""
+        return self
+
+    batch_sampler = sampler  # Lightning asks a loader that has the one for the other
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch (counted from 0) whose order and augmentation the next pass has."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._stops)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        device, count = self.images.device, len(self.images)
+        # Drawn on the CPU for all images at once: the same numbers on every device, and no transfer inside the epoch.
+        generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch))
+        self.epoch += 1
+        order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
+        draws = torch.rand(count, DRAWS, generator=generator) if self.augment else None
+        mine = slice(self.rank, None, self.world_size)
+        order = order[mine].to(device)
+        draws = None if draws is None else draws[mine].to(device)
+
+        per_chunk = max(1, CHUNK // self.batch_size)
+        start = 0
+        for first in range(0, len(self._stops), per_chunk):
+            stops = self._stops[first : first + per_chunk]
+            chunk = order[start : stops[-1]]
+            images, labels = self.images[chunk].float(), self.labels[chunk]
+            if draws is not None:
+                images = self.augment(images, draws[start : stops[-1]])
+            images.mul_(self.scale).add_(self.shift)
+            sizes = [stop - before for stop, before in zip(stops, [start, *stops], strict=False)]
+            yield from zip(images.split(sizes), labels.split(sizes), strict=True)
+            start = stops[-1]
+
+
+def _mix(seed: int, epoch: int) -> int:
+    """Return 63 well-mixed bits, so that neighbouring seeds and epochs share nothing."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,238 @@
+"""One LightningDataModule for every data set of the zoo."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from mnist_zoo.data import sources
+from mnist_zoo.data.augment import Augment
+from mnist_zoo.data.batches import Batches
+from mnist_zoo.data.filters import apply_filters
+from mnist_zoo.data.split import stratified_split
+from mnist_zoo.errors import InputError
+
+EVAL_BATCH_SIZE = 500  # images; evaluation has no gradient to keep, and results do not depend on it
+SPLITS = ("train", "val", "test")
+
+
+class MNISTDataModule(pl.LightningDataModule):
+    """MNIST-sized images in memory, split, scaled and augmented, as batches on the device that trains.
+
+    Batches are float32 ``(B, 1, 28, 28)`` and int64 ``(B,)``; the loaders are `Batches`, not ``DataLoader``.
+
+    Args:
+        data: a name in `list_datasets`.
+        root: folder of torchvision's files; they are downloaded below it if they are not there.
+        batch_size: training images a batch, over all processes.
+        seed: of the order and the augmentation; the split has its own.
+        val_size: validation images: a count (int), or a share of the training images (float below 1).
+        split_seed: of the stratified train/validation split: the same split for every model and seed.
+        train_fraction: share of the training part to keep, stratified; validation and test stay whole.
+        normalize: scale to mean 0 and standard deviation 1 of the training part; else to 0-1.
+        filters: ``{"blur": times, "sharpen": bool}``, applied to every split (see `apply_filters`).
+        augment: ``none``, ``affine``, ``thesis``, or a dict of `Augment`'s attributes; training batches only.
+        fallback: the data set to go on with when `data` is not to be had, or None to stop.
+        **options: of the data set: ``train_csv`` and ``test_csv`` for ``csv``.
+
+    Raises:
+        InputError: unknown names, values out of range, damaged files, or a split without training images.
+    """
+
+    def __init__(
+        self,
+        data: str = "mnist",
+        *,
+        root: str = "data",
+        batch_size: int = 64,
+        seed: int = 0,
+        val_size: int | float = 1 / 12,
+        split_seed: int = 0,
+        train_fraction: float = 1.0,
+        normalize: bool = True,
+        filters: dict | None = None,
+        augment: str | dict | None = "none",
+        fallback: str | None = None,
+        **options,
+    ):
+        super().__init__()
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size}: it must be 1 or more")
+        if not 0 < train_fraction <= 1:
+            raise InputError(f"train_fraction={train_fraction}: it must lie in (0, 1]")
+        self.name = data  # what is truly used: the fallback's name once it has been taken
+        self.root, self.options, self.fallback = Path(root).expanduser(), options, fallback
+        self.batch_size, self.seed = batch_size, seed
+        self.val_size, self.split_seed, self.train_fraction = val_size, split_seed, train_fraction
+        self.normalize, self.filters = normalize, dict(filters or {})
+        self.augment = Augment.from_config(augment)
+        self._splits: dict[str, tuple[Tensor, Tensor]] = {}
+        self.save_hyperparameters()
+
+    # -- loading ------------------------------------------------------------------------------------------------
+
+    def prepare_data(self) -> None:
+        """Download what is missing (Lightning calls this in one process)."""
+        self.setup()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load, filter and split the images; a second call does nothing."""
+        if self._splits:
+            return
+        data = self._load()
+        self._class_names = tuple(data.class_names)
+        rest, val = self._split(data.train_labels)
+        images, labels = _tensors(data.train_images, data.train_labels)
+        test_images, test_labels = _tensors(data.test_images, data.test_labels)
+        images, test_images = apply_filters(images, **self.filters), apply_filters(test_images, **self.filters)
+        self._splits = {
+            "train": (images[rest], labels[rest]),
+            "val": (images[val], labels[val]),
+            "test": (test_images, test_labels),
+        }
+        self.mean, self.std = _mean_and_std(self._splits["train"][0]) if self.normalize else (0.0, 1.0)
+
+    def _load(self) -> sources.ImageSet:
+        try:
+            return sources.load(self.name, self.root, self.options)
+        except sources.DataUnavailable as error:
+            if self.fallback is None:
+                raise
+            warnings.warn(f"{error}; going on with data={self.fallback}, which is not {self.name}", stacklevel=2)
+            self.name = self.fallback
+            return sources.load(self.fallback, self.root, {})
+
+    def _split(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        count = self.val_size if isinstance(self.val_size, int) else round(self.val_size * len(labels))
+        if not 1 <= count < len(labels):
+            raise InputError(
+                f"val_size={self.val_size} takes {count} of {len(labels)} images: it must leave one or more both to "
+                f"train and to validate (a count, or a share below 1)"
+            )
+        rest, val = stratified_split(labels, count, self.split_seed)
+        if self.train_fraction < 1:
+            keep = max(1, round(self.train_fraction * len(rest)))
+            rest = rest[stratified_split(labels[rest], keep, self.split_seed)[1]]
+        return rest, val
+
+    # -- what was loaded ----------------------------------------------------------------------------------------
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What to call each label, in order."""
+        self.setup()
+        return self._class_names
+
+    @property
+    def num_classes(self) -> int:
+        """How many labels there are."""
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """``(channels, height, width)`` of every image."""
+        return tuple(self.images("train").shape[1:])
+
+    @property
+    def class_counts(self) -> dict[str, list[int]]:
+        """For ``train``, ``val`` and ``test``: how many images each class has, in label order."""
+        return {split: self.labels(split).bincount(minlength=self.num_classes).tolist() for split in SPLITS}
+
+    def images(self, split: str) -> Tensor:
+        """Return the images of ``train``, ``val`` or ``test``: uint8 ``(N, C, H, W)``, filtered, on the CPU."""
+        self.setup()
+        return self._splits[split][0]
+
+    def labels(self, split: str) -> Tensor:
+        """Return the labels of ``train``, ``val`` or ``test``: int64 ``(N,)``, on the CPU."""
+        self.setup()
+        return self._splits[split][1]
+
+    def denormalize(self, images: Tensor) -> Tensor:
+        """Turn float images of a batch back into brightness 0-1, for plots."""
+        self.setup()
+        return (images * self.std + self.mean).clamp(0, 1)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change when an image, a label or the split does."""
+        digest = hashlib.blake2b(digest_size=8)
+        for split in SPLITS:
+            digest.update(self.images(split).numpy().tobytes())
+            digest.update(self.labels(split).numpy().tobytes())
+        return digest.hexdigest()
+
+    # -- batches ------------------------------------------------------------------------------------------------
+
+    def train_dataloader(self) -> Batches:
+        """Return shuffled, augmented training batches."""
+        world_size = self.trainer.world_size if self.trainer else 1
+        if self.batch_size % world_size:
+            raise InputError(f"batch_size={self.batch_size} cannot be shared by {world_size} processes: use a multiple")
+        return self._batches("train", self.batch_size, shuffle=True, seed=self.seed, augment=self.augment)
+
+    def val_dataloader(self) -> Batches:
+        """Return the validation images in order, not augmented."""
+        return self.eval_dataloader("val")
+
+    def test_dataloader(self) -> Batches:
+        """Return the test images in order, not augmented."""
+        return self.eval_dataloader("test")
+
+    def predict_dataloader(self) -> list[Batches]:
+        """Return all three splits, ``train``, ``val`` and ``test``, in order, not augmented."""
+        return [self.eval_dataloader(split) for split in SPLITS]
+
+    def eval_dataloader(self, split: str) -> Batches:
+        """Return the images of ``train``, ``val`` or ``test`` in order, not augmented."""
+        world_size = self.trainer.world_size if self.trainer else 1
+        return self._batches(split, EVAL_BATCH_SIZE * world_size)
+
+    def _batches(self, split: str, batch_size: int, **options) -> Batches:
+        self.setup()
+        trainer = self.trainer
+        device = trainer.strategy.root_device if trainer else torch.device("cpu")
+        images, labels = (tensor.to(device) for tensor in self._splits[split])
+        return Batches(
+            images,
+            labels,
+            batch_size,
+            scale=1 / (255 * self.std),
+            shift=-self.mean / self.std,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            **options,
+        )
+
+    # -- checkpoints --------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict:
+        """Return what a checkpoint needs to prepare new images as the network knows them."""
+        self.setup()
+        return {"mean": self.mean, "std": self.std, "class_names": list(self.class_names)}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Nothing to restore: the same data give the same numbers (and another data set keeps its own)."""
+
+
+def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+    images = torch.from_numpy(np.ascontiguousarray(images))
+    return (images.unsqueeze(1) if images.ndim == 3 else images), torch.from_numpy(labels.astype(np.int64))
+
+
+def _mean_and_std(images: Tensor) -> tuple[float, float]:
+    """Return mean and standard deviation of uint8 images as brightness 0-1, exact to the last digits."""
+    total = squares = 0
+    for part in images.split(8192):
+        total += part.sum(dtype=torch.int64).item()
+        squares += part.to(torch.int32).square_().sum(dtype=torch.int64).item()
+    mean = total / images.numel()
+    std = (squares / images.numel() - mean**2) ** 0.5
+    return mean / 255, (std / 255 or 1.0)

@@ -1,0 +1,133 @@
+"""The convolutional networks of the papers: one family, a preset for each row of their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import Tensor, nn
+
+from mnist_zoo.errors import InputError
+from mnist_zoo.models.layers import MONOTONE, check_size, make_activation
+from mnist_zoo.models.registry import register_model
+
+
+class CNN(nn.Module):
+    """Stages of convolutions that each end in 2x2 max pooling, then dense layers.
+
+    Args:
+        num_classes, in_chans: width of the logits, channels of the images.
+        image_size: side of the square images, pixels.
+        channels: one entry a stage: the channels of its convolution, or a list for several before one pooling.
+        kernel_size: side of the kernels, one number or one a stage.
+        padding: ``valid`` or ``same``.
+        ceil_mode: round the pooled size up, so that five stages fit 28x28 (28-14-7-4-2-1).
+        dense: units of each dense layer (a number or a list; empty for none).
+        dropout: rate after each pooling.
+        dropout_dense: rate before the output layer.
+        batch_norm: batch norm after every convolution and dense layer.
+        activation: a name in `mnist_zoo.models.layers.ACTIVATIONS`.
+        l2: factor of the squared weights that `penalty` returns for the loss.
+
+    Sources, with parameter counts for 10 classes: `cnn` and `cnn_dropout` (225,034) are the baseline and improved
+    networks of the `dropout` paper; `cnn_2dense` (241,546), `cnn_batchnorm` (242,250), `cnn_l2`, `cnn_2dense_dropout`
+    and `deep_cnn` (2,098,442) are rows of Table 1 of `architectures`; `two_conv` (65,194) and `double_conv` (887,530)
+    are the two networks of `digits_fashion`. Where batch norm and pooling meet, the order is convolution, batch norm,
+    pooling, activation: the same function as pooling last, for a quarter of the work (monotone activations only).
+
+    Raises:
+        InputError: if the images are too small for the stages, or the arguments do not fit each other.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        in_chans: int = 1,
+        image_size: int = 28,
+        channels: Sequence[int | Sequence[int]] = (32, 64),
+        kernel_size: int | Sequence[int] = 3,
+        padding: str = "valid",
+        ceil_mode: bool = False,
+        dense: int | Sequence[int] = (128,),
+        dropout: float = 0.0,
+        dropout_dense: float = 0.0,
+        batch_norm: bool = False,
+        activation: str = "relu",
+        l2: float = 0.0,
+    ):
+        super().__init__()
+        self.image_size, self.l2 = image_size, l2
+        kernels = [kernel_size] * len(channels) if isinstance(kernel_size, int) else list(kernel_size)
+        if len(kernels) != len(channels):
+            raise InputError(f"kernel_size has {len(kernels)} entries for {len(channels)} stages of channels")
+        if padding not in ("valid", "same"):
+            raise InputError(f"padding must be 'valid' or 'same', not '{padding}'")
+
+        layers: list[nn.Module] = []
+        width, side = in_chans, image_size
+        for stage, (stage_channels, kernel) in enumerate(zip(channels, kernels, strict=True), start=1):
+            for out in _as_list(stage_channels):
+                layers.append(nn.Conv2d(width, out, kernel, padding=padding))
+                if batch_norm:
+                    layers.append(nn.BatchNorm2d(out))
+                layers.append(make_activation(activation))
+                width, side = out, side - (kernel - 1 if padding == "valid" else 0)
+            pooling = nn.MaxPool2d(2, ceil_mode=ceil_mode)
+            layers.insert(len(layers) - 1 if activation in MONOTONE else len(layers), pooling)
+            side = -(-side // 2) if ceil_mode else side // 2
+            if side < 1:
+                raise InputError(
+                    f"a {image_size}x{image_size} image vanishes in stage {stage} of channels={list(channels)}: "
+                    f"use fewer stages, or padding=same with ceil_mode=true"
+                )
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+        layers.append(nn.Flatten())  # (N, width * side * side): 1600 for cnn
+        width *= side * side
+        for units in _as_list(dense):
+            layers.append(nn.Linear(width, units))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(units))
+            layers.append(make_activation(activation))
+            width = units
+        if dropout_dense:
+            layers.append(nn.Dropout(dropout_dense))
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_size(x, self.image_size)
+        return self.head(self.features(x))
+
+    def penalty(self) -> Tensor | None:
+        """Return ``l2 * sum(w^2)`` over convolution and dense weights (no biases), a scalar, or None without L2."""
+        if not self.l2:
+            return None
+        layers = (layer for layer in self.modules() if isinstance(layer, (nn.Conv2d, nn.Linear)))
+        return self.l2 * sum(layer.weight.square().sum() for layer in layers)
+
+
+def _as_list(value: int | Sequence[int]) -> list[int]:
+    return [value] if isinstance(value, int) else list(value)
+
+
+PRESETS = {
+    "cnn": {},
+    "cnn_dropout": {"dropout": 0.25, "dropout_dense": 0.5},
+    "cnn_2dense": {"dense": (128, 128)},
+    "cnn_batchnorm": {"dense": (128, 128), "batch_norm": True},
+    "cnn_l2": {"dense": (128, 128), "l2": 1e-4},
+    "cnn_2dense_dropout": {"dense": (128, 128), "dropout": 0.25, "dropout_dense": 0.5},
+    "deep_cnn": {"channels": (32, 64, 128, 256, 512), "padding": "same", "ceil_mode": True, "dense": (512, 512)},
+    "two_conv": {"channels": ((64, 32),), "dense": ()},
+    "double_conv": {
+        "channels": ((32, 32), (64, 64)),
+        "kernel_size": (5, 3),
+        "padding": "same",
+        "dense": (256,),
+        "dropout": 0.25,
+        "dropout_dense": 0.5,
+    },
+}
+for _name, _preset in PRESETS.items():
+    register_model(_name)(partial(CNN, **_preset))

@@ -1,0 +1,68 @@
+"""Names to networks: the same word on the command line, in YAML, in a checkpoint and in a notebook."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+from torch import nn
+
+from mnist_zoo.errors import InputError, unknown
+from mnist_zoo.models.init import initialise
+
+Builder = Callable[..., nn.Module]
+_BUILDERS: dict[str, Builder] = {}
+
+
+def register_model(name: str | Builder) -> Builder | Callable[[Builder], Builder]:
+    """Register a class or function that builds a network, as ``@register_model`` or ``@register_model("name")``.
+
+    The builder is called with keyword arguments and must accept ``num_classes`` and ``in_chans``.
+
+    Raises:
+        InputError: if the name is taken.
+    """
+    if callable(name):
+        return register_model(name.__name__)(name)
+
+    def register(builder: Builder) -> Builder:
+        if name in _BUILDERS:
+            raise InputError(f"a model named '{name}' is already registered; choose another name")
+        _BUILDERS[name] = builder
+        return builder
+
+    return register
+
+
+def list_models() -> list[str]:
+    """Return the names that `create_model` knows, sorted."""
+    return sorted(_BUILDERS)
+
+
+def create_model(name: str, *, num_classes: int = 10, in_chans: int = 1, init: str = "default", **options) -> nn.Module:
+    """Build a network of the zoo, with fresh weights drawn from torch's global random numbers.
+
+    Args:
+        name: one of `list_models`.
+        num_classes: width of the logits.
+        in_chans: channels of the input images.
+        init: ``default`` (the network's own), ``xavier``, ``he`` or ``normal``; see `mnist_zoo.models.init.initialise`.
+        **options: the network's own arguments, such as ``dense=96`` for the CNNs.
+
+    Returns:
+        A module that maps float32 ``(N, in_chans, 28, 28)`` to logits ``(N, num_classes)``.
+
+    Raises:
+        InputError: unknown name (the known ones are listed), unknown option, or a value the network cannot take.
+    """
+    if name not in _BUILDERS:
+        raise unknown("model", name, _BUILDERS)
+    if num_classes < 1 or in_chans < 1:
+        raise InputError(f"num_classes and in_chans must be 1 or more, not {num_classes} and {in_chans}")
+    builder = _BUILDERS[name]
+    parameters = inspect.signature(builder).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for option in options:
+            if option not in parameters:
+                raise unknown(f"option of model '{name}'", option, [*parameters, "init"])
+    return initialise(builder(num_classes=num_classes, in_chans=in_chans, **options), init)

@@ -1,0 +1,43 @@
+"""ResNet-18 for small grey images."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from mnist_zoo.errors import unknown
+from mnist_zoo.models.registry import register_model
+
+STEMS = ("standard", "small")
+
+
+@register_model("resnet18")
+class ResNet18(ResNet):
+    """torchvision's ResNet-18 with ``in_chans`` input channels; loads its state dicts where the shapes agree.
+
+    Source: the `lr_sweep` paper: the 7x7 stride-2 stem followed by pooling, 11,175,370 parameters for one channel and
+    10 classes; a 28x28 image is 1x1 at the last stage. ``stem="small"`` (He et al. 2016, section 4.2, for CIFAR) has a
+    3x3 stride-1 stem without pooling, 11,172,810 parameters, and keeps 4x4 there for 14 times the work.
+    """
+
+    def __init__(self, num_classes: int = 10, in_chans: int = 1, stem: str = "standard"):
+        super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=num_classes)
+        if stem not in STEMS:
+            raise unknown("stem", stem, STEMS)
+        if stem == "small":
+            self.conv1 = nn.Conv2d(in_chans, 64, 3, padding=1, bias=False)
+            self.maxpool = nn.Identity()
+        else:
+            self.conv1 = nn.Conv2d(in_chans, 64, 7, stride=2, padding=3, bias=False)
+        nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last linear layer, ``fc`` in torchvision's state dict."""
+        return self.fc
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map images ``(N, in_chans, H, W)`` to pooled features ``(N, 512)``."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (N, 64, 7, 7) at 28x28
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (N, 512, 1, 1)
+        return self.avgpool(x).flatten(1)

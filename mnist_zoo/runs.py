@@ -1,0 +1,148 @@
+"""The run folder: what one training leaves behind, how it is written and how it is found again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from mnist_zoo.errors import InputError
+
+CURVE_COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds", "images_per_second")
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Replace a file's content in one step: readers, and a crash, see the old or the new one, never a part."""
+    content = content.encode() if isinstance(content, str) else content
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.chmod(file.name, 0o644)  # temporary files are private by default, results are not
+    os.replace(file.name, path)
+
+
+def to_json(record: dict) -> str:
+    """Return a record as indented JSON with a final newline."""
+    return json.dumps(record, indent=2) + "\n"
+
+
+class RunFolder:
+    """One run's folder, owned by this process between ``with`` and its end.
+
+    Leaving the block by an exception writes ``status.json`` with state ``failed`` and the reason; `finish` is what
+    makes a folder count as finished. See DESIGN in the README ("The run folder") for the files.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.status: dict = {}
+        self._lock: FileLock | None = None
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where to resume."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The `last_checkpoint` before the last one, in case that one was cut short."""
+        return self.path / "checkpoints" / "previous.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The weights that were tested."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    def __enter__(self) -> RunFolder:
+        try:
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock", timeout=0)
+            lock.acquire()
+        except Timeout as error:
+            raise InputError(f"{self.path} is in use by another process: wait, or choose another folder") from error
+        except OSError as error:
+            raise InputError(f"cannot write to {self.path} ({error.strerror}): choose output_dir=DIR") from error
+        self._lock = lock
+        started = {"state": "running", "started": time.time(), "pid": os.getpid(), "host": socket.gethostname()}
+        (self.path / "status.json").unlink(missing_ok=True)  # of an earlier try
+        self.update(**started)
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if error is not None:
+            reason = str(error).strip().splitlines()
+            self.update(state="failed", reason=f"{kind.__name__}: {reason[0]}" if reason else kind.__name__)
+        self._lock.release()
+
+    def __getstate__(self) -> dict:
+        """Pickle without the lock: it stays with the process that took it, and DDP's processes write on its behalf."""
+        return self.__dict__ | {"_lock": None}
+
+    def update(self, **fields) -> None:
+        """Change fields of ``status.json`` and write it."""
+        self.status = (read_json(self.path / "status.json") or self.status) | fields | {"updated": time.time()}
+        write_atomically(self.path / "status.json", to_json(self.status))
+
+    def write_curves(self, rows: list[dict]) -> None:
+        """Write ``curves.csv`` anew from one dict of `CURVE_COLUMNS` an epoch."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, CURVE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.path / "curves.csv", text.getvalue())
+
+    def finish(self, metrics: dict, predictions: dict[str, np.ndarray]) -> None:
+        """Write ``predictions.npz``, then ``metrics.json``, which makes the run a finished one."""
+        arrays = io.BytesIO()
+        np.savez(arrays, **predictions)
+        write_atomically(self.path / "predictions.npz", arrays.getvalue())
+        write_atomically(self.path / "metrics.json", to_json(metrics))
+        self.update(state="finished")
+
+
+def read_curves(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of a run's ``curves.csv``, as numbers; empty if there is none."""
+    try:
+        text = (Path(folder) / "curves.csv").read_text()
+    except FileNotFoundError:
+        return []
+    rows = csv.DictReader(io.StringIO(text))
+    return [{key: int(value) if key == "epoch" else float(value) for key, value in row.items()} for row in rows]
+
+
+def read_json(path: Path) -> dict | None:
+    """Return the JSON object in a file, or None if the file is missing, cut short or something else."""
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def read_metrics(folder: Path) -> dict | None:
+    """Return a finished run's ``metrics.json``, or None for a run that is not finished."""
+    return read_json(Path(folder) / "metrics.json")
+
+
+def find_runs(folders: Iterable[str | Path]) -> Iterator[Path]:
+    """Yield every run folder (it holds a ``status.json``) at or below the given folders, in sorted order."""
+    for folder in folders:
+        for root, directories, files in os.walk(folder):
+            directories.sort()
+            if "status.json" in files:
+                directories.clear()
+                yield Path(root)
