@@ -140,7 +140,10 @@ class Lines(Callback):
 
     def __init__(self, record: Record):
         self.record = record
-        self._shown: int | None = None  # the last epoch that has its line
+        self._shown = 0  # the last epoch that has its line
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._shown = trainer.current_epoch  # a continued run has shown these
 
     @rank_zero_only
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -152,7 +155,7 @@ class Lines(Callback):
 
     def _show(self) -> None:
         """Show the last finished epoch, once."""
-        if self.record.rows and self.record.rows[-1]["epoch"] != self._shown:
+        if self.record.rows and self.record.rows[-1]["epoch"] > self._shown:
             self._shown = self.record.rows[-1]["epoch"]
             print(epoch_line(self.record.rows[-1], self.record), flush=True)
 
@@ -188,7 +191,7 @@ class Bar(Callback):
         )
         total = trainer.num_training_batches * trainer.max_epochs
         self._task = self._progress.add_task("", total=total, epoch=0, epochs=trainer.max_epochs, speed="-")
-        self._shown = len(self.record.rows)
+        self._shown = trainer.current_epoch  # a continued run has shown these
         self._progress.start()
 
     @rank_zero_only

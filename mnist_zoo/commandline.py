@@ -55,6 +55,7 @@ def prepare(arguments: list[str]) -> list[str]:
     """
     parser = get_args_parser()
     parser.error = _refuse
+    arguments = [_quote(argument) if argument.startswith("resume=") else argument for argument in arguments]
     options = parser.parse_intermixed_args(arguments)
     # Hydra's own parser wants all overrides together: options first, then overrides, whatever the order given.
     arguments = [a for a in arguments if a not in options.overrides] + options.overrides
@@ -68,6 +69,14 @@ def prepare(arguments: list[str]) -> list[str]:
     if options.multirun and "sweep" not in by_key:
         arguments.append(f"sweep={_sweep_name(overrides)}")
     return arguments
+
+
+def _quote(override: str) -> str:
+    """Return ``key=path`` as Hydra must read it: run folders have ``=`` and ``,`` in their names."""
+    key, _, value = override.partition("=")
+    if value in ("", "null") or value[0] in "'\"":
+        return override
+    return f"{key}='" + value.replace("'", "\\'") + "'"
 
 
 def _refuse(message: str) -> NoReturn:
@@ -106,10 +115,8 @@ def _resume(folder: str, overrides: list[str], multirun: bool) -> list[str]:
         raise InputError(f"resume={folder}: this is not a run folder (it has no status.json and .hydra/)")
     keys = {override.key_or_group for override in _parse(overrides)}
     before = [o for o in OmegaConf.load(recorded) if _parse([o])[0].key_or_group not in keys]
-    # Hydra reads a path with = or , in it only when it is quoted.
-    quoted = "'" + str(path).replace("'", "\\'") + "'"
     new = [o for o in overrides if not o.startswith("resume=")]
-    return [*before, *new, f"resume={quoted}", f"hydra.run.dir={quoted}"]
+    return [*before, *new, _quote(f"resume={path}"), _quote(f"hydra.run.dir={path}")]
 
 
 def explain(error: Exception, arguments: list[str]) -> str | None:

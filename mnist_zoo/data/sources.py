@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -243,12 +245,25 @@ def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
         if side != 28 or side**2 != len(header) - 1:
             raise InputError(f"{path}: {len(header) - 1} pixel columns; 784 (28x28) are expected")
         try:
-            rows = np.loadtxt(file, dtype=np.uint8, delimiter=",", ndmin=2)
-        except ValueError as error:  # numpy names the row of data and the column, both counted from 0 or 1 as it says
-            raise InputError(f"{path}: {str(error).rstrip('.')} (rows of data, after the header)") from error
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*input contained no data")
+                rows = np.loadtxt(file, dtype=np.uint8, delimiter=",", ndmin=2)
+        except ValueError as error:
+            raise InputError(f"{path}{_csv_complaint(str(error))}") from error
+    if not len(rows):
+        raise InputError(f"{path}: there are no rows after the header")
     if rows.shape[1] != len(header):
         raise InputError(f"{path}: rows of {rows.shape[1]} values under a header of {len(header)}")
-    if len(rows) and rows[:, 0].max() > 9:
+    if rows[:, 0].max() > 9:
         row = int(np.argmax(rows[:, 0] > 9))
-        raise InputError(f"{path}: label {rows[row, 0]} in row {row + 2} of the file is outside 0-9")
+        raise InputError(f"{path}, line {row + 2}: label {rows[row, 0]} is outside 0-9")
     return rows[:, 1:].reshape(-1, 28, 28), rows[:, 0]
+
+
+def _csv_complaint(message: str) -> str:
+    """Return numpy's complaint about a row with the line of the file instead of its count of rows after the header."""
+    found = re.match(r"(.*?) at row (\d+)", message)
+    if not found:
+        return f": {message}"
+    line = int(found[2]) + (1 if "changed" in message else 2)  # numpy counts changed widths from 1, values from 0
+    return f", line {line}: {found[1]}"

@@ -1,0 +1,78 @@
+"""What the tests share: a small data set, configs composed as the command line does, and the command itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from mnist_zoo.commandline import CONFIG_DIR
+from mnist_zoo.data import ImageSet, register_dataset
+
+ROOT = Path(__file__).parents[1]
+
+# Two cores, and often a neighbour on them: one thread a process is fastest, and keeps results the same everywhere.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@register_dataset("stripes")
+def stripes(root: Path, train: int = 192, test: int = 40) -> ImageSet:
+    """Ten classes that a network learns in seconds: a bright bar at a height of its own, in noise."""
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        labels = np.arange(count) % 10
+        images = rng.integers(0, 60, (count, 28, 28))
+        for image, label in zip(images, labels, strict=True):
+            image[2 + 2 * label : 4 + 2 * label] += 150
+        return images.astype(np.uint8), labels
+
+    return ImageSet(*draw(train), *draw(test))
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def config():
+    """Return ``config("lr=0.1", ...)``: the dict that the command line would hand to ``run``."""
+
+    def composed(*overrides: str) -> dict:
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            return OmegaConf.to_container(compose("config", list(overrides)), resolve=True, throw_on_missing=True)
+
+    return composed
+
+
+@pytest.fixture
+def stripes_config(config):
+    """Return a config on the small data set, silent and without TensorBoard, for a network that trains in a second."""
+
+    def composed(*overrides: str) -> dict:
+        small = ["data=custom", "data.name=stripes", "model=mlp", "epochs=3", "trainer=cpu", "progress=none"]
+        return config(*small, "logger=none", *overrides)
+
+    return composed
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Return ``command("lr=0.1", ...)``: the finished process of ``python -m mnist_zoo``, its output under tmp_path."""
+
+    def call(*arguments: str, module: str = "mnist_zoo", cwd: Path = ROOT) -> subprocess.CompletedProcess:
+        place = [f"output_dir={tmp_path}"] if module == "mnist_zoo" else []
+        line = [sys.executable, "-m", module, *arguments, *place]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+    return call

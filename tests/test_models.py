@@ -1,0 +1,180 @@
+"""The zoo's contract, and the papers' parameter counts."""
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from mnist_zoo import create_model, list_models, register_model
+from mnist_zoo.errors import InputError
+
+PARAMETERS = {
+    "mlp": 105_214,
+    "mlp_128": 101_770,
+    "mlp_128_128": 118_282,
+    "lenet5": 61_706,
+    "cnn": 225_034,
+    "cnn_dropout": 225_034,
+    "cnn_2dense": 241_546,
+    "cnn_batchnorm": 242_250,
+    "cnn_l2": 241_546,
+    "cnn_2dense_dropout": 241_546,
+    "deep_cnn": 2_098_442,
+    "two_conv": 65_194,
+    "double_conv": 887_530,
+    "resnet18": 11_175_370,
+    "googlenet": 9_954_366,
+    "simple_m3": 1_124_180,
+    "simple_m5": 1_128_180,
+    "simple_m7": 2_291_972,
+}
+
+
+def count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_every_registered_model_has_a_published_parameter_count():
+    assert set(list_models()) == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", list_models())
+class TestContract:
+    """What every network promises: a new one is tested by existing."""
+
+    def test_parameter_count(self, name):
+        assert count(create_model(name)) == PARAMETERS[name]
+
+    def test_maps_images_to_logits_in_evaluation(self, name):
+        logits = create_model(name).eval()(torch.rand(3, 1, 28, 28))
+        assert logits.shape == (3, 10) and logits.dtype == torch.float32
+        # No softmax inside: probabilities would be positive and sum to one.
+        assert not torch.allclose(logits.sum(1), torch.ones(3), atol=1e-3)
+
+    def test_main_output_comes_first_in_training_and_every_parameter_learns(self, name):
+        model = create_model(name).train()
+        output = model(torch.rand(4, 1, 28, 28))
+        heads = output if isinstance(output, tuple) else (output,)
+        assert all(head.shape == (4, 10) for head in heads)
+        sum(head.square().sum() for head in heads).backward()
+        assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+    def test_features_enter_the_head(self, name):
+        model, images = create_model(name).eval(), torch.rand(2, 1, 28, 28)
+        features = model.features(images)
+        assert features.ndim == 2
+        assert torch.allclose(model.head(features), model(images), atol=1e-6)
+
+    def test_takes_other_classes_and_channels(self, name):
+        model = create_model(name, num_classes=47, in_chans=3).eval()
+        assert model(torch.rand(2, 3, 28, 28)).shape == (2, 47)
+
+    def test_an_image_does_not_depend_on_its_batch_in_evaluation(self, name):
+        model, images = create_model(name).eval(), torch.rand(5, 1, 28, 28)
+        assert torch.allclose(model(images)[:2], model(images[:2]), atol=1e-4)
+
+    def test_weights_depend_on_the_seed_alone(self, name):
+        torch.manual_seed(7)
+        first = create_model(name).state_dict()
+        torch.manual_seed(7)
+        second = create_model(name).state_dict()
+        assert all(torch.equal(first[key], second[key]) for key in first)
+
+    @pytest.mark.parametrize("scheme", ["xavier", "he", "normal"])
+    def test_initialisation_is_selectable(self, name, scheme):
+        layers = [m for m in create_model(name, init=scheme).modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+        layer = max(layers, key=lambda layer: layer.weight.numel())
+        receptive = layer.weight[0, 0].numel()
+        fan_in, fan_out = layer.weight.shape[1] * receptive, layer.weight.shape[0] * receptive
+        expected = {"xavier": (2 / (fan_in + fan_out)) ** 0.5, "he": (2 / fan_in) ** 0.5, "normal": 0.05}[scheme]
+        assert layer.weight.std().item() == pytest.approx(expected, rel=0.05)
+        assert all(layer.bias is None or not layer.bias.any() for layer in layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "parameters", "why"),
+    [
+        ("resnet18", {"stem": "small"}, 11_172_810, "a 3x3 stem has 64 * (49 - 9) weights fewer"),
+        ("cnn", {"dense": 96}, 1600 * 96 + 96 + 96 * 10 + 10 + 320 + 18_496, "a search varies the dense units"),
+        ("cnn", {"channels": [48, 64]}, 480 + 48 * 64 * 9 + 64 + 1600 * 128 + 128 + 1290, "and the filters"),
+        ("mlp", {"hidden": []}, 7_850, "softmax regression is an MLP without hidden layers"),
+        ("lenet5", {"activation": "tanh", "pooling": "max"}, 61_706, "neither has weights"),
+        ("cnn", {"image_size": 32}, 320 + 18_496 + 64 * 36 * 128 + 128 + 1290, "6x6 maps at 32x32"),
+    ],
+)
+def test_options_change_what_they_say(name, options, parameters, why):
+    model = create_model(name, **options)
+    assert count(model) == parameters, why
+    size = options.get("image_size", 28)
+    assert model.eval()(torch.rand(2, 1, size, size)).shape == (2, 10)
+
+
+def test_pooling_before_the_activation_changes_nothing():
+    model, images = create_model("cnn").eval(), torch.randn(2, 1, 28, 28)
+    convolutions = [layer for layer in model.features if isinstance(layer, nn.Conv2d)]
+    x = images
+    for convolution in convolutions:
+        x = nn.functional.max_pool2d(convolution(x).relu(), 2)
+    dense = next(layer for layer in model.features if isinstance(layer, nn.Linear))
+    assert torch.allclose(model.head(dense(x.flatten(1)).relu()), model(images), atol=1e-6)
+
+
+def test_pooling_comes_after_activations_that_are_not_monotone():
+    kinds = [type(layer).__name__ for layer in create_model("cnn", activation="gelu").features]
+    assert kinds.index("GELU") < kinds.index("MaxPool2d")
+
+
+def test_the_l2_penalty_covers_weights_and_no_biases():
+    model = create_model("cnn_l2", l2=0.5)
+    weights = [p for name, p in model.named_parameters() if name.endswith("weight")]
+    assert model.penalty().item() == pytest.approx(0.5 * sum(w.square().sum().item() for w in weights), rel=1e-5)
+    assert create_model("cnn").penalty() is None
+
+
+def test_resnet18_loads_torchvisions_state_dict():
+    theirs = torchvision.models.resnet18(num_classes=10)
+    theirs.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    ours = create_model("resnet18")
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.rand(2, 1, 28, 28)
+    assert torch.equal(ours.eval()(images), theirs.eval()(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet19", {}, "unknown model 'resnet19'; did you mean resnet18"),
+        ("cnn", {"dens": 96}, "unknown option of model 'cnn' 'dens'; did you mean dense"),
+        ("cnn", {"channels": [8] * 6}, "vanishes in stage 4"),
+        ("cnn", {"kernel_size": [3]}, "kernel_size has 1 entries for 2 stages"),
+        ("cnn", {"activation": "rellu"}, "unknown activation 'rellu'; did you mean relu"),
+        ("cnn", {"padding": "full"}, "padding must be 'valid' or 'same'"),
+        ("cnn", {"init": "zeros"}, "unknown initialisation 'zeros'"),
+        ("resnet18", {"stem": "big"}, "unknown stem 'big'"),
+        ("lenet5", {"pooling": "min"}, "unknown pooling 'min'"),
+        ("simple_m7", {"image_size": 20}, "vanishes in 4 valid 7x7 convolutions"),
+        ("mlp", {"num_classes": 0}, "num_classes and in_chans must be 1 or more"),
+    ],
+)
+def test_bad_requests_name_culprit_and_cure(name, options, message):
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        create_model(name, **options)
+
+
+def test_images_of_another_size_are_refused_clearly():
+    with pytest.raises(InputError, match="built for 28x28 images and got 32x32"):
+        create_model("cnn")(torch.rand(1, 1, 32, 32))
+
+
+def test_a_registered_model_is_created_by_name_and_a_taken_name_is_refused(monkeypatch):
+    monkeypatch.setattr("mnist_zoo.models.registry._BUILDERS", {})
+
+    @register_model
+    class tiny_net(nn.Sequential):
+        def __init__(self, num_classes=10, in_chans=1):
+            super().__init__(nn.Flatten(), nn.Linear(in_chans * 784, num_classes))
+
+    assert list_models() == ["tiny_net"]
+    assert isinstance(create_model("tiny_net"), tiny_net)
+    with pytest.raises(InputError, match="'tiny_net' is already registered"):
+        register_model("tiny_net")(tiny_net)

@@ -1,0 +1,273 @@
+"""run(cfg, folder): what a training leaves behind, and that it can be continued and repeated."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mnist_zoo import LitClassifier, MNISTDataModule
+from mnist_zoo.callbacks import Record
+from mnist_zoo.errors import DivergedError, InputError
+from mnist_zoo.runs import find_runs, read_curves, read_metrics
+from mnist_zoo.train import run
+
+TIMES = {"fit_seconds", "train_images_per_second", "peak_memory_bytes"}
+
+
+def results(folder) -> dict:
+    """Everything a run says but how long it took."""
+    metrics = {key: value for key, value in read_metrics(folder).items() if key not in TIMES}
+    curves = [
+        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in read_curves(folder)
+    ]
+    weights = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    return {"metrics": metrics, "curves": curves, "weights": {key: value.tolist() for key, value in weights.items()}}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run with most things switched on, and its config."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from mnist_zoo.commandline import CONFIG_DIR
+
+    overrides = ["data=custom", "data.name=stripes", "model=mlp", "epochs=3", "trainer=cpu", "augment.shift=0.05"]
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        cfg = OmegaConf.to_container(compose("config", overrides), resolve=True)
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    return folder, run(cfg, folder), cfg
+
+
+def predictions_of(folder) -> dict[str, np.ndarray]:
+    with np.load(folder / "predictions.npz") as arrays:
+        return dict(arrays)
+
+
+class TestRunFolder:
+    def test_the_promised_files_are_there(self, finished):
+        folder, _, _ = finished
+        names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        promised = {"status.json", "metrics.json", "predictions.npz", "curves.csv"}
+        assert promised | {"checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= names
+        assert any(name.startswith("events.out.tfevents") for name in names), "TensorBoard by default"
+        assert not [name for name in names if ".new" in name or name.endswith(".tmp")], "nothing half-written"
+
+    def test_metrics_say_what_was_run_and_what_came_out(self, finished):
+        folder, objective, _ = finished
+        metrics = read_metrics(folder)
+        promised = """model num_params flops data n_train n_val n_test lr batch_size seed epochs_run best_epoch
+            train_acc val_acc test_acc train_loss val_loss test_loss fit_seconds train_images_per_second device
+            versions"""
+        assert set(promised.split()) <= set(metrics)
+        assert metrics["val_acc"] == objective
+        assert (metrics["n_train"], metrics["n_val"], metrics["n_test"]) == (176, 16, 40)
+        assert metrics["num_params"] == 105_214
+        assert metrics["flops"] == 2 * (784 * 120 + 120 * 84 + 84 * 10), "two operations a multiply-add"
+        assert metrics["test_acc"] > 0.5, "it learned"
+
+    def test_the_figures_follow_from_the_predictions(self, finished):
+        folder, _, _ = finished
+        metrics, predictions = read_metrics(folder), predictions_of(folder)
+        data = MNISTDataModule("stripes")
+        for split, prefix in (("val", "val_"), ("test", "")):
+            logits, labels = predictions[f"{prefix}logits"], predictions[f"{prefix}labels"]
+            assert logits.dtype == np.float32 and labels.dtype == np.uint8
+            assert labels.tolist() == data.labels(split).tolist(), "in the split's own order"
+            assert metrics[f"{split}_acc"] == (logits.argmax(1) == labels).mean()
+            shifted = logits - logits.max(1, keepdims=True)
+            nats = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(labels)), labels]
+            assert metrics[f"{split}_loss"] == pytest.approx(nats.mean(), rel=1e-4)
+
+    def test_training_figures_are_the_best_checkpoints_on_images_as_they_are(self, finished):
+        folder, _, _ = finished
+        best = LitClassifier.load_from_checkpoint(folder / "checkpoints/best.ckpt").eval()
+        data = MNISTDataModule("stripes")
+        with torch.no_grad():
+            right = sum((best(x).argmax(1) == y).sum().item() for x, y in data.eval_dataloader("train"))
+        assert read_metrics(folder)["train_acc"] == right / 176
+
+    def test_curves_have_a_row_an_epoch(self, finished):
+        folder, _, _ = finished
+        with (folder / "curves.csv").open() as file:
+            header = next(csv.reader(file))
+        assert header[:7] == ["epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds"]
+        rows = read_curves(folder)
+        assert [row["epoch"] for row in rows] == [1, 2, 3]
+        best = max(rows, key=lambda row: (row["val_acc"], -row["val_loss"]))
+        assert read_metrics(folder)["best_epoch"] == best["epoch"]
+        assert read_metrics(folder)["val_acc"] == pytest.approx(best["val_acc"], abs=1e-6)
+
+    def test_status_says_finished_and_names_the_job(self, finished):
+        folder, _, _ = finished
+        status = json.loads((folder / "status.json").read_text())
+        assert (status["state"], status["epoch"], status["epochs"]) == ("finished", 3, 3)
+        assert len(status["identity"]) == 16
+
+    def test_a_checkpoint_prepares_new_images_as_the_network_knows_them(self, finished):
+        folder, _, _ = finished
+        saved = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["MNISTDataModule"]
+        data = MNISTDataModule("stripes")
+        data.setup()
+        assert (saved["mean"], saved["std"]) == (data.mean, data.std)
+
+    def test_it_is_found(self, finished):
+        folder, _, _ = finished
+        assert list(find_runs([folder.parent])) == [folder] == list(find_runs([folder]))
+
+    def test_another_run_in_the_same_folder_is_refused_and_nothing_is_lost(self, finished):
+        folder, _, cfg = finished
+        before = (folder / "metrics.json").read_bytes()
+        with pytest.raises(InputError, match="holds a run already: continue it with resume="):
+            run(cfg, folder)
+        assert (folder / "metrics.json").read_bytes() == before
+
+    def test_resuming_a_finished_run_changes_nothing(self, finished, capsys):
+        folder, objective, cfg = finished
+        assert run(cfg | {"resume": str(folder)}, folder) == objective
+        assert "is finished" in capsys.readouterr().out
+
+
+def test_the_same_seed_gives_the_same_result_and_another_seed_another(stripes_config, tmp_path):
+    dropout = ("model=cnn_dropout", "epochs=2", "augment=affine")
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run(stripes_config(*dropout, f"seed={seed}"), tmp_path / name)
+    first, second, other = (results(tmp_path / name) for name in "abc")
+    assert first == second
+    assert first["weights"] != other["weights"]
+    assert first["metrics"]["data_fingerprint"] == other["metrics"]["data_fingerprint"], "the split has its own seed"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("model=cnn_dropout", "augment=affine"),
+        ("scheduler=plateau", "scheduler.patience=0", "early_stop.monitor=val_loss", "early_stop.patience=2"),
+        ("scheduler=onecycle", "ema=0.9"),
+        ("scheduler=exponential", "scheduler.gamma=0.5", "optimizer=rmsprop", "grad_clip=0.1"),
+        ("scheduler=cosine", "model=cnn_batchnorm", "optimizer=sgd"),
+    ],
+    ids=lambda settings: settings[0],
+)
+def test_a_run_cut_off_and_continued_equals_one_that_ran_through(stripes_config, tmp_path, monkeypatch, settings):
+    cfg = stripes_config(*settings, "epochs=4")
+    run(stripes_config(*settings, "epochs=4"), tmp_path / "whole")
+
+    start = Record.on_train_epoch_start
+
+    def power_cut(record, trainer, module):
+        if trainer.current_epoch == 2:
+            raise KeyError("power cut")
+        start(record, trainer, module)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyError):
+        patch.setattr(Record, "on_train_epoch_start", power_cut)
+        run(cfg, tmp_path / "cut")
+    status = json.loads((tmp_path / "cut/status.json").read_text())
+    assert status["state"] == "failed" and "power cut" in status["reason"]
+    assert read_metrics(tmp_path / "cut") is None, "a folder without metrics.json is unfinished"
+
+    run(stripes_config(*settings, "epochs=4", f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_config, tmp_path):
+    run(stripes_config(), tmp_path / "whole")
+    run(stripes_config(), tmp_path / "cut")
+    (tmp_path / "cut/metrics.json").unlink()
+    last = tmp_path / "cut/checkpoints/last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match=r"last\.ckpt cannot be read"):
+        run(stripes_config(f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+def test_a_finished_run_trains_on_when_asked_for_more_epochs(stripes_config, tmp_path):
+    run(stripes_config("epochs=4"), tmp_path / "whole")
+    run(stripes_config("epochs=2"), tmp_path / "longer")
+    run(stripes_config("epochs=4", f"resume={tmp_path / 'longer'}"), tmp_path / "longer")
+    assert results(tmp_path / "longer")["weights"] == results(tmp_path / "whole")["weights"]
+    assert read_metrics(tmp_path / "longer")["epochs_run"] == 4
+
+
+def test_a_checkpoint_of_another_model_is_refused(stripes_config, tmp_path):
+    run(stripes_config(), tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    with pytest.raises(InputError, match=r"is of model .*mlp.* and .*lenet5.* was asked for"):
+        run(stripes_config("model=lenet5", f"resume={tmp_path}"), tmp_path)
+
+
+def test_a_loss_that_becomes_nan_stops_the_run_and_names_epoch_and_lr(stripes_config, tmp_path):
+    with pytest.raises(DivergedError, match=r"train_loss became nan in epoch \d at lr=1e\+20: lower lr"):
+        run(stripes_config("lr=1e20", "optimizer=sgd"), tmp_path)
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert status["state"] == "failed" and "nan" in status["reason"]
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_early_stopping_ends_the_run(stripes_config, tmp_path):
+    stop = ("early_stop.monitor=val_acc", "early_stop.patience=1", "early_stop.min_delta=0.9")
+    run(stripes_config("epochs=20", *stop), tmp_path)
+    metrics = read_metrics(tmp_path)
+    assert metrics["epochs_run"] == 2 and metrics["stopped_early"] and metrics["epochs"] == 20
+
+
+def test_the_best_epoch_can_be_chosen_by_loss(stripes_config, tmp_path):
+    run(stripes_config("monitor=val_loss", "lr=0.05", "epochs=6"), tmp_path)
+    rows = read_curves(tmp_path)
+    assert read_metrics(tmp_path)["best_epoch"] == min(rows, key=lambda row: row["val_loss"])["epoch"]
+
+
+def test_ema_is_what_is_tested(stripes_config, tmp_path):
+    run(stripes_config("ema=0.99", "lr=0.01"), tmp_path)
+    checkpoint = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
+    averaged, trained = checkpoint["state_dict"], checkpoint["current_model_state"]
+    assert not torch.allclose(averaged["model.head.weight"], trained["model.head.weight"])
+    tested = predictions_of(tmp_path)["logits"]
+    best = LitClassifier.load_from_checkpoint(tmp_path / "checkpoints/best.ckpt").eval()
+    assert torch.equal(best.model.head.weight, averaged["model.head.weight"])
+    images, _ = next(iter(MNISTDataModule("stripes").test_dataloader()))
+    with torch.no_grad():
+        assert np.allclose(best(images).numpy(), tested, atol=1e-4)
+
+
+def test_a_plugin_that_is_not_there_is_named(stripes_config, tmp_path):
+    with pytest.raises(InputError, match="plugins: cannot import 'no_such_package'"):
+        run(stripes_config("plugins=[no_such_package]"), tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_without_a_device_says_so(stripes_config, tmp_path):
+    with pytest.raises(InputError, match="trainer=cuda, but torch sees no CUDA device"):
+        run(stripes_config("trainer=cuda"), tmp_path)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_cuda_trains_and_auto_picks_it(stripes_config, tmp_path):
+    for name in ("cuda", "auto"):
+        run(stripes_config(f"trainer={name}"), tmp_path / name)
+        assert read_metrics(tmp_path / name)["device"] == torch.cuda.get_device_name()
+
+
+@pytest.mark.parametrize("logger", ["mlflow", "wandb"])
+def test_a_missing_extra_says_what_to_install(stripes_config, tmp_path, logger, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    cfg = stripes_config()
+    cfg["logger"] = {"name": logger}
+    with pytest.raises(InputError, match=rf"pip install 'mnist_zoo\[{logger}\]'"):
+        run(cfg, tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(stripes_config, tmp_path):
+    """The same images in each step and the mean of the gradients: equal but for the order of additions."""
+    run(stripes_config(), tmp_path / "one")
+    run(stripes_config("trainer=ddp", "trainer.accelerator=cpu", "plugins=[tests.conftest]"), tmp_path / "two")
+    one, two = read_metrics(tmp_path / "one"), read_metrics(tmp_path / "two")
+    assert two["n_test"] == one["n_test"] == len(predictions_of(tmp_path / "two")["labels"])
+    for key in ("train_loss", "val_loss", "test_loss"):
+        assert two[key] == pytest.approx(one[key], rel=1e-3)
+    assert math.isfinite(two["train_images_per_second"])
