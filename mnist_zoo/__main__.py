@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import traceback
 import warnings
 from pathlib import Path
 
@@ -14,8 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from mnist_zoo.commandline import CONFIG_DIR, explain, prepare
 from mnist_zoo.config import check
 from mnist_zoo.errors import InputError, ZooError
+from mnist_zoo.runs import FolderInUse, to_json, write_atomically
+from mnist_zoo.sweep import job_record
 
-_failures: dict[str, ZooError] = {}  # by job folder; Hydra prints a header of its own for what a job raises
+_failures: list[ZooError] = []  # of a single run: Hydra prints a header of its own for what a job raises
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")
@@ -23,19 +27,24 @@ def train(cfg: DictConfig) -> float:
     """Run one job; its objective is the validation accuracy, or NaN if it failed for a reason that users can mend."""
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
+    sweeping = job.mode.name == "MULTIRUN"
     try:
         for key in sorted(OmegaConf.missing_keys(cfg)):
             raise InputError(f"{key} has no value: add {key}=...")
         check(cfg)
+        if sweeping:
+            write_atomically(folder / "job.json", to_json(job_record(job.overrides.task)))
         from mnist_zoo.train import run  # here: it imports torch and Lightning, which a wrong config need not wait for
 
-        return run(cfg, folder)
-    except ZooError as error:
-        if cfg.debug:
+        return run(cfg, folder, resume=True if sweeping else None)
+    except Exception as error:
+        if cfg.debug or not (sweeping or isinstance(error, ZooError)):
             raise
-        _failures[folder.name] = error
-        if job.mode.name == "MULTIRUN":  # the sweep goes on; say now what happened
-            print(f"error: {folder.name}: {error}", file=sys.stderr, flush=True)
+        if not sweeping:
+            _failures.append(error)
+        elif not isinstance(error, FolderInUse):  # the sweep goes on; say now what happened, the whole in the folder
+            (folder / "traceback.txt").write_text(traceback.format_exc())
+            print(f"error: {folder.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return float("nan")
 
 
@@ -44,6 +53,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing: the messages below are ours
     warnings.showwarning = _show_warning
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         sys.argv[1:] = prepare(arguments)
         train()
@@ -56,14 +66,18 @@ def main() -> None:
         if message is None or "debug=true" in arguments:
             raise
         _stop(message, 1)
-    if _failures:
-        sweep = {"-m", "--multirun"} & set(arguments)
-        _stop(f"{len(_failures)} failed: {', '.join(_failures)}" if sweep else str(*_failures.values()), 1)
+    for error in _failures:
+        _stop(str(error), 1)
 
 
 def _stop(message: str, status: int) -> None:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(status)
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Leave at once: every finished epoch is on disk, and the run or sweep goes on from there."""
+    raise KeyboardInterrupt("terminated (SIGTERM)")
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

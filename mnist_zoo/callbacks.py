@@ -212,6 +212,8 @@ class Bar(Callback):
     @rank_zero_only
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._print_finished()
+        done = trainer.current_epoch * trainer.num_training_batches  # fewer than the total after early stopping
+        self._progress.update(self._task, completed=done, refresh=True)
         self._progress.stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -220,7 +222,7 @@ class Bar(Callback):
 
     def _print_finished(self) -> None:
         for row in self.record.rows[self._shown :]:
-            self._progress.console.print(epoch_line(row, self.record), highlight=False)
+            self._progress.console.print(epoch_line(row, self.record), highlight=False, soft_wrap=True)
         self._shown = len(self.record.rows)
 
 

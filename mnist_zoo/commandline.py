@@ -17,7 +17,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_zoo.config import check_value
+from mnist_zoo.config import NEUTRAL, check_value
 from mnist_zoo.errors import InputError, unknown
 
 PACKAGE = Path(__file__).parent
@@ -26,7 +26,7 @@ CONFIG_DIR = next(path for path in (PACKAGE / "conf", PACKAGE.parent / "conf") i
 
 NAME_LENGTH = 120
 # Overrides that say where and how, not what: a job's folder is not named after them.
-_UNNAMED = ("sweep", "output_dir", "debug", "progress", "resume", "hydra")
+_UNNAMED = ("sweep", "output_dir", "debug", "progress", "resume", "on_change", "hydra")
 
 
 def job_name(overrides: Iterable[str]) -> str:
@@ -114,6 +114,9 @@ def _resume(folder: str, overrides: list[str], multirun: bool) -> list[str]:
     if not (path / "status.json").is_file() or not recorded.is_file():
         raise InputError(f"resume={folder}: this is not a run folder (it has no status.json and .hydra/)")
     keys = {override.key_or_group for override in _parse(overrides)}
+    settings = sorted(key for key in keys if key.split(".")[0] not in (*NEUTRAL, "epochs"))
+    if settings:
+        raise InputError(f"resume goes on with the settings the run had; only epochs can change, not {settings[0]}")
     before = [o for o in OmegaConf.load(recorded) if _parse([o])[0].key_or_group not in keys]
     new = [o for o in overrides if not o.startswith("resume=")]
     return [*before, *new, _quote(f"resume={path}"), _quote(f"hydra.run.dir={path}")]

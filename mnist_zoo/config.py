@@ -11,6 +11,7 @@ from mnist_zoo import __version__
 from mnist_zoo.errors import InputError, unknown
 
 MONITORS = ("val_acc", "val_loss", "train_acc", "train_loss")
+ON_CHANGE = ("stop", "rerun", "keep")
 PROGRESS = ("auto", "bar", "lines", "none")
 
 
@@ -59,6 +60,7 @@ CHECKS: dict[str, Callable[[object], str | None]] = {
     "ema": lambda value: _optional(_number)(value, above=0, high=0.99999),
     "monitor": lambda value: _one_of(value, MONITORS),
     "progress": lambda value: _one_of(value, PROGRESS),
+    "on_change": lambda value: _one_of(value, ON_CHANGE),
     "early_stop.monitor": lambda value: _optional(_one_of)(value, MONITORS),
     "early_stop.patience": lambda value: _integer(value, 0),
     "early_stop.min_delta": lambda value: _number(value, 0),
@@ -86,7 +88,26 @@ def check(cfg: Mapping) -> None:
 
 
 # What cannot change a result: where things lie, what is shown, and how to go on.
-_NEUTRAL = ("output_dir", "sweep", "resume", "debug", "progress", "logger", "plugins")
+NEUTRAL = ("output_dir", "sweep", "resume", "on_change", "debug", "progress", "logger", "plugins", "experiment")
+
+
+def comparable(cfg: Mapping) -> dict:
+    """Return what of a resolved config can change a result: without paths, loggers and display."""
+    config = {key: value for key, value in cfg.items() if key not in NEUTRAL}
+    config["data"] = {key: value for key, value in cfg["data"].items() if key not in ("root", "train_csv", "test_csv")}
+    return config
+
+
+def differences(old: Mapping, new: Mapping, prefix: str = "") -> list[str]:
+    """Return ``key: old -> new`` for every setting in which two configs differ."""
+    found = []
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key}: {before} -> {after}")
+    return found
 
 
 def identity(cfg: Mapping, data_fingerprint: str) -> str:
@@ -94,7 +115,5 @@ def identity(cfg: Mapping, data_fingerprint: str) -> str:
 
     They cover the resolved config (without paths, loggers and display), the data, and the library's version.
     """
-    config = {key: value for key, value in cfg.items() if key not in _NEUTRAL}
-    config["data"] = {key: value for key, value in cfg["data"].items() if key not in ("root", "train_csv", "test_csv")}
-    text = json.dumps([config, data_fingerprint, __version__], sort_keys=True)
+    text = json.dumps([comparable(cfg), data_fingerprint, __version__], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -20,6 +20,10 @@ from mnist_zoo.errors import InputError
 CURVE_COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds", "images_per_second")
 
 
+class FolderInUse(InputError):
+    """Another process trains in this folder."""
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Replace a file's content in one step: readers, and a crash, see the old or the new one, never a part."""
     content = content.encode() if isinstance(content, str) else content
@@ -70,20 +74,34 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         try:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock", timeout=0)
+            lock = FileLock(self.path / ".lock", timeout=1)  # a glance of `in_use` at the lock is over sooner
             lock.acquire()
         except Timeout as error:
-            raise InputError(f"{self.path} is in use by another process: wait, or choose another folder") from error
+            raise FolderInUse(f"{self.path} is in use by another process: wait, or choose another folder") from error
         except OSError as error:
             raise InputError(f"cannot write to {self.path} ({error.strerror}): choose output_dir=DIR") from error
         self._lock = lock
-        started = {"state": "running", "started": time.time(), "pid": os.getpid(), "host": socket.gethostname()}
-        (self.path / "status.json").unlink(missing_ok=True)  # of an earlier try
-        self.update(**started)
         return self
 
-    def __exit__(self, kind, error, traceback) -> None:
-        if error is not None:
+    def start(self, **fields) -> None:
+        """Say in ``status.json`` that this process runs now, with further fields."""
+        process = {"started": time.time(), "pid": os.getpid(), "host": socket.gethostname()}
+        self.update(state="running", reason=None, **process, **fields)
+
+    def clear(self) -> None:
+        """Remove what an earlier try left, so that the run starts anew."""
+        for name in (
+            "metrics.json",
+            "status.json",
+            "predictions.npz",
+            "curves.csv",
+        ):  # metrics.json first: not finished
+            (self.path / name).unlink(missing_ok=True)
+        for path in [*self.path.glob("checkpoints/*"), *self.path.glob("events.out.tfevents.*")]:
+            path.unlink()
+
+    def __exit__(self, kind, error, trace) -> None:
+        if error is not None and self.status.get("state") == "running":
             reason = str(error).strip().splitlines()
             self.update(state="failed", reason=f"{kind.__name__}: {reason[0]}" if reason else kind.__name__)
         self._lock.release()
@@ -136,6 +154,18 @@ def read_json(path: Path) -> dict | None:
 def read_metrics(folder: Path) -> dict | None:
     """Return a finished run's ``metrics.json``, or None for a run that is not finished."""
     return read_json(Path(folder) / "metrics.json")
+
+
+def in_use(folder: Path) -> bool:
+    """Return whether a process owns this run folder now."""
+    path = Path(folder) / ".lock"
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def find_runs(folders: Iterable[str | Path]) -> Iterator[Path]:

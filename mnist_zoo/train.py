@@ -29,7 +29,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from mnist_zoo import __version__
 from mnist_zoo.callbacks import EMA, EpochSeed, Record, progress
 from mnist_zoo.classifier import LitClassifier
-from mnist_zoo.config import check, identity
+from mnist_zoo.config import check, comparable, identity
 from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.data.datamodule import SPLITS
 from mnist_zoo.errors import InputError
@@ -38,41 +38,52 @@ from mnist_zoo.runs import RunFolder, read_curves, read_metrics
 LOGGER_EXTRAS = {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}
 
 
-def run(cfg: DictConfig | dict, folder: str | Path) -> float:
+def run(cfg: DictConfig | dict, folder: str | Path, *, resume: bool | None = None) -> float:
     """Train, choose the epoch by validation, test once, and write the run folder.
 
     Args:
         cfg: a composed config with the keys of ``conf/config.yaml``.
-        folder: the run folder; it must not hold a run already, unless ``cfg.resume`` is set.
+        folder: the run folder.
+        resume: whether to go on with a run that the folder holds already (the jobs of a sweep do), or to refuse;
+            by default as ``cfg.resume`` says.
 
     Returns:
         The objective: validation accuracy of the best epoch, a fraction.
 
     Raises:
         InputError: if the config asks for something that cannot be.
+        FolderInUse: if another process trains in the folder.
         DivergedError: if the loss became NaN or infinite.
     """
     cfg = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
     check(cfg)
+    resume = cfg["resume"] is not None if resume is None else resume
     folder = RunFolder(folder)
-    if not cfg["resume"] and (folder.path / "status.json").exists():
+    if not resume and (folder.path / "status.json").exists():
         raise InputError(f"{folder.path} holds a run already: continue it with resume={folder.path}, or choose another")
-    finished = read_metrics(folder.path)
-    if finished is not None and finished["epochs"] >= cfg["epochs"]:
-        print(f"{folder.path} is finished; to train on, add epochs={finished['epochs'] + 10}")
-        return finished["val_acc"]
     _keep_freed_memory()
     with folder, _quiet_lightning():
-        return _train_and_test(cfg, folder)
+        finished = read_metrics(folder.path)
+        if finished is not None and finished["epochs"] >= cfg["epochs"]:
+            print(f"{folder.path} is finished; to train on, add epochs={finished['epochs'] + 10}")
+            return finished["val_acc"]
+        folder.start()
+        return _train_and_test(cfg, folder, resume)
 
 
-def _train_and_test(cfg: dict, folder: RunFolder) -> float:
+def load_data(cfg: Mapping) -> MNISTDataModule:
+    """Return the DataModule that a composed config describes; raises InputError as `MNISTDataModule` does."""
     for plugin in cfg["plugins"]:
         _import_plugin(plugin)
-    pl.seed_everything(cfg["seed"], verbose=False)
-    data = MNISTDataModule(
-        cfg["data"].pop("name"), batch_size=cfg["batch_size"], seed=cfg["seed"], augment=cfg["augment"], **cfg["data"]
+    options = {key: value for key, value in cfg["data"].items() if key != "name"}
+    return MNISTDataModule(
+        cfg["data"]["name"], batch_size=cfg["batch_size"], seed=cfg["seed"], augment=cfg["augment"], **options
     )
+
+
+def _train_and_test(cfg: dict, folder: RunFolder, resume: bool) -> float:
+    pl.seed_everything(cfg["seed"], verbose=False)
+    data = load_data(cfg)
     data.setup()
     model = LitClassifier(
         cfg["model"],
@@ -83,15 +94,20 @@ def _train_and_test(cfg: dict, folder: RunFolder) -> float:
         num_classes=data.num_classes,
         in_chans=data.image_shape[0],
     )
-    folder.update(identity=identity(cfg, data.fingerprint), data_fingerprint=data.fingerprint, version=__version__)
+    folder.update(
+        identity=identity(cfg, data.fingerprint),
+        config=comparable(cfg),
+        data_fingerprint=data.fingerprint,
+        version=__version__,
+    )
 
     record = Record(folder, cfg["monitor"])
     trainer = _trainer(cfg, folder, record)
-    checkpoint = _checkpoint_to_resume(cfg, folder) if cfg["resume"] else None
+    checkpoint = _checkpoint_to_resume(cfg, folder) if resume else None
     try:
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt(f"interrupted; go on with resume={folder.path}") from error
+        raise KeyboardInterrupt(f"interrupted; the last whole epoch is in {folder.path}") from error
     return _test(cfg, folder, trainer, data)
 
 

@@ -1,0 +1,220 @@
+"""A sweep goes on where it stopped, tells what changed, and never mixes two settings."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from mnist_zoo import sweep as sweep_module
+from mnist_zoo.commandline import job_name
+from mnist_zoo.errors import InputError
+from mnist_zoo.runs import RunFolder, in_use, read_json
+from mnist_zoo.status import run_status, sweep_status, table
+from mnist_zoo.sweep import SweepFailed, job_record, run_sweep
+
+ROOT = Path(__file__).parents[1]
+JOBS = [["data=mnist5k", f"lr={lr}"] for lr in (0.1, 0.2, 0.3)]
+FINGERPRINT = "0123456789abcdef"
+
+
+class Grid:
+    """A sweep whose jobs finish at once, so that only its decisions are tried."""
+
+    def __init__(self, place: Path, config, monkeypatch):
+        self.place, self.config, self.launched = place, config, []
+        self.broken: set[str] = set()
+        self.composed = 0
+        monkeypatch.setattr("mnist_zoo.train.load_data", lambda cfg: type("Data", (), {"fingerprint": FINGERPRINT}))
+
+    def run(self, jobs=JOBS, *overrides: str) -> list[float]:
+        self.launched, self.extra = [], overrides
+        cfg = OmegaConf.create(self.config(*overrides) | {"hydra": {"sweep": {"dir": str(self.place)}}})
+        return run_sweep(cfg, jobs, self.compose, self.launch)
+
+    def compose(self, overrides):
+        self.composed += 1
+        return OmegaConf.create(self.config(*overrides, *self.extra) | {"hydra": {}})
+
+    def launch(self, jobs):
+        for job in jobs:
+            name = job_name(job)
+            self.launched.append(name)
+            with RunFolder(self.place / name) as folder:
+                (folder.path / "job.json").write_text(json.dumps(job_record(job)))
+                folder.start(
+                    config=sweep_module.comparable(self.config(*job, *self.extra)),
+                    version=sweep_module.__version__,
+                    data_fingerprint=FINGERPRINT,
+                    epoch=3,
+                    epochs=10,
+                )
+                if name in self.broken:
+                    folder.update(state="failed", reason="DivergedError: train_loss became nan")
+                    continue
+                lr = float(job[1].split("=")[1])
+                folder.finish({"val_acc": lr, "test_acc": lr, "epochs_run": 10, "epochs": 10}, {})
+
+
+@pytest.fixture
+def grid(tmp_path, config, monkeypatch):
+    return Grid(tmp_path / "grid", config, monkeypatch)
+
+
+class TestPlan:
+    def test_the_same_command_again_runs_nothing_and_returns_the_same(self, grid):
+        assert grid.run() == [0.1, 0.2, 0.3] and len(grid.launched) == 3
+        grid.composed = 0
+        assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == []
+        assert grid.composed == 1, "one job is composed to load the data, none to compare settings"
+
+    def test_a_grid_that_grows_runs_only_what_is_new(self, grid):
+        grid.run(JOBS[:2])
+        assert grid.run(JOBS) == [0.1, 0.2, 0.3]
+        assert grid.launched == [job_name(JOBS[2])]
+        assert len(read_json(grid.place / "sweep.json")["jobs"]) == 3
+
+    def test_a_failed_job_is_tried_again_and_the_sweep_says_why_it_failed(self, grid, capsys):
+        grid.broken = {job_name(JOBS[1])}
+        with pytest.raises(SweepFailed, match="1 of 3 jobs failed"):
+            grid.run()
+        assert "train_loss became nan" in capsys.readouterr().out
+        grid.broken = set()
+        assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[1])]
+
+    @pytest.mark.parametrize("damage", ["", "{", "[1]", "not JSON"])
+    def test_a_damaged_metrics_file_is_an_unfinished_job(self, grid, damage):
+        grid.run()
+        (grid.place / job_name(JOBS[0]) / "metrics.json").write_text(damage)
+        assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[0])]
+
+    def test_a_job_of_another_process_is_left_to_it(self, grid, capsys):
+        grid.run()
+        folder = grid.place / job_name(JOBS[0])
+        (folder / "metrics.json").unlink()
+        hold = (
+            f"from mnist_zoo.runs import RunFolder\nwith RunFolder({str(folder)!r}): print('held', flush=True); input()"
+        )
+        other = subprocess.Popen(
+            [sys.executable, "-c", hold], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert other.stdout.readline() == "held\n" and in_use(folder)
+        objectives = grid.run()
+        other.communicate("\n")
+        assert grid.launched == [] and math.isnan(objectives[0])
+        assert "2 finished, 1 run by another process" in capsys.readouterr().out
+        assert not in_use(folder)
+
+
+class TestChanges:
+    def test_other_settings_stop_with_what_differs_before_anything_is_touched(self, grid):
+        grid.run()
+        before = {path: path.stat().st_mtime_ns for path in grid.place.rglob("*") if path.is_file()}
+        jobs = [[*job, "epochs=11"] for job in JOBS]
+        for job, old in zip(jobs, JOBS, strict=True):  # the same folders, as after a default of the library changed
+            (grid.place / job_name(old)).rename(grid.place / job_name(job))
+        with pytest.raises(
+            InputError, match=r"\(and 2 more\) was made with other settings \(epochs: 10 -> 11\): choose on_change"
+        ):
+            grid.run(jobs)
+        assert grid.launched == []
+        assert sorted(before.values()) == sorted(p.stat().st_mtime_ns for p in grid.place.rglob("*") if p.is_file())
+
+    @pytest.mark.parametrize(
+        ("module_value", "value", "message"),
+        [
+            ("__version__", "9.9", r"mnist_zoo: .* -> 9\.9"),
+            ("FINGERPRINT", "fedcba", "data: fingerprint 0123456789abcdef -> fedcba"),
+        ],
+    )
+    def test_another_version_or_other_data_are_changes(self, grid, monkeypatch, module_value, value, message):
+        grid.run()
+        if module_value == "__version__":
+            monkeypatch.setattr(sweep_module, "__version__", value)
+        else:
+            monkeypatch.setattr("mnist_zoo.train.load_data", lambda cfg: type("Data", (), {"fingerprint": value}))
+        with pytest.raises(InputError, match=message):
+            grid.run()
+
+    def test_rerun_starts_anew_and_keep_leaves_all(self, grid, monkeypatch):
+        grid.run()
+        monkeypatch.setattr(sweep_module, "__version__", "9.9")
+        assert grid.run(JOBS, "on_change=keep") == [0.1, 0.2, 0.3] and grid.launched == []
+        assert grid.run(JOBS, "on_change=rerun") == [0.1, 0.2, 0.3] and len(grid.launched) == 3
+        assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == []
+
+
+class TestStatus:
+    def test_every_state_is_told(self, grid):
+        grid.broken = {job_name(JOBS[1])}
+        with pytest.raises(SweepFailed):
+            grid.run()
+        with RunFolder(grid.place / "cut") as cut:
+            cut.start(epoch=2, epochs=8)
+        with RunFolder(grid.place / "now") as now:
+            now.start(epoch=3, epochs=10, seconds_per_epoch=30.0)
+            text = table(sweep_status([grid.place]))
+        assert "failed       data=mnist5k,lr=0.2  DivergedError: train_loss became nan (epoch 3 of 10)" in text
+        assert "interrupted  cut  epoch 2 of 8" in text
+        assert "running      now  epoch 3 of 10" in text and "3 min 30 s left" in text
+        assert "5 runs: 2 finished, 1 running, 1 interrupted, 1 failed" in text
+        assert "best by validation: data=mnist5k,lr=0.3  val 0.3000" in text
+
+    def test_jobs_to_do_are_known_before_they_start(self, grid, tmp_path):
+        grid.run()
+        (grid.place / job_name(JOBS[0]) / "status.json").unlink()
+        (grid.place / job_name(JOBS[0]) / "metrics.json").unlink()
+        assert [status.state for status in sweep_status([tmp_path])] == ["to do", "finished", "finished"]
+
+    def test_a_folder_without_runs_is_named(self, tmp_path):
+        for folder, message in ((tmp_path, "holds no run and no sweep"), (tmp_path / "no", "there is no folder")):
+            with pytest.raises(InputError, match=message):
+                sweep_status([folder])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_sweep_ends_as_one_that_ran_through(tmp_path, number):
+    settings = [
+        "data=mnist5k",
+        "data.train_fraction=0.1",
+        "model=mlp,lenet5",
+        "epochs=40",
+        "trainer=cpu",
+        "logger=none",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+    def line(name):
+        return [sys.executable, "-m", "mnist_zoo", "-m", *settings, "sweep=s", f"output_dir={tmp_path / name}"]
+
+    subprocess.run(line("whole"), cwd=ROOT, env=environment, check=True, capture_output=True)
+    cut = tmp_path / "cut/sweeps/s"
+    process = subprocess.Popen(
+        line("cut"), cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 90
+    while not list(cut.glob("*lenet5*/checkpoints/previous.ckpt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    message = process.communicate()[1].decode()
+    (half,) = cut.glob("*lenet5*")
+    assert run_status(half).state == "interrupted"
+    if number == signal.SIGTERM:
+        assert process.returncode == 130 and message.startswith("error: interrupted") and "Traceback" not in message
+
+    done = subprocess.run(line("cut"), cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "1 finished, 1 to run" in done.stdout and "epoch   1 " not in done.stdout
+    times = ("fit_seconds", "train_images_per_second", "peak_memory_bytes")
+    for folder in (tmp_path / "whole/sweeps/s").glob("data*"):
+        records = [read_json(place / folder.name / "metrics.json") for place in (folder.parent, cut)]
+        assert all(record.pop(key) for record in records for key in times)
+        assert records[0] == records[1]
