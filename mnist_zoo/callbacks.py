@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
 import sys
 import time
+import warnings
 
 import pytorch_lightning as pl
 import torch
@@ -16,6 +18,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mnist_zoo.errors import DivergedError
 from mnist_zoo.runs import RunFolder, read_curves
+
+
+def silence_lightning() -> None:
+    """Switch Lightning's greetings and tips off, and two warnings that are about nothing here; the others stay."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Nothing is logged by step; and Lightning calls something of torch's that is on its way out.
+    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
 
 
 class EpochSeed(Callback):
@@ -64,6 +75,10 @@ class Record(Checkpoint):
 
     def load_state_dict(self, state_dict: dict) -> None:
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if trainer.world_size > 1:
+            silence_lightning()  # each of DDP's processes starts with the greetings on
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # A continued run repeats what came after its checkpoint.

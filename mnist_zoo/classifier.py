@@ -83,7 +83,17 @@ class LitClassifier(pl.LightningModule):
         if penalty is not None:
             loss = loss + penalty
         self._outputs.append((logits.detach(), labels))
-        return loss
+        return loss * self._share(labels)
+
+    def _share(self, labels: Tensor) -> Tensor | float:
+        """Return by what to multiply a process's mean loss, so that DDP's mean of gradients is the whole batch's.
+
+        It is 1 but for a last batch that the processes cannot share evenly.
+        """
+        if self._trainer is None or self._trainer.world_size == 1:
+            return 1.0
+        count = torch.tensor(float(len(labels)), device=labels.device)
+        return count / self._trainer.strategy.reduce(count.clone(), reduce_op="mean")
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch

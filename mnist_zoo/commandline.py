@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,9 @@ PACKAGE = Path(__file__).parent
 # An installed wheel carries conf/ inside the package; in a checkout it stands beside it.
 CONFIG_DIR = next(path for path in (PACKAGE / "conf", PACKAGE.parent / "conf") if path.is_dir())
 
+# The plug-ins' own config names, and the extra that installs each.
+LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
+
 NAME_LENGTH = 120
 # Overrides that say where and how, not what: a job's folder is not named after them.
 _UNNAMED = ("sweep", "output_dir", "debug", "progress", "resume", "on_change", "hydra")
@@ -43,7 +47,13 @@ def job_name(overrides: Iterable[str]) -> str:
     return f"{safe[: NAME_LENGTH - 9]}-{digest}"
 
 
+def cores() -> int:
+    """Return how many cores this process may use: those of a container or a batch job, not of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+OmegaConf.register_new_resolver("cores", cores, replace=True)
 
 
 def prepare(arguments: list[str]) -> list[str]:
@@ -126,9 +136,14 @@ def explain(error: Exception, arguments: list[str]) -> str | None:
     """Return one line for an error of Hydra's about the arguments, or None if it is another kind of error."""
     if isinstance(error, OverrideParseException):
         return f"'{error.override}' is not an override: write key=value, and quote what the shell or Hydra would read"
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return str(unknown(group, name, error.options))
+        if group == "hydra/launcher" and name in LAUNCHER_EXTRAS:
+            return (
+                f"this launcher needs a package that is not installed: pip install 'mnist_zoo[{LAUNCHER_EXTRAS[name]}]'"
+            )
+        if error.options:
+            return str(unknown(group, name, error.options))
     if isinstance(error, ConfigCompositionException):
         return _explain_override(error, arguments)
     if isinstance(error, (HydraException, OmegaConfBaseException)):

@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from mnist_zoo import __version__
-from mnist_zoo.callbacks import EMA, EpochSeed, Record, progress
+from mnist_zoo.callbacks import EMA, EpochSeed, Record, progress, silence_lightning
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.config import check, comparable, identity
 from mnist_zoo.data import MNISTDataModule
@@ -334,16 +334,12 @@ def _keep_freed_memory() -> None:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's greetings and tips: a run prints its own lines. Its warnings stay, but for two."""
+    """Silence Lightning while a run prints its own lines, and give its loggers their levels back."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     try:
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
         with warnings.catch_warnings():
-            # Nothing is logged by step; and Lightning calls something of torch's that is on its way out.
-            warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
-            warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+            silence_lightning()
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

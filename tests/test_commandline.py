@@ -129,7 +129,7 @@ def test_a_sweep_goes_on_after_a_job_that_fails(command, tmp_path):
     }
     assert {path.parent.parent for path in tmp_path.rglob("status.json")} == {tmp_path / "sweeps/lr_seed"}
     assert "train_loss became nan in epoch 1 at lr=1e+20: lower lr" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: 2 failed: ")
+    assert done.stderr.splitlines()[-1].startswith("error: 2 of 6 jobs failed")
     assert "Traceback" not in done.stderr
 
 

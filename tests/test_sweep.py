@@ -218,3 +218,25 @@ def test_a_killed_sweep_ends_as_one_that_ran_through(tmp_path, number):
         records = [read_json(place / folder.name / "metrics.json") for place in (folder.parent, cut)]
         assert all(record.pop(key) for record in records for key in times)
         assert records[0] == records[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("launcher", "package"),
+    [
+        ("joblib_cores", "hydra_plugins.hydra_joblib_launcher"),
+        ("local_processes", "hydra_plugins.hydra_submitit_launcher"),
+    ],
+)
+def test_a_parallel_launcher_runs_the_grid_and_reports_its_failures(command, tmp_path, launcher, package):
+    pytest.importorskip(package)
+    small = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "epochs=1", "optimizer=sgd", "trainer=cpu")
+    grid = ("-m", f"hydra/launcher={launcher}", *small, "lr=0.1,1e20", "seed=0,1", "sweep=s")
+    done = command(*grid)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: 2 of 4 jobs failed; the same command tries them again"
+    assert "Traceback" not in done.stderr and "train_loss became nan" in done.stdout
+    states = sorted(run_status(folder).state for folder in (tmp_path / "sweeps/s").glob("data*"))
+    assert states == ["failed", "failed", "finished", "finished"]
+    again = command(*[argument.replace("0.1,1e20", "0.1") for argument in grid])
+    assert again.returncode == 0 and "2 finished" in again.stdout
