@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +17,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_zoo.config import NEUTRAL, check_value
+from mnist_zoo.config import NEUTRAL, check_value, cores
 from mnist_zoo.errors import InputError, unknown
 
 PACKAGE = Path(__file__).parent
@@ -45,11 +44,6 @@ def job_name(overrides: Iterable[str]) -> str:
         return full
     digest = hashlib.blake2b(full.encode(), digest_size=4).hexdigest()
     return f"{safe[: NAME_LENGTH - 9]}-{digest}"
-
-
-def cores() -> int:
-    """Return how many cores this process may use: those of a container or a batch job, not of the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 OmegaConf.register_new_resolver("job_name", job_name, replace=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from numbers import Real
 
@@ -117,3 +118,8 @@ def identity(cfg: Mapping, data_fingerprint: str) -> str:
     """
     text = json.dumps([comparable(cfg), data_fingerprint, __version__], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def cores() -> int:
+    """Return how many cores this process may use: those of a container or a batch job, not of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

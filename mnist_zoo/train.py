@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import logging
+import os
 import platform
 import re
 import sys
@@ -29,7 +30,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from mnist_zoo import __version__
 from mnist_zoo.callbacks import EMA, EpochSeed, Record, progress, silence_lightning
 from mnist_zoo.classifier import LitClassifier
-from mnist_zoo.config import check, comparable, identity
+from mnist_zoo.config import check, comparable, cores, identity
 from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.data.datamodule import SPLITS
 from mnist_zoo.errors import InputError
@@ -103,12 +104,17 @@ def _train_and_test(cfg: dict, folder: RunFolder, resume: bool) -> float:
 
     record = Record(folder, cfg["monitor"])
     trainer = _trainer(cfg, folder, record)
+    if trainer.strategy.root_device.type == "cpu":
+        _warn_of_busy_cores()
     checkpoint = _checkpoint_to_resume(cfg, folder) if resume else None
     try:
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        return _test(cfg, folder, trainer, data)
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt(f"interrupted; the last whole epoch is in {folder.path}") from error
-    return _test(cfg, folder, trainer, data)
+    finally:
+        if cfg["logger"]["name"] == "wandb":
+            trainer.logger.experiment.finish()  # or the next job of a sweep would write into this one's record
 
 
 def _trainer(cfg: dict, folder: RunFolder, record: Record) -> pl.Trainer:
@@ -271,8 +277,9 @@ def summary_table(metrics: Mapping, folder: RunFolder) -> str:
         f"  trained in {metrics['fit_seconds']:.1f} s on {metrics['device']}, "
         f"{metrics['train_images_per_second']:,.0f} images/s",
         f"  run folder: {folder.path}",
-        f"  curves:     tensorboard --logdir {folder.path.parent}",
     ]
+    if any(folder.path.glob("events.out.tfevents.*")):
+        lines.append(f"  curves:     tensorboard --logdir {folder.path.parent}")
     return "\n".join(lines)
 
 
@@ -318,6 +325,18 @@ def _versions() -> dict[str, str]:
     return {"mnist_zoo": __version__, "python": platform.python_version()} | {
         package: importlib.metadata.version(package) for package in packages
     }
+
+
+def _warn_of_busy_cores() -> None:
+    """Warn if this process's threads will have to share cores with others: they wait for each other by spinning."""
+    threads, available = torch.get_num_threads(), cores()
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if threads > 1 and busy + threads > 1.5 * available:
+        warnings.warn(
+            f"{threads} threads want the {available} cores, and {busy:.1f} are busy with other work: training can be "
+            f"many times slower so; set OMP_NUM_THREADS=1 (a sweep: hydra/launcher=joblib_cores sees to it)",
+            stacklevel=2,
+        )
 
 
 def _keep_freed_memory() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_zoo import LitClassifier, MNISTDataModule
+from mnist_zoo import LitClassifier, MNISTDataModule, list_models
 from mnist_zoo.callbacks import Record
 from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.runs import find_runs, read_curves, read_metrics
@@ -261,6 +261,15 @@ def test_a_missing_extra_says_what_to_install(stripes_config, tmp_path, logger, 
         run(cfg, tmp_path)
 
 
+def test_threads_that_must_share_busy_cores_are_warned_of(stripes_config, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (8.0, 0.0, 0.0))
+    monkeypatch.setattr("mnist_zoo.train.cores", lambda: 2)
+    run(stripes_config("epochs=1"), tmp_path / "one thread")  # a warning would be an error here
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    with pytest.warns(UserWarning, match=r"2 threads want the 2 cores, and 8\.0 are busy .* set OMP_NUM_THREADS=1"):
+        run(stripes_config("epochs=1"), tmp_path / "two threads")
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one(config, tmp_path):
     """The same images in each step and the mean of the gradients: equal but for the order of additions."""
@@ -272,3 +281,14 @@ def test_two_processes_train_as_one(config, tmp_path):
     for key in ("train_loss", "val_loss", "test_loss"):
         assert two[key] == pytest.approx(one[key], rel=1e-5)
     assert math.isfinite(two["train_images_per_second"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_learns_through_the_whole_run(stripes_config, tmp_path, name):
+    # Sigmoids, LeNet-5's own, take more steps than this to leave the plateau at the start.
+    own = ("model.activation=tanh",) if name == "lenet5" else ()
+    run(stripes_config(f"model={name}", "batch_size=16", "lr=2e-3", *own), tmp_path)
+    metrics, rows = read_metrics(tmp_path), read_curves(tmp_path)
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"] and metrics["test_acc"] >= 0.5
+    assert metrics["model"] == name and metrics["flops"] > 2 * 10_000
