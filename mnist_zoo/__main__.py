@@ -11,7 +11,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_zoo.commandline import CONFIG_DIR, explain, prepare
+from mnist_zoo.commandline import CONFIG_DIR, explain, prepare, require_multirun
 from mnist_zoo.config import check
 from mnist_zoo.errors import InputError, ZooError
 
@@ -24,6 +24,8 @@ def train(cfg: DictConfig) -> float:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     try:
+        if job.mode.name == "RUN" and cfg.resume is None:
+            require_multirun(job.runtime.choices.experiment, job.sweeper.params or {}, job.overrides.task)
         for key in sorted(OmegaConf.missing_keys(cfg)):
             raise InputError(f"{key} has no value: add {key}=...")
         check(cfg)
