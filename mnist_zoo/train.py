@@ -211,6 +211,10 @@ def _test(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNISTDataModu
         parameters = {key: metrics[key] for key in settings}
         if cfg["logger"]["name"] == "tensorboard":
             trainer.logger.log_hyperparams(parameters, {f"final/{key}": metrics[key] for key in summary})
+            from mnist_zoo.report.tensorboard import log_figures  # here: matplotlib is needed for nothing else
+
+            arrays = (data.images("test").numpy(), labels[2].numpy(), logits[2].numpy())
+            log_figures(trainer.logger.experiment, *arrays, list(data.class_names))
         else:
             trainer.logger.log_hyperparams(parameters)
             trainer.logger.log_metrics({f"final/{key}": metrics[key] for key in summary})

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.report import compare, read_runs, significance, vote, write_report
+from mnist_zoo.report import compare, group_by_images, read_runs, significance, vote, write_report
 from mnist_zoo.report.ensembles import ensembles
 from mnist_zoo.report.published import Row, judge, published_rows
 from mnist_zoo.report.tables import class_report, frequent_confusions
-from mnist_zoo.report.testsets import test_sets as group_by_images
+
 
 LABELS = np.arange(200) % 10
 
@@ -323,3 +323,20 @@ def test_the_command_says_where_it_wrote_and_refuses_in_one_line(tmp_path):
     assert done.stderr == ""
     assert f"report: {tmp_path}/out/report.html" in done.stdout
     assert "Significance" not in (tmp_path / "out" / "report.html").read_text(), "one run has nothing to differ from"
+
+
+def test_the_images_tab_of_tensorboard_shows_predictions():
+    from mnist_zoo.report.tensorboard import log_figures
+
+    class Writer(dict):
+        def add_figure(self, tag, figure):
+            self[tag] = figure
+
+    logits = np.eye(10, dtype=np.float32)[LABELS]
+    logits[3] = logits[4]  # a three as a four
+    writer = Writer()
+    log_figures(writer, np.zeros((200, 1, 28, 28), np.uint8), LABELS, logits, [str(digit) for digit in range(10)])
+    assert list(writer) == ["test/confusion_matrix", "test/predictions", "test/errors"]
+    titles = [axis.get_title() for axis in writer["test/errors"].axes]
+    assert titles == ["4\ntrue: 3"]
+    assert "4\ntrue: 3" in [axis.get_title() for axis in writer["test/predictions"].axes]

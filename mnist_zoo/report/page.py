@@ -15,9 +15,10 @@ from jinja2 import Environment, PackageLoader
 from mnist_zoo import __version__
 from mnist_zoo.errors import InputError
 from mnist_zoo.report.figures import style
+from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.reading import read_runs
-from mnist_zoo.report.sections import beside_papers, comparison, network_sections, shared_sections
-from mnist_zoo.report.testsets import test_sets
+from mnist_zoo.report.sections import beside_papers, comparison, shared_sections
+from mnist_zoo.report.testsets import group_by_images
 from mnist_zoo.runs import write_atomically
 
 
@@ -38,7 +39,7 @@ def write_report(
         InputError: if there is no finished run, or `out` cannot be written to.
     """
     runs = read_runs(folders)
-    sets, broken = test_sets(runs.table)
+    sets, broken = group_by_images(runs.table)
     if not sets:
         raise InputError(f"no finished run has readable predictions; the first: {broken[0][0].name}: {broken[0][1]}")
     skipped = runs.skipped + broken

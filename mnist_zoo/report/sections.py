@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mnist_zoo.errors import InputError
-from mnist_zoo.report import figures, images
+from mnist_zoo.report import figures
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
 from mnist_zoo.report.published import Verdict
-from mnist_zoo.report.reading import load_data, read_predictions
-from mnist_zoo.report.statistics import CONFIDENCE, calibration, softmax
-from mnist_zoo.report.tables import (
-    Significance,
-    against_papers,
-    class_report,
-    compare,
-    confusions,
-    frequent_confusions,
-    significance,
-)
+from mnist_zoo.report.reading import read_predictions
+from mnist_zoo.report.statistics import CONFIDENCE
+from mnist_zoo.report.tables import Significance, against_papers, compare, significance
 from mnist_zoo.report.testsets import TestSet
 
 OPEN_ROWS = 30  # longer tables are folded
-GRID_IMAGES = 30
 
 
 @dataclass(frozen=True)
@@ -51,7 +39,8 @@ class Section:
     blocks: list[Block] = field(default_factory=list)
 
 
-def _figure(name: str, figure: Figure | None, caption: str) -> list[Block]:
+def figure_block(name: str, figure: Figure | None, caption: str) -> list[Block]:
+    """Return the block of a figure, in a list; an empty one if there is no figure."""
     return [] if figure is None else [Block("figure", figure, caption, name)]
 
 
@@ -88,8 +77,8 @@ def comparison(table: pd.DataFrame) -> list[Section]:
     blocks = [
         Block("table", pd.DataFrame(accuracy).drop(columns=alike, errors="ignore"), note, "comparison", rows),
         Block("table", pd.DataFrame(cost).drop(columns=alike), costs_note),
-        *_figure("rates", figures.rates(rows), "Test accuracy against learning rate; bars: 95 % over seeds."),
-        *_figure("times", figures.times(rows) if len(rows) > 1 else None, "Training time; bars: 95 % over seeds."),
+        *figure_block("rates", figures.rates(rows), "Test accuracy against learning rate; bars: 95 % over seeds."),
+        *figure_block("times", figures.times(rows) if len(rows) > 1 else None, "Training time; bars: 95 % over seeds."),
     ]
     return [Section("Comparison", blocks)]
 
@@ -178,9 +167,9 @@ def shared_sections(runs: TestSet) -> list[Section]:
     together = figures.validation_curves(runs.table, order) if len(order) > 1 else None
     everyone = f"Validation accuracy of all configurations, mean over seeds.{note}"
     curves = [
-        *_figure("validation", together, everyone),
-        *_figure("loss", loss, f"Loss, train against validation. {shade}"),
-        *_figure("accuracy", accuracy, f"Accuracy, train against validation. {shade}"),
+        *figure_block("validation", together, everyone),
+        *figure_block("loss", loss, f"Loss, train against validation. {shade}"),
+        *figure_block("accuracy", accuracy, f"Accuracy, train against validation. {shade}"),
     ]
     sections.append(Section("Curves", curves))
     if len(order) > 1:
@@ -188,8 +177,8 @@ def shared_sections(runs: TestSet) -> list[Section]:
         heat = figures.correlations(runs.predicted[first], runs.labels, order)
         alike = "Pearson's correlation between networks (the lowest seed of each configuration), of the predicted "
         alike += f"classes, as the papers draw it, and of where they err, which tells more.{note}"
-        sections.append(Section("Accuracy against cost", _figure("costs", figures.costs(rows), caption)))
-        sections.append(Section("How alike the networks predict", _figure("correlations", heat, alike)))
+        sections.append(Section("Accuracy against cost", figure_block("costs", figures.costs(rows), caption)))
+        sections.append(Section("How alike the networks predict", figure_block("correlations", heat, alike)))
     return sections + _ensemble_section(runs)
 
 
@@ -234,7 +223,7 @@ def _significance_section(found: Significance) -> Section:
     heat = figures.differences(pairs, found.labels)
     legend = f"Differences of mean test accuracy that are resolved; a dot: not resolved.{_only_best(found.labels)}"
     table = Block("table", shown, caption, "significance", pairs, folded=len(pairs) > OPEN_ROWS)
-    return Section("Significance", [Block("list", sentences), *_figure("differences", heat, legend), table])
+    return Section("Significance", [Block("list", sentences), *figure_block("differences", heat, legend), table])
 
 
 def _equals(p: float) -> str:
@@ -269,95 +258,3 @@ def _ensemble_section(runs: TestSet) -> list[Section]:
         caption += f" Of the {CANDIDATES} best networks on validation."
     frame = pd.DataFrame(rows)
     return [Section("Ensembles", [Block("text", text), Block("table", frame, caption, "ensembles", frame)])]
-
-
-# -- single networks -----------------------------------------------------------------------------------------------
-
-
-def network_sections(runs: TestSet, data_root: str | Path | None) -> list[Section]:
-    """Return the predictions of the best network in detail, the others' confusions, and the images they miss."""
-    order, first = runs.order, runs.representatives
-    best = runs.table.loc[first[0]]
-    try:
-        data = load_data(best, data_root)
-        class_names, pictures, why = list(data.class_names), data.images("test").numpy(), ""
-    except InputError as error:
-        classes = read_predictions(best["folder"])["logits"].shape[1]
-        class_names, pictures, why = [str(c) for c in range(classes)], None, str(error)
-    sections = [_predictions_section(runs, order, first, class_names)]
-    if pictures is None:
-        return [*sections, Section("Images", [Block("text", f"No images shown: {why}")])]
-    blocks = _worst_errors(runs, first[0], pictures, class_names)
-    if len(runs.table) > 1:
-        blocks += _missed_by_all(runs, pictures, class_names)
-    return [*sections, Section("Errors", blocks)]
-
-
-def _name(run: pd.Series) -> str:
-    return f"{run['label']} seed={run['seed']}"
-
-
-def _predictions_section(runs: TestSet, order: list[str], first: list[int], class_names: list[str]) -> Section:
-    best, predicted = runs.table.loc[first[0]], runs.predicted[first[0]]
-    words = frequent_confusions(runs.labels, predicted, class_names)
-    report = class_report(runs.labels, predicted, class_names)
-    shown = report.assign(**{column: report[column].map("{:.4f}".format) for column in ("precision", "recall", "f1")})
-    drawn = {}
-    for label, row in list(zip(order, first, strict=True))[:4]:
-        arrays = read_predictions(runs.table.loc[row, "folder"])
-        drawn[label] = calibration(softmax(arrays["logits"]), arrays["labels"])
-    counts = confusions(runs.labels, predicted, len(class_names))
-    which = f"{_name(best)}, the best configuration on validation"
-    blocks = [
-        *_figure("confusion", images.confusion_matrix(counts, class_names), f"Test images of {which}: counts."),
-        Block("text", f"Its most frequent confusions: {'; '.join(words) or 'none'}."),
-        Block("table", shown, f"Classification report of {_name(best)} on the test images.", "classes", report),
-        *_figure("reliability", images.reliability(drawn), "Confidence against accuracy on test images, in 15 bins."),
-    ]
-    if len(order) > 1:
-        rows = []
-        for label, row in zip(order, first, strict=True):
-            f1 = (
-                class_report(runs.labels, runs.predicted[row], class_names)
-                .set_index("class")
-                .loc["macro average", "f1"]
-            )
-            most = frequent_confusions(runs.labels, runs.predicted[row], class_names, most=3)
-            rows.append({"configuration": label, "macro F1": f"{f1:.4f}", "most frequent confusions": "; ".join(most)})
-        caption = "Every configuration's lowest seed on the test images."
-        blocks.append(Block("table", pd.DataFrame(rows), caption, folded=len(rows) > OPEN_ROWS))
-    return Section("Predictions", blocks)
-
-
-def _worst_errors(runs: TestSet, row: int, pictures: np.ndarray, class_names: list[str]) -> list[Block]:
-    run = runs.table.loc[row]
-    confidence = softmax(read_predictions(run["folder"])["logits"]).max(axis=1)
-    wrong = np.flatnonzero(~runs.right[row])
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:GRID_IMAGES]
-    if not len(worst):
-        return [Block("text", f"{_name(run)} has every test image right.")]
-    captions = [
-        f"true {class_names[runs.labels[i]]}\nas {class_names[runs.predicted[row, i]]}, {100 * confidence[i]:.0f} %"
-        for i in worst
-    ]
-    caption = (
-        f"The errors that {_name(run)} was surest of, of {len(wrong)}: true class; prediction and its probability."
-    )
-    return _figure("worst-errors", images.image_grid(pictures[worst], captions), caption)
-
-
-def _missed_by_all(runs: TestSet, pictures: np.ndarray, class_names: list[str]) -> list[Block]:
-    missed = np.flatnonzero(~runs.right.any(axis=0))
-    if not len(missed):
-        return [Block("text", f"No test image is missed by all {len(runs.table)} networks.")]
-    votes = [np.bincount(runs.predicted[:, i]) for i in missed]
-    agreed = np.array([vote.max() for vote in votes])
-    order = np.argsort(-agreed, kind="stable")[:GRID_IMAGES]
-    captions = [
-        f"true {class_names[runs.labels[missed[i]]]}\nas {class_names[votes[i].argmax()]} ({agreed[i]})" for i in order
-    ]
-    text = f"{len(missed)} test images are missed by all {len(runs.table)} networks."
-    caption = (
-        f"{text} True class; the class most of them see, and how many. Some of these labels are known to be wrong."
-    )
-    return _figure("missed-by-all", images.image_grid(pictures[missed[order]], captions), caption)

@@ -50,7 +50,7 @@ class TestSet:
         return first.set_index("label").loc[self.order, "index"].tolist()
 
 
-def test_sets(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path, str]]]:
+def group_by_images(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path, str]]]:
     """Group runs by the images they share; the second list names runs whose predictions cannot be read."""
     groups: dict[tuple, list] = {}
     broken = []
