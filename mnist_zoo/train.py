@@ -68,7 +68,7 @@ def run(cfg: DictConfig | dict, folder: str | Path) -> float:
 
 def _train_and_test(cfg: dict, folder: RunFolder) -> float:
     for plugin in cfg["plugins"]:
-        _import_plugin(plugin)
+        import_plugin(plugin)
     pl.seed_everything(cfg["seed"], verbose=False)
     data = MNISTDataModule(
         cfg["data"].pop("name"), batch_size=cfg["batch_size"], seed=cfg["seed"], augment=cfg["augment"], **cfg["data"]
@@ -264,7 +264,8 @@ def summary_table(metrics: Mapping, folder: RunFolder) -> str:
     return "\n".join(lines)
 
 
-def _import_plugin(name: str) -> None:
+def import_plugin(name: str) -> None:
+    """Import a module that registers models or data sets, from the current folder or as installed."""
     if "" not in sys.path:  # the console script, unlike python -m, does not look in the current folder
         sys.path.insert(0, "")
     try:

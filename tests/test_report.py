@@ -18,7 +18,6 @@ from mnist_zoo.report.ensembles import ensembles
 from mnist_zoo.report.published import Row, judge, published_rows
 from mnist_zoo.report.tables import class_report, frequent_confusions
 
-
 LABELS = np.arange(200) % 10
 
 

@@ -62,7 +62,7 @@ def read_runs(folders: Iterable[str | Path]) -> Runs:
         found = f"{len(skipped)} found, the first: {skipped[0][0].name}: {skipped[0][1]}" if skipped else "none found"
         raise InputError(f"no finished run below {', '.join(map(str, folders))} ({found})")
     table = pd.DataFrame(records)
-    table["label"] = _labels(table)
+    table["label"] = name_configurations(table)
     return Runs(table.sort_values(["data", "label", "seed"], ignore_index=True), skipped)
 
 
@@ -112,8 +112,8 @@ def augment_name(augment: dict | None) -> str:
     return " ".join(f"{key}={value:g}" if not isinstance(value, str) else value for key, value in active.items())
 
 
-def _labels(table: pd.DataFrame) -> list[str]:
-    """Return for each run its model and those settings that differ between runs of that model."""
+def name_configurations(table: pd.DataFrame) -> list[str]:
+    """Return for each run (by its ``settings``) its model and those settings that differ between runs of that model."""
     flat = {settings: _flatten(json.loads(settings)) for settings in table["settings"].unique()}
     labels = {}
     for settings, own in flat.items():
