@@ -110,7 +110,7 @@ def embed(data: MNISTDataModule, count: int, seed: int = 0) -> tuple[np.ndarray,
         def show(iteration: int, error: float, embedding: np.ndarray) -> None:
             print(f"  {iteration} iterations, {time.perf_counter() - started:.0f} s, KL {error:.3f}", flush=True)
 
-        model = TSNE(perplexity=perplexity, random_state=seed, callbacks=show, callbacks_every_iters=50)
+        model = TSNE(perplexity=perplexity, random_state=seed, n_jobs=-1, callbacks=show, callbacks_every_iters=50)
         positions = np.asarray(model.fit(components))
     else:
         from sklearn.manifold import TSNE

@@ -39,7 +39,7 @@ PAPERS = {  # experiment: the paper, and where we disagree with it
     "keras_cnn": ("A talk on a Keras CNN for digits", "Its figures are rounded to whole per cents."),
     "dropout": (
         "Deep Learning for MNIST Digit Classification",
-        "Its training accuracies are running ones, with dropout at work; ours are the chosen epoch's in evaluation mode.",
+        "Its training accuracies are running ones, with dropout at work; ours are of the chosen epoch, without.",
     ),
     "dropout_search": (
         "Deep Learning for MNIST Digit Classification: the search",
@@ -51,7 +51,7 @@ PAPERS = {  # experiment: the paper, and where we disagree with it
     ),
     "lr_sweep": (
         "Handwritten Digit Recognition using ResNet-18 (2022), Tables 1-3",
-        "Its Table 2 is headed LeNet and was measured on torchvision's GoogLeNet: those figures stand beside googlenet; "
+        "Its Table 2 is headed LeNet and was measured on torchvision's GoogLeNet: they stand beside googlenet; "
         "the LeNet-5 of its text has none. Many of its differences are within the noise of one run on 10,000 images.",
     ),
     "lr_sweep_final": (
