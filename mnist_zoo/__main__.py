@@ -13,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_zoo.commandline import CONFIG_DIR, explain, prepare
+from mnist_zoo.commandline import CONFIG_DIR, explain, prepare, require_multirun
 from mnist_zoo.config import check
 from mnist_zoo.errors import InputError, ZooError
 from mnist_zoo.runs import FolderInUse, to_json, write_atomically
@@ -29,6 +29,8 @@ def train(cfg: DictConfig) -> float:
     folder = Path(job.runtime.output_dir)
     sweeping = job.mode.name == "MULTIRUN"
     try:
+        if job.mode.name == "RUN" and cfg.resume is None:
+            require_multirun(job.runtime.choices.experiment, job.sweeper.params or {}, job.overrides.task)
         for key in sorted(OmegaConf.missing_keys(cfg)):
             raise InputError(f"{key} has no value: add {key}=...")
         check(cfg)

@@ -70,8 +70,10 @@ def prepare(arguments: list[str]) -> list[str]:
     for override in overrides:
         for value in _values(override):
             check_value(override.key_or_group, value)
-    if options.multirun and "sweep" not in by_key:
-        arguments.append(f"sweep={_sweep_name(overrides)}")
+    if options.multirun:
+        arguments += _experiment_sweep(by_key)
+        if "sweep" not in by_key:
+            arguments.append(f"sweep={_sweep_name(overrides)}")
     return arguments
 
 
@@ -81,6 +83,39 @@ def _quote(override: str) -> str:
     if value in ("", "null") or value[0] in "'\"":
         return override
     return f"{key}='" + value.replace("'", "\\'") + "'"
+
+
+def _experiment_sweep(by_key: dict[str, Override]) -> list[str]:
+    """Return the overrides that let the command line replace what an experiment sweeps.
+
+    Hydra multiplies the two: seven models of the experiment times one of the command line would be seven equal jobs.
+    """
+    if "experiment" not in by_key or by_key["experiment"].is_sweep_override():
+        return []
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        cfg = compose("config", [f"experiment={by_key['experiment'].value()}"], return_hydra_config=True)
+    params = cfg.hydra.sweeper.params or {}
+    if not by_key.keys() & params.keys():
+        return []
+    kept = [f"{key}={value}" for key, value in params.items() if key not in by_key]
+    return ["hydra.sweeper.params=null", *kept]
+
+
+def require_multirun(experiment: str, params: Iterable[str], overrides: Iterable[str]) -> None:
+    """Raise InputError if a single run leaves open what its experiment sweeps.
+
+    Args:
+        experiment: its name.
+        params: the keys that it sweeps.
+        overrides: those of the command line.
+    """
+    given = {override.key_or_group for override in _parse(list(overrides))}
+    missing = [key for key in params if key not in given]
+    if missing:
+        raise InputError(
+            f"experiment={experiment} is a sweep over {', '.join(missing)}: python -m mnist_zoo -m "
+            f"experiment={experiment} (with seed=0,1,2 for seeds), or give {' '.join(f'{key}=...' for key in missing)}"
+        )
 
 
 def _refuse(message: str) -> NoReturn:

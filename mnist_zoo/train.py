@@ -75,7 +75,7 @@ def run(cfg: DictConfig | dict, folder: str | Path, *, resume: bool | None = Non
 def load_data(cfg: Mapping) -> MNISTDataModule:
     """Return the DataModule that a composed config describes; raises InputError as `MNISTDataModule` does."""
     for plugin in cfg["plugins"]:
-        _import_plugin(plugin)
+        import_plugin(plugin)
     options = {key: value for key, value in cfg["data"].items() if key != "name"}
     return MNISTDataModule(
         cfg["data"]["name"], batch_size=cfg["batch_size"], seed=cfg["seed"], augment=cfg["augment"], **options
@@ -233,6 +233,10 @@ def _test(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNISTDataModu
         parameters = {key: metrics[key] for key in settings}
         if cfg["logger"]["name"] == "tensorboard":
             trainer.logger.log_hyperparams(parameters, {f"final/{key}": metrics[key] for key in summary})
+            from mnist_zoo.report.tensorboard import log_figures  # here: matplotlib is needed for nothing else
+
+            arrays = (data.images("test").numpy(), labels[2].numpy(), logits[2].numpy())
+            log_figures(trainer.logger.experiment, *arrays, list(data.class_names))
         else:
             trainer.logger.log_hyperparams(parameters)
             trainer.logger.log_metrics({f"final/{key}": metrics[key] for key in summary})
@@ -283,7 +287,8 @@ def summary_table(metrics: Mapping, folder: RunFolder) -> str:
     return "\n".join(lines)
 
 
-def _import_plugin(name: str) -> None:
+def import_plugin(name: str) -> None:
+    """Import a module that registers models or data sets, from the current folder or as installed."""
     if "" not in sys.path:  # the console script, unlike python -m, does not look in the current folder
         sys.path.insert(0, "")
     try:

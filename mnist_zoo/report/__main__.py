@@ -1,0 +1,33 @@
+"""``python -m mnist_zoo.report outputs/sweeps/<name>``: tables, statistics and figures over finished runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mnist_zoo.errors import ZooError
+
+
+def main() -> None:
+    """Entry point of ``python -m mnist_zoo.report`` and ``mnist-zoo-report``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_zoo.report",
+        description="Write report.html (opens offline), report.md, figures and CSV tables over finished runs.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, help="sweeps or run folders")
+    parser.add_argument("--out", type=Path, help="where to write (default: report/ in the first folder)")
+    parser.add_argument("--data-root", type=Path, help="where the images are, if not where the runs found them")
+    arguments = parser.parse_args()
+    try:
+        from mnist_zoo.report.page import write_report  # here: --help and a mistyped option need not wait for it
+
+        page = write_report(arguments.folders, arguments.out, arguments.data_root)
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    print(f"report: {page} (and report.md, figures/ and CSV tables beside it)")
+
+
+if __name__ == "__main__":
+    main()

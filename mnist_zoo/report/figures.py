@@ -1,0 +1,339 @@
+"""Figures over configurations: curves, rates, times, costs, correlations. Each function returns a matplotlib Figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import (
+    EngFormatter,
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
+
+from mnist_zoo.runs import read_curves
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart; its yellow is too pale for lines on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+TRAIN, VAL = COLOURS[0], COLOURS[1]
+LINES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D")
+PANELS = 24  # most panels or lines in one figure: beyond that nobody can read them
+# Per cent: ticks of an axis of accuracy, where it is long and where it is short.
+ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 90)
+FINE_ERRORS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5)
+FINE_ERRORS += (3, 4, 5, 6, 7, 8, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90)
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.dpi": 120,
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the report's style inside the block, and leave other figures of the process alone."""
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def look(index: int) -> tuple[str, str, str]:
+    """Return colour, line and marker of the index-th series: 28 that differ in at least one of them."""
+    turn = index // len(COLOURS)
+    return COLOURS[index % len(COLOURS)], LINES[turn % len(LINES)], MARKERS[turn % len(MARKERS)]
+
+
+def legend_beside(figure: Figure, labels: Iterable[str], lines: bool = True) -> None:
+    """Put a legend of `look`s, with or without lines, to the right of the axes, where it hides nothing."""
+    handles = []
+    for index, label in enumerate(labels):
+        colour, line, marker = look(index)
+        line = line if lines else "none"
+        handles.append(Line2D([], [], color=colour, linestyle=line, marker=marker, markersize=5, label=label))
+    figure.legend(handles=handles, loc="outside right upper", fontsize=9)
+
+
+def accuracy_axis(axis, images: int) -> None:
+    """Make a y axis of test error in per cent read as accuracy, with room where the good models are."""
+    axis.set_yscale("log")
+    low, high = sorted(axis.get_ylim())
+    low, high = max(low, 50 / images), min(max(high, low * 1.5), 100)
+    ticks = [error for error in (FINE_ERRORS if high < 8 * low else ERRORS) if low <= error <= high]
+    if len(ticks) < 2:
+        ticks = [low * (high / low) ** share for share in (0.1, 0.5, 0.9)]
+    axis.set_ylim(high, low)
+    axis.yaxis.set_major_locator(FixedLocator(ticks))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{100 - error:.4g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _error_bars(rows: pd.DataFrame, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors in per cent ``(G,)``, half an image at least, and the bars ``(2, G)`` on a log axis."""
+    least = 50 / rows["n_test"].to_numpy()
+    error = np.maximum(100 * (1 - rows[f"{split}_acc"].to_numpy()), least)
+    half = np.nan_to_num(100 * rows[f"{split}_acc_half"].to_numpy())
+    return error, np.stack([np.minimum(half, error - least), half])
+
+
+def curves(table: pd.DataFrame, metric: str, labels: list[str]) -> Figure:
+    """Draw train against validation, a panel a configuration: the mean over seeds, and from lowest to highest seed.
+
+    Args:
+        table: of `Runs`.
+        metric: ``loss`` or ``acc``.
+        labels: configurations, in order; `PANELS` at most are drawn.
+    """
+    labels = labels[:PANELS]
+    columns = min(len(labels), 3)
+    rows = math.ceil(len(labels) / columns)
+    figure = Figure(figsize=(max(3.4 * columns, 5), 2.4 * rows + 0.5))
+    axes = np.atleast_1d(figure.subplots(rows, columns, sharey=len(labels) > 1, squeeze=False).ravel())
+    for axis in axes[len(labels) :]:
+        axis.remove()
+    for axis, label in zip(axes, labels, strict=False):
+        frames = _curves(table, label)
+        for split, colour, name in (("train", TRAIN, "train (running)"), ("val", VAL, "validation")):
+            _band(axis, frames, f"{split}_{metric}", 100 if metric == "acc" else 1, colour, name)
+        axis.set_title(_wrapped(label, 38), fontsize=9)
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if metric == "loss":
+            axis.set_yscale("log")
+    for axis in axes[0 : len(labels) : columns]:
+        axis.set_ylabel("loss (nats)" if metric == "loss" else "accuracy (%)")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=2, fontsize=9)
+    return figure
+
+
+def _wrapped(label: str, width: int) -> str:
+    lines = [""]
+    for word in label.split(" "):
+        if lines[-1] and len(lines[-1]) + len(word) >= width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)
+
+
+def _curves(table: pd.DataFrame, label: str) -> pd.DataFrame:
+    runs = table.loc[table["label"] == label, "folder"]
+    frames = [pd.DataFrame(read_curves(folder)).assign(run=place) for place, folder in enumerate(runs)]
+    frame = pd.concat([frame for frame in frames if "epoch" in frame] or [pd.DataFrame({"epoch": []})])
+    return frame
+
+
+def _band(axis, frame: pd.DataFrame, column: str, factor: float, colour: str, name: str, **options) -> None:
+    if column not in frame:
+        return
+    by_epoch = frame.groupby("epoch")[column]
+    mean, low, high = (factor * by_epoch.agg(how) for how in ("mean", "min", "max"))
+    marker = "o" if len(mean) == 1 else options.pop("marker", None)
+    axis.plot(mean.index, mean, color=colour, label=name, marker=marker, **{"linewidth": 1.8} | options)
+    axis.fill_between(mean.index, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def validation_curves(table: pd.DataFrame, labels: list[str]) -> Figure:
+    """Draw all configurations' validation accuracy over epochs in one figure: the mean over seeds."""
+    labels = labels[:PANELS]
+    figure = Figure(figsize=(9.5, max(4.2, 0.22 * len(labels) + 0.6)))
+    axis = figure.subplots()
+    images = int(table["n_val"].max())
+    for index, label in enumerate(labels):
+        colour, line, marker = look(index)
+        frame = _curves(table, label)
+        if "val_acc" not in frame:
+            continue
+        error = 100 * (1 - frame.groupby("epoch")["val_acc"].mean())
+        error = error.clip(lower=50 / images)
+        axis.plot(error.index, error, color=colour, linestyle=line, marker=marker, markersize=4, linewidth=1.6)
+    axis.set_xlabel("epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    axis.set_ylabel("validation accuracy (%), log scale of errors")
+    accuracy_axis(axis, images)
+    legend_beside(figure, labels)
+    return figure
+
+
+def rates(rows: pd.DataFrame) -> Figure | None:
+    """Draw test accuracy against learning rate, a line a model; None unless a model has two rates.
+
+    Args:
+        rows: of `compare`.
+    """
+    names = [" ".join(word for word in row.label.split(" ") if not word.startswith("lr=")) for row in rows.itertuples()]
+    rows = rows.assign(series=names)
+    several = rows.groupby("series")["lr"].nunique()
+    series = [name for name in dict.fromkeys(rows["series"]) if several[name] > 1][:PANELS]
+    if not series:
+        return None
+    figure = Figure(figsize=(9, 4.2))
+    axis = figure.subplots()
+    for index, name in enumerate(series):
+        points = rows[rows["series"] == name].sort_values("lr")
+        error, bars = _error_bars(points, "test")
+        colour, line, marker = look(index)
+        shift = 1.03 ** (index - (len(series) - 1) / 2)  # bars of equal rates stand beside each other
+        axis.errorbar(points["lr"] * shift, error, bars, color=colour, linestyle=line, marker=marker, capsize=3)
+    axis.set_xscale("log")
+    values = sorted(rows.loc[rows["series"].isin(series), "lr"].unique())
+    axis.xaxis.set_major_locator(FixedLocator(values))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_xlabel("learning rate")
+    axis.set_ylabel("test accuracy (%), log scale of errors")
+    accuracy_axis(axis, int(rows["n_test"].max()))
+    legend_beside(figure, series)
+    return figure
+
+
+def times(rows: pd.DataFrame) -> Figure:
+    """Draw training time as a bar a configuration, longest first."""
+    rows = rows.sort_values("fit_seconds", ascending=False).head(2 * PANELS)
+    figure = Figure(figsize=(8.5, 0.32 * len(rows) + 1.1))
+    axis = figure.subplots()
+    places = np.arange(len(rows))
+    axis.barh(places, rows["fit_seconds"], color=COLOURS[0], height=0.65)
+    half = np.nan_to_num(rows["fit_seconds_half"].to_numpy())
+    bars = np.stack([np.minimum(half, rows["fit_seconds"]), half])
+    if half.any():
+        axis.errorbar(rows["fit_seconds"], places, xerr=bars, fmt="none", ecolor="#333333", capsize=3)
+    right = (rows["fit_seconds"] + half).max()
+    for place, (seconds, reach) in enumerate(zip(rows["fit_seconds"], rows["fit_seconds"] + half, strict=True)):
+        axis.text(reach + 0.01 * right, place, duration(seconds), va="center", fontsize=9)
+    axis.set_yticks(places, rows["label"], fontsize=9)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1.14 * right)
+    axis.set_xlabel("training time (s)")
+    axis.grid(axis="y", visible=False)
+    return figure
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them: ``18 s``, ``3.4 min``, ``2.1 h``."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def costs(rows: pd.DataFrame) -> Figure:
+    """Draw test accuracy against parameters, operations and training time."""
+    rows = rows.head(PANELS)
+    figure = Figure(figsize=(11.5, max(4.0, 0.22 * len(rows) + 0.6)))
+    axes = figure.subplots(1, 3, sharey=True)
+    error, bars = _error_bars(rows, "test")
+    names = (("num_params", "parameters"), ("flops", "FLOPs of one image"), ("fit_seconds", "training time (s)"))
+    for axis, (column, name) in zip(axes, names, strict=True):
+        for index, value in enumerate(rows[column]):
+            colour, _, marker = look(index)
+            bar = bars[:, index : index + 1]
+            axis.errorbar(value, error[index], bar, color=colour, marker=marker, capsize=2, elinewidth=1, markersize=7)
+        _log_axis(axis, rows[column])
+        axis.set_xlabel(name)
+    axes[0].set_ylabel("test accuracy (%), log scale of errors")
+    accuracy_axis(axes[0], int(rows["n_test"].max()))
+    legend_beside(figure, rows["label"], lines=False)
+    return figure
+
+
+def _log_axis(axis, values: pd.Series) -> None:
+    """Give an x axis a log scale with a handful of plain ticks: 50 k, 100 k, 200 k."""
+    axis.set_xscale("log")
+    low, high = float(values.min()) / 1.5, float(values.max()) * 1.5
+    axis.set_xlim(low, high)
+    subs = (1, 2, 5) if high < 25 * low else (1, 3) if high < 300 * low else (1,)
+    axis.xaxis.set_major_locator(LogLocator(subs=subs))
+    axis.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axis.xaxis.set_minor_locator(NullLocator())
+
+
+def correlations(predicted: np.ndarray, truth: np.ndarray, labels: list[str]) -> Figure | None:
+    """Draw how alike networks predict: Pearson's r of their classes, and of where they err; None for one network.
+
+    Args:
+        predicted: classes ``(M, N)``.
+        truth: true classes ``(N,)``.
+        labels: M names.
+    """
+    predicted, labels = predicted[:PANELS], labels[:PANELS]
+    if len(labels) < 2:
+        return None
+    side = max(3.2, 0.34 * len(labels) + 0.6)
+    figure = Figure(figsize=(2 * side + 2.8, side + 1.0))
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, values, title in (
+        (axes[0], predicted.astype(float), "predicted classes"),
+        (axes[1], (predicted != truth).astype(float), "errors"),
+    ):
+        matrix = _pearson(values)
+        low = np.nanmin(matrix)
+        image = axis.imshow(matrix, cmap="viridis", vmin=low, vmax=1)
+        axis.set_xticks(range(len(labels)), range(1, len(labels) + 1))
+        axis.grid(visible=False)
+        axis.set_title(f"correlation of {title}")
+        digits = 2 if low < 0.95 else 3
+        if len(labels) <= 12:
+            for (i, j), value in np.ndenumerate(matrix):
+                colour = "white" if value < (1 + low) / 2 else "black"
+                axis.text(j, i, f"{value:.{digits}f}".lstrip("0"), ha="center", va="center", color=colour, fontsize=8)
+        figure.colorbar(image, ax=axis, shrink=0.85)
+    axes[0].set_yticks(range(len(labels)), [f"{label}  {place}" for place, label in enumerate(labels, 1)], fontsize=9)
+    return figure
+
+
+def _pearson(values: np.ndarray) -> np.ndarray:
+    """Return correlations ``(M, M)`` of rows; a row that never varies has none (NaN) but with itself."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    norm = np.sqrt((centred**2).sum(axis=1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        matrix = (centred @ centred.T) / np.outer(norm, norm)
+    np.fill_diagonal(matrix, 1.0)
+    return matrix
+
+
+def differences(pairs: pd.DataFrame, labels: list[str]) -> Figure:
+    """Draw all pairs' differences of test accuracy, row minus column in points; dots where it is not resolved."""
+    labels = labels[:PANELS]
+    count = len(labels)
+    matrix, resolved = np.full((count, count), np.nan), np.zeros((count, count), bool)
+    place = {label: index for index, label in enumerate(labels)}
+    for pair in pairs.itertuples():
+        if pair.first in place and pair.second in place:
+            i, j = place[pair.first], place[pair.second]
+            matrix[i, j], matrix[j, i] = 100 * pair.difference, -100 * pair.difference
+            resolved[i, j] = resolved[j, i] = "better" in pair.conclusion
+    side = max(3.4, 0.42 * count + 0.6)
+    figure = Figure(figsize=(side + 3.4, side + 0.6))
+    axis = figure.subplots()
+    # Most differences are small and a few are huge: colours by the middle of them, numbers for the rest.
+    limit = max(float(np.nanquantile(np.abs(matrix), 0.8)), 0.05)
+    image = axis.imshow(matrix, cmap="PuOr_r", vmin=-limit, vmax=limit)
+    axis.grid(visible=False)
+    for (i, j), value in np.ndenumerate(matrix):
+        if i != j and not math.isnan(value):
+            dark = abs(value) > 0.6 * limit
+            text = (f"{value:+.2f}" if abs(value) < 9.95 else f"{value:+.0f}") if resolved[i, j] else "·"
+            axis.text(j, i, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "black")
+    axis.set_xticks(range(count), range(1, count + 1))
+    axis.set_yticks(range(count), [f"{label}  {number}" for number, label in enumerate(labels, 1)], fontsize=9)
+    figure.colorbar(image, ax=axis, shrink=0.85, extend="both", label="points of test accuracy, row minus column")
+    return figure
