@@ -16,6 +16,8 @@ _HOMES = {
     "create_model": "mnist_zoo.models",
     "list_datasets": "mnist_zoo.data",
     "list_models": "mnist_zoo.models",
+    "list_pretrained": "mnist_zoo.weights",
+    "predict_images": "mnist_zoo.predict",
     "register_dataset": "mnist_zoo.data",
     "register_model": "mnist_zoo.models",
 }
@@ -25,6 +27,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from mnist_zoo.classifier import LitClassifier
     from mnist_zoo.data import MNISTDataModule, list_datasets, register_dataset
     from mnist_zoo.models import create_model, list_models, register_model
+    from mnist_zoo.predict import predict_images
+    from mnist_zoo.weights import list_pretrained
 
 
 def __getattr__(name: str):

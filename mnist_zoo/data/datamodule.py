@@ -216,7 +216,13 @@ class MNISTDataModule(pl.LightningDataModule):
     def state_dict(self) -> dict:
         """Return what a checkpoint needs to prepare new images as the network knows them."""
         self.setup()
-        return {"mean": self.mean, "std": self.std, "class_names": list(self.class_names)}
+        return {
+            "data": self.name,
+            "image_shape": list(self.image_shape),
+            "mean": self.mean,
+            "std": self.std,
+            "class_names": list(self.class_names),
+        }
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Nothing to restore: the same data give the same numbers (and another data set keeps its own)."""
