@@ -14,6 +14,7 @@ _HOMES = {
     "LitClassifier": "mnist_zoo.classifier",
     "MNISTDataModule": "mnist_zoo.data",
     "create_model": "mnist_zoo.models",
+    "export_model": "mnist_zoo.export",
     "list_datasets": "mnist_zoo.data",
     "list_models": "mnist_zoo.models",
     "list_pretrained": "mnist_zoo.weights",
@@ -26,6 +27,7 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__ does it
     from mnist_zoo.classifier import LitClassifier
     from mnist_zoo.data import MNISTDataModule, list_datasets, register_dataset
+    from mnist_zoo.export import export_model
     from mnist_zoo.models import create_model, list_models, register_model
     from mnist_zoo.predict import predict_images
     from mnist_zoo.weights import list_pretrained

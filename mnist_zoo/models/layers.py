@@ -71,3 +71,14 @@ class Features(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, self.in_chans, self.image_size)
         return super().forward(x)
+
+
+class Normalize(nn.Module):
+    """Pixels 0-255 of any dtype, ``(N, C, H, W)``, to float32 ``(pixels / 255 - mean) / std``."""
+
+    def __init__(self, mean: float, std: float):
+        super().__init__()
+        self.scale, self.shift = 1 / (255 * std), -mean / std
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.float() * self.scale + self.shift
