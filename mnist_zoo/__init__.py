@@ -1,6 +1,8 @@
 """mnist_zoo: compare image classifiers on MNIST-sized data, with PyTorch Lightning and Hydra.
 
-The public names load on first use, so that importing the package costs nothing and starts nothing.
+The public names load on first use, so that importing the package costs nothing and starts nothing. What stands behind
+them: `mnist_zoo.models`, `mnist_zoo.data`, `mnist_zoo.predict`, `mnist_zoo.digitise`, `mnist_zoo.export`,
+`mnist_zoo.weights`, `mnist_zoo.runs`, `mnist_zoo.errors`.
 """
 
 from __future__ import annotations

@@ -54,6 +54,15 @@ def digitise(image: Image.Image) -> np.ndarray:
 
     Raises:
         InputError: if nothing stands out from the ground.
+
+    Example:
+        >>> from PIL import Image, ImageDraw
+        >>> from mnist_zoo.digitise import digitise
+        >>> paper = Image.new("RGB", (300, 200), "beige")
+        >>> ImageDraw.Draw(paper).line([(40, 20), (60, 180)], fill="darkred", width=9)
+        >>> digit = digitise(paper)
+        >>> digit.shape, int(digit.min()), int(digit.max())
+        ((28, 28), 0, 255)
     """
     ink = _ink(_plain(image))
     rows, columns = np.flatnonzero(ink.max(1) >= EDGE), np.flatnonzero(ink.max(0) >= EDGE)

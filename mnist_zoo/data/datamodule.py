@@ -44,6 +44,15 @@ class MNISTDataModule(pl.LightningDataModule):
 
     Raises:
         InputError: unknown names, values out of range, damaged files, or a split without training images.
+
+    Example:
+        >>> from mnist_zoo import MNISTDataModule
+        >>> data = MNISTDataModule("mnist5k", batch_size=32, augment="affine")
+        >>> images, labels = next(iter(data.train_dataloader()))
+        >>> images.shape, images.dtype, labels.dtype
+        (torch.Size([32, 1, 28, 28]), torch.float32, torch.int64)
+        >>> data.class_counts["test"]
+        [100, 100, 100, 100, 100, 100, 100, 100, 100, 100]
     """
 
     def __init__(

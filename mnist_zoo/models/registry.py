@@ -18,10 +18,26 @@ _BUILDERS: dict[str, Builder] = {}
 def register_model(name: str | Builder) -> Builder | Callable[[Builder], Builder]:
     """Register a class or function that builds a network, as ``@register_model`` or ``@register_model("name")``.
 
-    The builder is called with keyword arguments and must accept ``num_classes`` and ``in_chans``.
+    The builder is called with keyword arguments and must accept ``num_classes`` and ``in_chans``. On the command line:
+    ``plugins=[my_package.my_module] model=custom model.name=my_net +model.width=64``.
 
     Raises:
         InputError: if the name is taken.
+
+    Example:
+        >>> import torch
+        >>> from mnist_zoo import create_model, register_model
+        >>> @register_model("my_net")
+        ... class MyNet(torch.nn.Sequential):
+        ...     def __init__(self, num_classes, in_chans, width=32):
+        ...         super().__init__(
+        ...             torch.nn.Flatten(),
+        ...             torch.nn.Linear(in_chans * 784, width),
+        ...             torch.nn.ReLU(),
+        ...             torch.nn.Linear(width, num_classes),
+        ...         )
+        >>> create_model("my_net", width=64)(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
     """
     if callable(name):
         return register_model(name.__name__)(name)
@@ -36,7 +52,13 @@ def register_model(name: str | Builder) -> Builder | Callable[[Builder], Builder
 
 
 def list_models() -> list[str]:
-    """Return the names that `create_model` knows, sorted."""
+    """Return the names that `create_model` knows, sorted.
+
+    Example:
+        >>> from mnist_zoo import list_models
+        >>> list_models()[:3]
+        ['cnn', 'cnn_2dense', 'cnn_2dense_dropout']
+    """
     return sorted(_BUILDERS)
 
 
