@@ -1,6 +1,8 @@
 """mnist_zoo: compare image classifiers on MNIST-sized data, with PyTorch Lightning and Hydra.
 
-The public names load on first use, so that importing the package costs nothing and starts nothing.
+The public names load on first use, so that importing the package costs nothing and starts nothing. What stands behind
+them: `mnist_zoo.models`, `mnist_zoo.data`, `mnist_zoo.predict`, `mnist_zoo.digitise`, `mnist_zoo.export`,
+`mnist_zoo.weights`, `mnist_zoo.runs`, `mnist_zoo.errors`.
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ _HOMES = {
     "LitClassifier": "mnist_zoo.classifier",
     "MNISTDataModule": "mnist_zoo.data",
     "create_model": "mnist_zoo.models",
+    "export_model": "mnist_zoo.export",
     "list_datasets": "mnist_zoo.data",
     "list_models": "mnist_zoo.models",
+    "list_pretrained": "mnist_zoo.weights",
+    "predict_images": "mnist_zoo.predict",
     "register_dataset": "mnist_zoo.data",
     "register_model": "mnist_zoo.models",
 }
@@ -24,7 +29,10 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__ does it
     from mnist_zoo.classifier import LitClassifier
     from mnist_zoo.data import MNISTDataModule, list_datasets, register_dataset
+    from mnist_zoo.export import export_model
     from mnist_zoo.models import create_model, list_models, register_model
+    from mnist_zoo.predict import predict_images
+    from mnist_zoo.weights import list_pretrained
 
 
 def __getattr__(name: str):

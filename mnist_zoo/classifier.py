@@ -37,6 +37,15 @@ class LitClassifier(pl.LightningModule):
 
     Raises:
         InputError: unknown names, or values out of range.
+
+    Example:
+        >>> import torch
+        >>> from mnist_zoo import LitClassifier
+        >>> classifier = LitClassifier({"name": "cnn", "dense": 96}, lr=3e-4, optimizer="adamw")
+        >>> classifier(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
+        >>> classifier.model.features(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 96])
     """
 
     def __init__(

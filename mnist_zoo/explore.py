@@ -159,7 +159,7 @@ def load(overrides: list[str]) -> tuple[MNISTDataModule, Path]:
             raise
         raise InputError(message) from error
     from mnist_zoo.data import MNISTDataModule
-    from mnist_zoo.train import import_plugin
+    from mnist_zoo.plugins import import_plugin
 
     for plugin in cfg["plugins"]:
         import_plugin(plugin)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import importlib.metadata
 import importlib.util
 import logging
@@ -34,6 +33,7 @@ from mnist_zoo.config import check, comparable, cores, identity
 from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.data.datamodule import SPLITS
 from mnist_zoo.errors import InputError
+from mnist_zoo.plugins import import_plugin
 from mnist_zoo.runs import RunFolder, read_curves, read_metrics
 
 LOGGER_EXTRAS = {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}
@@ -181,7 +181,7 @@ def _checkpoint_to_resume(cfg: dict, folder: RunFolder) -> Path | None:
 
 def _test(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNISTDataModule) -> float:
     """Evaluate the best epoch on every split, the test set among them for the first and only time."""
-    best = LitClassifier.load_from_checkpoint(folder.best_checkpoint, map_location="cpu")
+    best = LitClassifier.load_from_checkpoint(folder.best_checkpoint, map_location="cpu", weights_only=True)
     best_epoch = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True, mmap=True)["epoch"] + 1
     evaluator = pl.Trainer(
         accelerator=cfg["trainer"]["accelerator"],
@@ -285,16 +285,6 @@ def summary_table(metrics: Mapping, folder: RunFolder) -> str:
     if any(folder.path.glob("events.out.tfevents.*")):
         lines.append(f"  curves:     tensorboard --logdir {folder.path.parent}")
     return "\n".join(lines)
-
-
-def import_plugin(name: str) -> None:
-    """Import a module that registers models or data sets, from the current folder or as installed."""
-    if "" not in sys.path:  # the console script, unlike python -m, does not look in the current folder
-        sys.path.insert(0, "")
-    try:
-        importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(f"plugins: cannot import '{name}' ({error}): is it in this folder, or installed?") from error
 
 
 def _peak_memory(trainer: pl.Trainer) -> int | None:

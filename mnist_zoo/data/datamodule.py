@@ -44,6 +44,15 @@ class MNISTDataModule(pl.LightningDataModule):
 
     Raises:
         InputError: unknown names, values out of range, damaged files, or a split without training images.
+
+    Example:
+        >>> from mnist_zoo import MNISTDataModule
+        >>> data = MNISTDataModule("mnist5k", batch_size=32, augment="affine")
+        >>> images, labels = next(iter(data.train_dataloader()))
+        >>> images.shape, images.dtype, labels.dtype
+        (torch.Size([32, 1, 28, 28]), torch.float32, torch.int64)
+        >>> data.class_counts["test"]
+        [100, 100, 100, 100, 100, 100, 100, 100, 100, 100]
     """
 
     def __init__(
@@ -216,7 +225,13 @@ class MNISTDataModule(pl.LightningDataModule):
     def state_dict(self) -> dict:
         """Return what a checkpoint needs to prepare new images as the network knows them."""
         self.setup()
-        return {"mean": self.mean, "std": self.std, "class_names": list(self.class_names)}
+        return {
+            "data": self.name,
+            "image_shape": list(self.image_shape),
+            "mean": self.mean,
+            "std": self.std,
+            "class_names": list(self.class_names),
+        }
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Nothing to restore: the same data give the same numbers (and another data set keeps its own)."""

@@ -8,7 +8,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.models.layers import MONOTONE, check_size, make_activation
+from mnist_zoo.models.layers import MONOTONE, Features, make_activation
 from mnist_zoo.models.registry import register_model
 
 
@@ -56,7 +56,7 @@ class CNN(nn.Module):
         l2: float = 0.0,
     ):
         super().__init__()
-        self.image_size, self.l2 = image_size, l2
+        self.l2 = l2
         kernels = [kernel_size] * len(channels) if isinstance(kernel_size, int) else list(kernel_size)
         if len(kernels) != len(channels):
             raise InputError(f"kernel_size has {len(kernels)} entries for {len(channels)} stages of channels")
@@ -92,11 +92,10 @@ class CNN(nn.Module):
             width = units
         if dropout_dense:
             layers.append(nn.Dropout(dropout_dense))
-        self.features = nn.Sequential(*layers)
+        self.features = Features(layers, in_chans, image_size)
         self.head = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_size(x, self.image_size)
         return self.head(self.features(x))
 
     def penalty(self) -> Tensor | None:

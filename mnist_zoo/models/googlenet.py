@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models.googlenet import GoogLeNet as TorchvisionGoogLeNet
 
+from mnist_zoo.models.layers import check_images
 from mnist_zoo.models.registry import register_model
 
 STAGES = (
@@ -28,6 +29,9 @@ STAGES = (
 )
 
 
+SMALLEST = 15  # pixels a side: one pixel is left before the last unpadded pooling
+
+
 @register_model("googlenet")
 class GoogLeNet(TorchvisionGoogLeNet):
     """torchvision's GoogLeNet with ``in_chans`` input channels and both auxiliary heads, 9,954,366 parameters.
@@ -38,8 +42,13 @@ class GoogLeNet(TorchvisionGoogLeNet):
 
     def __init__(self, num_classes: int = 10, in_chans: int = 1):
         super().__init__(num_classes=num_classes, aux_logits=True, init_weights=True)
+        self.in_chans = in_chans
         self.conv1.conv = nn.Conv2d(in_chans, 64, 7, stride=2, padding=3, bias=False)
         nn.init.trunc_normal_(self.conv1.conv.weight, std=0.01, a=-2, b=2)  # as torchvision does
+
+    def forward(self, x: Tensor):
+        check_images(x, self.in_chans, at_least=SMALLEST)
+        return super().forward(x)
 
     @property
     def head(self) -> nn.Linear:
@@ -48,6 +57,7 @@ class GoogLeNet(TorchvisionGoogLeNet):
 
     def features(self, x: Tensor) -> Tensor:
         """Map images ``(N, in_chans, H, W)`` to pooled features ``(N, 1024)``, auxiliary heads left out."""
+        check_images(x, self.in_chans, at_least=SMALLEST)
         for stage in STAGES:
             x = getattr(self, stage)(x)
         return self.dropout(x.flatten(1))

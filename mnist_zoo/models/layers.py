@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError, unknown
@@ -27,11 +29,56 @@ def make_activation(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def check_size(images: Tensor, image_size: int) -> None:
-    """Raise InputError unless images ``(N, C, H, W)`` have the size that a network's dense layers were built for."""
-    if images.shape[-2:] != (image_size, image_size):
-        height, width = images.shape[-2:]
+def check_images(images: Tensor, in_chans: int, image_size: int | None = None, at_least: int = 1) -> None:
+    """Raise InputError unless a network can take these images: float ``(N, in_chans, H, W)`` of a size that fits it.
+
+    Args:
+        images: what the network was given.
+        in_chans: channels it was built for.
+        image_size: side of the square images that its dense layers were built for; None if it takes many sizes.
+        at_least: the smallest side that its stages leave something of.
+    """
+    if images.ndim != 4 or not images.is_floating_point():
+        raise InputError(
+            f"a network takes float images (N, C, H, W), not {images.dtype} of shape {tuple(images.shape)}: "
+            f"add what is missing with images.unsqueeze, and scale bytes with images.float() / 255"
+        )
+    channels, height, width = images.shape[1:]
+    if channels != in_chans:
+        raise InputError(
+            f"this network was built for in_chans={in_chans} and got images of {channels} channels: "
+            f"build it with in_chans={channels}, or convert the images"
+        )
+    if image_size is not None and (height, width) != (image_size, image_size):
         raise InputError(
             f"this network was built for {image_size}x{image_size} images and got {height}x{width}: "
             f"build it with image_size=... (square), or resize the images"
         )
+    if min(height, width) < at_least:
+        raise InputError(
+            f"this network takes images of {at_least}x{at_least} or more and got {height}x{width}: "
+            f"nothing would be left of them after its stages; enlarge the images"
+        )
+
+
+class Features(nn.Sequential):
+    """The layers before the last linear one: square images ``(N, in_chans, image_size, image_size)`` to ``(N, D)``."""
+
+    def __init__(self, layers: Iterable[nn.Module], in_chans: int, image_size: int):
+        super().__init__(*layers)
+        self.in_chans, self.image_size = in_chans, image_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x, self.in_chans, self.image_size)
+        return super().forward(x)
+
+
+class Normalize(nn.Module):
+    """Pixels 0-255 of any dtype, ``(N, C, H, W)``, to float32 ``(pixels / 255 - mean) / std``."""
+
+    def __init__(self, mean: float, std: float):
+        super().__init__()
+        self.scale, self.shift = 1 / (255 * std), -mean / std
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.float() * self.scale + self.shift

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mnist_zoo.errors import unknown
-from mnist_zoo.models.layers import check_size, make_activation
+from mnist_zoo.errors import InputError, unknown
+from mnist_zoo.models.layers import Features, make_activation
 from mnist_zoo.models.registry import register_model
 
 POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
@@ -30,9 +30,10 @@ class LeNet5(nn.Module):
         super().__init__()
         if pooling not in POOLINGS:
             raise unknown("pooling", pooling, POOLINGS)
-        self.image_size = image_size
         side = (image_size // 2 - 4) // 2
-        self.features = nn.Sequential(
+        if side < 1:
+            raise InputError(f"a {image_size}x{image_size} image vanishes in LeNet-5: use image_size=12 or more")
+        layers = (
             nn.Conv2d(in_chans, 6, 5, padding=2),  # (N, 6, 28, 28)
             make_activation(activation),
             POOLINGS[pooling](2),  # (N, 6, 14, 14)
@@ -45,8 +46,8 @@ class LeNet5(nn.Module):
             nn.Linear(120, 84),
             make_activation(activation),
         )
+        self.features = Features(layers, in_chans, image_size)
         self.head = nn.Linear(84, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_size(x, self.image_size)
         return self.head(self.features(x))

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from mnist_zoo.models.layers import check_size, make_activation
+from mnist_zoo.models.layers import Features, make_activation
 from mnist_zoo.models.registry import register_model
 
 
@@ -29,18 +29,16 @@ class MLP(nn.Module):
         activation: str = "relu",
     ):
         super().__init__()
-        self.image_size = image_size
         widths = [in_chans * image_size**2, *hidden]
         layers: list[nn.Module] = [nn.Flatten()]  # (N, 784)
         for width_in, width_out in pairwise(widths):
             layers += [nn.Linear(width_in, width_out), make_activation(activation)]
             if dropout:
                 layers.append(nn.Dropout(dropout))
-        self.features = nn.Sequential(*layers)  # (N, hidden[-1])
+        self.features = Features(layers, in_chans, image_size)  # (N, hidden[-1])
         self.head = nn.Linear(widths[-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_size(x, self.image_size)
         return self.head(self.features(x))
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from mnist_zoo.errors import unknown
+from mnist_zoo.models.layers import check_images
 from mnist_zoo.models.registry import register_model
 
 STEMS = ("standard", "small")
@@ -22,6 +23,7 @@ class ResNet18(ResNet):
 
     def __init__(self, num_classes: int = 10, in_chans: int = 1, stem: str = "standard"):
         super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=num_classes)
+        self.in_chans = in_chans
         if stem not in STEMS:
             raise unknown("stem", stem, STEMS)
         if stem == "small":
@@ -31,6 +33,10 @@ class ResNet18(ResNet):
             self.conv1 = nn.Conv2d(in_chans, 64, 7, stride=2, padding=3, bias=False)
         nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
 
+    def forward(self, x: Tensor) -> Tensor:
+        check_images(x, self.in_chans)
+        return super().forward(x)
+
     @property
     def head(self) -> nn.Linear:
         """The last linear layer, ``fc`` in torchvision's state dict."""
@@ -38,6 +44,7 @@ class ResNet18(ResNet):
 
     def features(self, x: Tensor) -> Tensor:
         """Map images ``(N, in_chans, H, W)`` to pooled features ``(N, 512)``."""
+        check_images(x, self.in_chans)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (N, 64, 7, 7) at 28x28
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (N, 512, 1, 1)
         return self.avgpool(x).flatten(1)

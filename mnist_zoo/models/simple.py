@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.models.layers import check_size
+from mnist_zoo.models.layers import Features
 from mnist_zoo.models.registry import register_model
 
 
@@ -29,7 +29,6 @@ class SimpleCNN(nn.Module):
         channels: Sequence[int] = tuple(range(32, 177, 16)),
     ):
         super().__init__()
-        self.image_size = image_size
         side = image_size - len(channels) * (kernel_size - 1)
         if side < 1:
             raise InputError(
@@ -41,13 +40,12 @@ class SimpleCNN(nn.Module):
         for width_in, width_out in pairwise(widths):
             layers += [nn.Conv2d(width_in, width_out, kernel_size, bias=False), nn.BatchNorm2d(width_out), nn.ReLU()]
         layers.append(nn.Flatten())  # (N, 176 * 8 * 8) for M3
-        self.features = nn.Sequential(*layers)
+        self.features = Features(layers, in_chans, image_size)
         self.head = nn.Sequential(
             nn.Linear(widths[-1] * side * side, num_classes, bias=False), nn.BatchNorm1d(num_classes)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        check_size(x, self.image_size)
         return self.head(self.features(x))
 
 
