@@ -161,6 +161,22 @@ def _resume(folder: str, overrides: list[str], multirun: bool) -> list[str]:
     return [*before, *new, _quote(f"resume={path}"), _quote(f"hydra.run.dir={path}")]
 
 
+def compose_config(overrides: list[str]) -> dict:
+    """Return the resolved config that the overrides give, as the command line would compose it.
+
+    Raises:
+        InputError: for an override that Hydra refuses, in one line.
+    """
+    try:
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            cfg = compose("config", list(overrides))
+        for key in sorted(OmegaConf.missing_keys(cfg)):
+            raise InputError(f"{key} has no value: add {key}=...")
+        return OmegaConf.to_container(cfg, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(explain(error, list(overrides))) from error
+
+
 def explain(error: Exception, arguments: list[str]) -> str | None:
     """Return one line for an error of Hydra's about the arguments, or None if it is another kind of error."""
     if isinstance(error, OverrideParseException):

@@ -143,21 +143,11 @@ def embedding(positions: np.ndarray, labels: np.ndarray, class_names: list[str] 
 
 def load(overrides: list[str]) -> tuple[MNISTDataModule, Path]:
     """Return the data module that the overrides of a training would make, and its output folder."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    from mnist_zoo.commandline import CONFIG_DIR, explain
+    from mnist_zoo.commandline import compose_config
 
     if not any(override.startswith("augment") for override in overrides):
         overrides = [*overrides, "augment=affine"]
-    try:
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            cfg = OmegaConf.to_container(compose("config", overrides), resolve=True)
-    except Exception as error:
-        message = explain(error, overrides)
-        if message is None:
-            raise
-        raise InputError(message) from error
+    cfg = compose_config(overrides)
     from mnist_zoo.data import MNISTDataModule
     from mnist_zoo.plugins import import_plugin
 

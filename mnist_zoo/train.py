@@ -12,7 +12,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -39,7 +39,9 @@ from mnist_zoo.runs import RunFolder, read_curves, read_metrics
 LOGGER_EXTRAS = {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}
 
 
-def run(cfg: DictConfig | dict, folder: str | Path, *, resume: bool | None = None) -> float:
+def run(
+    cfg: DictConfig | dict, folder: str | Path, *, resume: bool | None = None, callbacks: Iterable[Callback] = ()
+) -> float:
     """Train, choose the epoch by validation, test once, and write the run folder.
 
     Args:
@@ -47,6 +49,7 @@ def run(cfg: DictConfig | dict, folder: str | Path, *, resume: bool | None = Non
         folder: the run folder.
         resume: whether to go on with a run that the folder holds already (the jobs of a sweep do), or to refuse;
             by default as ``cfg.resume`` says.
+        callbacks: further callbacks of Lightning's for the training.
 
     Returns:
         The objective: validation accuracy of the best epoch, a fraction.
@@ -69,7 +72,7 @@ def run(cfg: DictConfig | dict, folder: str | Path, *, resume: bool | None = Non
             print(f"{folder.path} is finished; to train on, add epochs={finished['epochs'] + 10}")
             return finished["val_acc"]
         folder.start()
-        return _train_and_test(cfg, folder, resume)
+        return _train_and_test(cfg, folder, resume, callbacks)
 
 
 def load_data(cfg: Mapping) -> MNISTDataModule:
@@ -82,7 +85,7 @@ def load_data(cfg: Mapping) -> MNISTDataModule:
     )
 
 
-def _train_and_test(cfg: dict, folder: RunFolder, resume: bool) -> float:
+def _train_and_test(cfg: dict, folder: RunFolder, resume: bool, callbacks: Iterable[Callback]) -> float:
     pl.seed_everything(cfg["seed"], verbose=False)
     data = load_data(cfg)
     data.setup()
@@ -103,7 +106,7 @@ def _train_and_test(cfg: dict, folder: RunFolder, resume: bool) -> float:
     )
 
     record = Record(folder, cfg["monitor"])
-    trainer = _trainer(cfg, folder, record)
+    trainer = _trainer(cfg, folder, record, callbacks)
     if trainer.strategy.root_device.type == "cpu":
         _warn_of_busy_cores()
     checkpoint = _checkpoint_to_resume(cfg, folder) if resume else None
@@ -117,11 +120,11 @@ def _train_and_test(cfg: dict, folder: RunFolder, resume: bool) -> float:
             trainer.logger.experiment.finish()  # or the next job of a sweep would write into this one's record
 
 
-def _trainer(cfg: dict, folder: RunFolder, record: Record) -> pl.Trainer:
+def _trainer(cfg: dict, folder: RunFolder, record: Record, further: Iterable[Callback]) -> pl.Trainer:
     options = dict(cfg["trainer"])
     if options["accelerator"] == "cuda" and not torch.cuda.is_available():
         raise InputError("trainer=cuda, but torch sees no CUDA device: use trainer=cpu or auto, or check nvidia-smi")
-    callbacks = [EpochSeed(cfg["seed"]), record, *progress(record, cfg["progress"])]
+    callbacks = [EpochSeed(cfg["seed"]), record, *progress(record, cfg["progress"]), *further]
     if cfg["ema"] is not None:
         callbacks.append(EMA(cfg["ema"]))
     if cfg["early_stop"]["monitor"] is not None:
