@@ -11,11 +11,14 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from mnist_zoo.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CURVE_COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds", "images_per_second")
 
@@ -125,6 +128,8 @@ class RunFolder:
 
     def finish(self, metrics: dict, predictions: dict[str, np.ndarray]) -> None:
         """Write ``predictions.npz``, then ``metrics.json``, which makes the run a finished one."""
+        import numpy as np  # here: --help, status and a wrong override are answered without it
+
         arrays = io.BytesIO()
         np.savez(arrays, **predictions)
         write_atomically(self.path / "predictions.npz", arrays.getvalue())
