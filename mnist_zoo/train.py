@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
 import importlib.util
 import logging
 import os
 import platform
-import re
-import sys
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,23 +14,19 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
-from torchmetrics.functional.classification import multiclass_accuracy
 
 from mnist_zoo import __version__
 from mnist_zoo.callbacks import EMA, EpochSeed, Record, progress, silence_lightning
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.config import check, comparable, cores, identity
 from mnist_zoo.data import MNISTDataModule
-from mnist_zoo.data.datamodule import SPLITS
 from mnist_zoo.errors import InputError
+from mnist_zoo.evaluation import evaluate_best
 from mnist_zoo.plugins import import_plugin
-from mnist_zoo.runs import RunFolder, read_curves, read_metrics
+from mnist_zoo.runs import RunFolder, read_metrics
 
 LOGGER_EXTRAS = {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}
 
@@ -112,7 +104,7 @@ def _train_and_test(cfg: dict, folder: RunFolder, resume: bool, callbacks: Itera
     checkpoint = _checkpoint_to_resume(cfg, folder) if resume else None
     try:
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        return _test(cfg, folder, trainer, data)
+        return evaluate_best(cfg, folder, trainer, data)
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt(f"interrupted; the last whole epoch is in {folder.path}") from error
     finally:
@@ -180,149 +172,6 @@ def _checkpoint_to_resume(cfg: dict, folder: RunFolder) -> Path | None:
             raise InputError(f"{path} is of model {saved['model']}, and {cfg['model']} was asked for: start a new run")
         return path
     return None
-
-
-def _test(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNISTDataModule) -> float:
-    """Evaluate the best epoch on every split, the test set among them for the first and only time."""
-    best = LitClassifier.load_from_checkpoint(folder.best_checkpoint, map_location="cpu", weights_only=True)
-    best_epoch = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True, mmap=True)["epoch"] + 1
-    evaluator = pl.Trainer(
-        accelerator=cfg["trainer"]["accelerator"],
-        devices=1,
-        precision=cfg["trainer"].get("precision"),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    logits = [torch.cat(batches).float().cpu() for batches in evaluator.predict(best, datamodule=data)]
-    labels = [data.labels(split) for split in SPLITS]
-
-    rows = read_curves(folder.path)
-    speeds = [row["images_per_second"] for row in rows]
-    metrics = {
-        "model": cfg["model"]["name"],
-        "num_params": sum(parameter.numel() for parameter in best.model.parameters()),
-        "flops": count_flops(best.model, data.image_shape),
-        "data": data.name,
-        "data_fingerprint": data.fingerprint,
-        **{f"n_{split}": len(y) for split, y in zip(SPLITS, labels, strict=True)},
-        "lr": cfg["lr"],
-        "batch_size": cfg["batch_size"],
-        "seed": cfg["seed"],
-        "epochs": cfg["epochs"],
-        "epochs_run": len(rows),
-        "best_epoch": best_epoch,
-        "stopped_early": len(rows) < cfg["epochs"],
-    }
-    for split, z, y in zip(SPLITS, logits, labels, strict=True):
-        metrics |= {f"{split}_{name}": value for name, value in score(z, y).items()}
-    metrics |= {
-        "fit_seconds": round(sum(row["seconds"] for row in rows), 3),
-        "train_images_per_second": sorted(speeds)[len(speeds) // 2],
-        "peak_memory_bytes": _peak_memory(trainer),
-        "device": _device(evaluator),
-        "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
-        "augment": cfg["augment"],
-        "optimizer": cfg["optimizer"],
-        "scheduler": cfg["scheduler"],
-        "config": {key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
-        "versions": _versions(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
-    if trainer.logger:
-        summary = ("val_acc", "val_loss", "test_acc", "test_loss", "fit_seconds")
-        settings = ("model", "data", "lr", "batch_size", "seed", "epochs", "num_params")
-        parameters = {key: metrics[key] for key in settings}
-        if cfg["logger"]["name"] == "tensorboard":
-            trainer.logger.log_hyperparams(parameters, {f"final/{key}": metrics[key] for key in summary})
-            from mnist_zoo.report.tensorboard import log_figures  # here: matplotlib is needed for nothing else
-
-            arrays = (data.images("test").numpy(), labels[2].numpy(), logits[2].numpy())
-            log_figures(trainer.logger.experiment, *arrays, list(data.class_names))
-        else:
-            trainer.logger.log_hyperparams(parameters)
-            trainer.logger.log_metrics({f"final/{key}": metrics[key] for key in summary})
-        trainer.logger.finalize("success")
-    predictions = {"logits": logits[2], "labels": labels[2], "val_logits": logits[1], "val_labels": labels[1]}
-    folder.finish(
-        metrics,
-        {key: (t.to(torch.uint8) if "labels" in key else t).numpy() for key, t in predictions.items()},
-    )
-    print(summary_table(metrics, folder))
-    return metrics["val_acc"]
-
-
-def score(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return accuracy (fraction) and mean cross-entropy (nats) of logits ``(N, C)`` against labels ``(N,)``."""
-    accuracy = multiclass_accuracy(logits, labels, logits.shape[1], average="micro").item()  # a float32
-    return {
-        "acc": round(accuracy * len(labels)) / len(labels),
-        "loss": F.cross_entropy(logits, labels).item(),
-    }
-
-
-def count_flops(model: torch.nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Return the floating-point operations of one image forward: 2 a multiply-add, convolutions and products alone."""
-    model.eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, *image_shape, device=next(model.parameters()).device))
-    return counter.get_total_flops()
-
-
-def summary_table(metrics: Mapping, folder: RunFolder) -> str:
-    """Return the table that a run ends with, and where things are."""
-    lines = [
-        f"{metrics['model']} on {metrics['data']}: {metrics['num_params']:,} parameters, "
-        f"{metrics['flops'] / 1e6:.2f} MFLOP an image; best epoch {metrics['best_epoch']} of {metrics['epochs_run']}",
-        f"  {'':10} {'images':>8} {'accuracy':>9} {'loss':>8}",
-    ]
-    for split, name in zip(SPLITS, ("train", "validation", "test"), strict=True):
-        count, accuracy, loss = (metrics[key] for key in (f"n_{split}", f"{split}_acc", f"{split}_loss"))
-        lines.append(f"  {name:10} {count:8,} {accuracy:9.4f} {loss:8.4f}")
-    lines += [
-        f"  trained in {metrics['fit_seconds']:.1f} s on {metrics['device']}, "
-        f"{metrics['train_images_per_second']:,.0f} images/s",
-        f"  run folder: {folder.path}",
-    ]
-    if any(folder.path.glob("events.out.tfevents.*")):
-        lines.append(f"  curves:     tensorboard --logdir {folder.path.parent}")
-    return "\n".join(lines)
-
-
-def _peak_memory(trainer: pl.Trainer) -> int | None:
-    """Return the most bytes used at once: on the GPU if one trained, else the resident size of the process."""
-    if trainer.strategy.root_device.type == "cuda":
-        return torch.cuda.max_memory_allocated(trainer.strategy.root_device)
-    try:
-        import resource
-    except ImportError:  # Windows does not count it
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, kilobytes on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _device(trainer: pl.Trainer) -> str:
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{_processor()} {device.type}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _processor() -> str:
-    try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:  # not Linux
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
-    return {"mnist_zoo": __version__, "python": platform.python_version()} | {
-        package: importlib.metadata.version(package) for package in packages
-    }
 
 
 def _warn_of_busy_cores() -> None:

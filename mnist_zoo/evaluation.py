@@ -1,0 +1,177 @@
+"""After the training: test its best epoch once, and say in one record what was run and what came out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from mnist_zoo import __version__
+from mnist_zoo.classifier import LitClassifier
+from mnist_zoo.data import MNISTDataModule
+from mnist_zoo.data.datamodule import SPLITS
+from mnist_zoo.runs import RunFolder, read_curves
+
+
+def evaluate_best(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNISTDataModule) -> float:
+    """Evaluate the best epoch on every split, the test set among them for the first and only time.
+
+    Writes ``metrics.json``, ``predictions.npz`` and the logger's final figures, prints the summary, and returns the
+    validation accuracy (a fraction).
+    """
+    best = LitClassifier.load_from_checkpoint(folder.best_checkpoint, map_location="cpu", weights_only=True)
+    evaluator = pl.Trainer(
+        accelerator=cfg["trainer"]["accelerator"],
+        devices=1,
+        precision=cfg["trainer"].get("precision"),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    outputs = evaluator.predict(best, datamodule=data)
+    logits = {split: torch.cat(batches).float().cpu() for split, batches in zip(SPLITS, outputs, strict=True)}
+    metrics = _what_was_run(cfg, best, data) | _how_it_went(folder, trainer)
+    for split in SPLITS:
+        metrics |= {f"{split}_{name}": value for name, value in score(logits[split], data.labels(split)).items()}
+    metrics |= {"device": _device(evaluator), "versions": _versions(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
+    if trainer.logger:
+        _log(trainer.logger, cfg["logger"]["name"], metrics, data, logits["test"])
+    predictions = {
+        "logits": logits["test"],
+        "labels": data.labels("test").to(torch.uint8),
+        "val_logits": logits["val"],
+        "val_labels": data.labels("val").to(torch.uint8),
+    }
+    folder.finish(metrics, {key: tensor.numpy() for key, tensor in predictions.items()})
+    print(summary_table(metrics, folder))
+    return metrics["val_acc"]
+
+
+def _what_was_run(cfg: dict, best: LitClassifier, data: MNISTDataModule) -> dict:
+    return {
+        "model": cfg["model"]["name"],
+        "num_params": sum(parameter.numel() for parameter in best.model.parameters()),
+        "flops": count_flops(best.model, data.image_shape),
+        "data": data.name,
+        "data_fingerprint": data.fingerprint,
+        **{f"n_{split}": len(data.labels(split)) for split in SPLITS},
+        **{key: cfg[key] for key in ("lr", "batch_size", "seed", "epochs", "augment", "optimizer", "scheduler")},
+        "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
+        "config": {key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
+    }
+
+
+def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict:
+    rows = read_curves(folder.path)
+    speeds = sorted(row["images_per_second"] for row in rows)
+    saved = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return {
+        "epochs_run": len(rows),
+        "best_epoch": saved["epoch"] + 1,
+        "stopped_early": len(rows) < trainer.max_epochs,
+        "fit_seconds": round(sum(row["seconds"] for row in rows), 3),
+        "train_images_per_second": speeds[len(speeds) // 2],
+        "peak_memory_bytes": _peak_memory(trainer),
+    }
+
+
+def _log(logger, kind: str, metrics: dict, data: MNISTDataModule, logits: Tensor) -> None:
+    """Give the logger the settings with the final figures; TensorBoard also gets pictures of the test set."""
+    settings = ("model", "data", "lr", "batch_size", "seed", "epochs", "num_params")
+    parameters = {key: metrics[key] for key in settings}
+    summary = ("val_acc", "val_loss", "test_acc", "test_loss", "fit_seconds")
+    final = {f"final/{key}": metrics[key] for key in summary}
+    if kind == "tensorboard":
+        from mnist_zoo.report.tensorboard import log_figures  # here: matplotlib is needed for nothing else
+
+        logger.log_hyperparams(parameters, final)
+        images, labels = data.images("test").numpy(), data.labels("test").numpy()
+        log_figures(logger.experiment, images, labels, logits.numpy(), list(data.class_names))
+    else:
+        logger.log_hyperparams(parameters)
+        logger.log_metrics(final)
+    logger.finalize("success")
+
+
+def score(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return accuracy (fraction) and mean cross-entropy (nats) of logits ``(N, C)`` against labels ``(N,)``."""
+    accuracy = multiclass_accuracy(logits, labels, logits.shape[1], average="micro").item()  # a float32
+    return {
+        "acc": round(accuracy * len(labels)) / len(labels),
+        "loss": F.cross_entropy(logits, labels).item(),
+    }
+
+
+def count_flops(model: torch.nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Return the floating-point operations of one image forward: 2 a multiply-add, convolutions and products alone."""
+    model.eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, *image_shape, device=next(model.parameters()).device))
+    return counter.get_total_flops()
+
+
+def summary_table(metrics: Mapping, folder: RunFolder) -> str:
+    """Return the table that a run ends with, and where things are."""
+    lines = [
+        f"{metrics['model']} on {metrics['data']}: {metrics['num_params']:,} parameters, "
+        f"{metrics['flops'] / 1e6:.2f} MFLOP an image; best epoch {metrics['best_epoch']} of {metrics['epochs_run']}",
+        f"  {'':10} {'images':>8} {'accuracy':>9} {'loss':>8}",
+    ]
+    for split, name in zip(SPLITS, ("train", "validation", "test"), strict=True):
+        count, accuracy, loss = (metrics[key] for key in (f"n_{split}", f"{split}_acc", f"{split}_loss"))
+        lines.append(f"  {name:10} {count:8,} {accuracy:9.4f} {loss:8.4f}")
+    lines += [
+        f"  trained in {metrics['fit_seconds']:.1f} s on {metrics['device']}, "
+        f"{metrics['train_images_per_second']:,.0f} images/s",
+        f"  run folder: {folder.path}",
+    ]
+    if any(folder.path.glob("events.out.tfevents.*")):
+        lines.append(f"  curves:     tensorboard --logdir {folder.path.parent}")
+    return "\n".join(lines)
+
+
+def _peak_memory(trainer: pl.Trainer) -> int | None:
+    """Return the most bytes used at once: on the GPU if one trained, else the resident size of the process."""
+    if trainer.strategy.root_device.type == "cuda":
+        return torch.cuda.max_memory_allocated(trainer.strategy.root_device)
+    try:
+        import resource
+    except ImportError:  # Windows does not count it
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, kilobytes on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _device(trainer: pl.Trainer) -> str:
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{_processor()} {device.type}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _processor() -> str:
+    try:
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:  # not Linux
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
+    return {"mnist_zoo": __version__, "python": platform.python_version()} | {
+        package: importlib.metadata.version(package) for package in packages
+    }
