@@ -34,8 +34,7 @@ VOTES_FILE = "ensemble_votes.csv"
 ZOO = "zoo"  # runs of no experiment: the library's own settings
 ZOO_TITLE = "The zoo with the library's defaults"
 ZOO_NOTE = (
-    "Adam 1e-3, batch 64, 10 epochs, the epoch chosen on 5,000 validation images, unless the configuration says "
-    "otherwise; test accuracy on the full test set. A row of one seed has no interval. Repeat one with "
+    "Adam, batch 64, the epoch chosen on 5,000 validation images; test accuracy on the full test set. A row of one seed has no interval. Repeat one with "
     "`python -m mnist_zoo model=... seed=0` (each row's overrides: [zoo.csv](results/zoo.csv))."
 )
 PAPERS = {  # experiment: the paper, and where we disagree with it
@@ -200,10 +199,11 @@ def _experiment(experiment: str, table: pd.DataFrame | None, verdicts: list[Verd
 
 
 def _configurations(table: pd.DataFrame) -> list[str]:
-    header = "configuration", "data", "seeds", "parameters", "train %", "validation %", "test %", "time", "device"
+    shares = "train %", "validation %", "test %"
+    header = "configuration", "data", "lr", "epochs", "seeds", "parameters", *shares, "time", "device"
     body = [
         (
-            *(row.label, row.data, row.n, f"{row.num_params:,}"),
+            *(row.label, row.data, f"{row.lr:g}", f"{row.epochs:g}", row.n, f"{row.num_params:,}"),
             *(_pm(100 * getattr(row, f"{s}_acc"), 100 * getattr(row, f"{s}_acc_half")) for s in SPLITS),
             *(duration(row.fit_seconds), row.device),
         )
