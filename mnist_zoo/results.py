@@ -34,7 +34,8 @@ VOTES_FILE = "ensemble_votes.csv"
 ZOO = "zoo"  # runs of no experiment: the library's own settings
 ZOO_TITLE = "The zoo with the library's defaults"
 ZOO_NOTE = (
-    "Adam, batch 64, the epoch chosen on 5,000 validation images; test accuracy on the full test set. A row of one seed has no interval. Repeat one with "
+    "Adam, batch 64, the epoch chosen on 5,000 validation images; test accuracy on the full test set. "
+    "A row of one seed has no interval. Repeat one with "
     "`python -m mnist_zoo model=... seed=0` (each row's overrides: [zoo.csv](results/zoo.csv))."
 )
 PAPERS = {  # experiment: the paper, and where we disagree with it
