@@ -68,7 +68,7 @@ class LitClassifier(pl.LightningModule):
         model, optimizer, scheduler = _named(model), _named(optimizer), _named(scheduler)
         self.save_hyperparameters()
         self.model = create_model(**model, num_classes=num_classes, in_chans=in_chans)
-        # Convolutions run a fifth faster so, on CPU and GPU; dense weights have no such format and stay as they are.
+        # Convolutions on the CPU run 1.04 (resnet18) to 1.7 times (cnn) as fast so; dense weights stay as they are.
         self.model.to(memory_format=torch.channels_last)
         self._outputs: list[tuple[Tensor, Tensor]] = []  # logits and labels of the epoch under way
         self._metrics = nn.ModuleDict()

@@ -35,7 +35,8 @@ ZOO = "zoo"  # runs of no experiment: the library's own settings
 ZOO_TITLE = "The zoo with the library's defaults"
 ZOO_NOTE = (
     "Adam, batch 64, the epoch chosen on 5,000 validation images; test accuracy on the full test set. "
-    "A row of one seed has no interval. Repeat one with "
+    "A row of one seed has no interval. Times are of a machine busy with other work, and no measure of speed. "
+    "Repeat a row with "
     "`python -m mnist_zoo model=... seed=0` (each row's overrides: [zoo.csv](results/zoo.csv))."
 )
 PAPERS = {  # experiment: the paper, and where we disagree with it
