@@ -16,7 +16,8 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mnist_zoo.errors import DivergedError
+from mnist_zoo.errors import DivergedError, InputError
+from mnist_zoo.optim import count_steps
 from mnist_zoo.runs import RunFolder, read_curves
 
 
@@ -99,6 +100,11 @@ class Record(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
+        if self._trained is None:
+            raise InputError(
+                f"epoch {epoch} ended without validation, by which the best epoch is chosen: do without the settings "
+                f"of trainer that cut it off (max_steps, limit_val_batches, check_val_every_n_epoch), and set epochs"
+            )
         for name in ("train_loss", "val_loss"):
             if not math.isfinite(metrics[name]):
                 raise DivergedError(
@@ -106,8 +112,9 @@ class Record(Checkpoint):
                     f"lower lr, or clip the gradient with grad_clip=1"
                 )
         seconds = time.perf_counter() - self._started
-        images = trainer.num_training_batches * trainer.datamodule.batch_size
-        images = min(images, len(trainer.datamodule.labels("train")))
+        images = len(trainer.datamodule.labels("train"))
+        if not trainer.datamodule.grouped:  # batches may be limited
+            images = min(images, trainer.num_training_batches * trainer.datamodule.batch_size)
         self.rows.append(
             {"epoch": epoch, "lr": self._lr}
             | {name: metrics[name] for name in ("train_loss", "train_acc", "val_loss", "val_acc")}
@@ -204,7 +211,7 @@ class Bar(Callback):
             TimeRemainingColumn(),
             auto_refresh=False,
         )
-        total = trainer.num_training_batches * trainer.max_epochs
+        total, _ = count_steps(trainer)
         self._task = self._progress.add_task("", total=total, epoch=0, epochs=trainer.max_epochs, speed="-")
         self._shown = trainer.current_epoch  # a continued run has shown these
         self._progress.start()
@@ -213,22 +220,23 @@ class Bar(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._print_finished()
         self._started = self._refreshed = time.monotonic()
+        self._steps_before = trainer.global_step
 
     @rank_zero_only
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
         now = time.monotonic()
         if now - self._refreshed < self.REFRESH:
             return
         self._refreshed = now
-        done = trainer.current_epoch * trainer.num_training_batches + batch_idx + 1
-        speed = f"{(batch_idx + 1) * trainer.datamodule.batch_size / (now - self._started):,.0f}"
+        done = trainer.global_step
+        speed = f"{(done - self._steps_before) * trainer.datamodule.batch_size / (now - self._started):,.0f}"
         self._progress.update(self._task, completed=done, epoch=trainer.current_epoch + 1, speed=speed, refresh=True)
 
     @rank_zero_only
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._print_finished()
-        done = trainer.current_epoch * trainer.num_training_batches  # fewer than the total after early stopping
-        self._progress.update(self._task, completed=done, refresh=True)
+        # Fewer than the total after early stopping.
+        self._progress.update(self._task, completed=trainer.global_step, refresh=True)
         self._progress.stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

@@ -21,10 +21,13 @@ OPTIMIZERS = {
 SCHEDULERS = ("none", "plateau", "exponential", "cosine", "onecycle")
 
 
-def build_optimizer(choice: dict, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+def build_optimizer(
+    choice: dict, parameters: Iterable[nn.Parameter], lr: float, *, fused: bool = True
+) -> torch.optim.Optimizer:
     """Return ``choice["name"]`` over the parameters, with the other entries of `choice` as torch's own options.
 
-    The fused kernels of torch are used where an optimizer has them (all but RMSprop): the same update in one pass.
+    The fused kernels of torch are used, if `fused`, where an optimizer has them (all but RMSprop): the same update in
+    one pass.
 
     Raises:
         InputError: unknown name or option, or a value torch refuses.
@@ -38,7 +41,7 @@ def build_optimizer(choice: dict, parameters: Iterable[nn.Parameter], lr: float)
         if option not in accepted:
             raise unknown(f"option of optimizer '{name}'", option, set(accepted) - {"params", "lr"})
     if name != "rmsprop":
-        options.setdefault("fused", True)
+        options.setdefault("fused", fused)
     try:
         return OPTIMIZERS[name](parameters, lr=lr, **options)
     except ValueError as error:
@@ -60,7 +63,7 @@ def build_scheduler(choice: dict, optimizer: torch.optim.Optimizer, trainer: pl.
         raise unknown("scheduler", name, SCHEDULERS)
     if name == "none":
         return optimizer
-    steps, lr = int(trainer.estimated_stepping_batches), optimizer.param_groups[0]["lr"]
+    (steps, steps_per_epoch), lr = count_steps(trainer), optimizer.param_groups[0]["lr"]
     monitor = options.pop("monitor", "val_acc") if name == "plateau" else None
     try:
         match name:
@@ -78,8 +81,17 @@ def build_scheduler(choice: dict, optimizer: torch.optim.Optimizer, trainer: pl.
         raise InputError(f"scheduler '{name}': {error}") from error
     # Counted in steps even where it acts once an epoch: Lightning updates "epoch" schedules after the checkpoint of
     # that epoch is written, and a continued run would miss the update.
-    each = trainer.num_training_batches if name in ("plateau", "exponential") else 1
+    each = steps_per_epoch if name in ("plateau", "exponential") else 1
     config = {"scheduler": scheduler, "interval": "step", "frequency": each}
     if monitor:
         config |= {"monitor": monitor, "strict": True}
     return {"optimizer": optimizer, "lr_scheduler": config}
+
+
+def count_steps(trainer: pl.Trainer) -> tuple[int, int]:
+    """Return the optimizer steps of the whole training and of one epoch."""
+    steps = int(trainer.estimated_stepping_batches)  # loads the data, too
+    if trainer.lightning_module.automatic_optimization:
+        return steps, trainer.num_training_batches
+    per_epoch = trainer.train_dataloader.num_batches
+    return per_epoch * trainer.max_epochs, per_epoch

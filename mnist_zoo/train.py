@@ -16,7 +16,9 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from mnist_zoo import __version__
 from mnist_zoo.callbacks import EMA, EpochSeed, Record, progress, silence_lightning
@@ -101,6 +103,8 @@ def _train_and_test(cfg: dict, folder: RunFolder, resume: bool, callbacks: Itera
     trainer = _trainer(cfg, folder, record, callbacks)
     if trainer.strategy.root_device.type == "cpu":
         _warn_of_busy_cores()
+    data.grouped = _counts_steps_alone(trainer, cfg)
+    model.automatic_optimization = not data.grouped
     checkpoint = _checkpoint_to_resume(cfg, folder) if resume else None
     try:
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
@@ -140,6 +144,24 @@ def _trainer(cfg: dict, folder: RunFolder, record: Record, further: Iterable[Cal
         )
     except (TypeError, ValueError, ImportError, MisconfigurationException) as error:
         raise InputError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def _counts_steps_alone(trainer: pl.Trainer, cfg: Mapping) -> bool:
+    """Return whether nothing in this training counts or acts by the batch, so that batches may come in lists.
+
+    `LitClassifier` then pays Lightning's bookkeeping once a list. Hooks of the backward pass and of the optimizer,
+    ``global_step``, schedules and precision behave as ever; whatever does not, keeps its batches.
+    """
+    by_batch = ("on_train_batch_start", "on_train_batch_end")  # an average of the weights is updated there
+    return (
+        isinstance(trainer.strategy, SingleDeviceStrategy)
+        and not any(is_overridden(hook, callback) for hook in by_batch for callback in trainer.callbacks)
+        and cfg["scheduler"]["name"] != "plateau"  # stepped between batches, with what validation found
+        and trainer.gradient_clip_val is None
+        and trainer.accumulate_grad_batches == 1
+        and (trainer.limit_train_batches, trainer.overfit_batches, trainer.val_check_interval) == (1.0, 0.0, 1.0)
+        and (trainer.max_steps, trainer.min_steps) == (-1, None)
+    )
 
 
 def _logger(cfg: dict, folder: RunFolder):

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Callback
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
 from mnist_zoo.callbacks import Record
@@ -174,6 +176,84 @@ def test_a_run_cut_off_and_continued_equals_one_that_ran_through(stripes_config,
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
+class ByBatch(Callback):
+    """Acts by the batch, as people's callbacks may: training then has to hand over every batch."""
+
+    def __init__(self):
+        self.batches, self.global_steps = 0, []
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self.batches += 1
+        self.global_steps.append(trainer.global_step)
+
+
+class ByStep(Callback):
+    """Uses the hooks that are there however batches come."""
+
+    def __init__(self):
+        self.backward = self.steps = 0
+
+    def on_after_backward(self, trainer, module):
+        self.backward += 1
+
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        self.steps += 1
+
+    def on_train_end(self, trainer, module):
+        self.grouped, self.global_step = not module.automatic_optimization, trainer.global_step
+
+
+class TestSeveralStepsACall:
+    """Lists of batches save Lightning's bookkeeping for each; nothing else may differ."""
+
+    @pytest.fixture(autouse=True)
+    def small_chunks(self, monkeypatch):
+        monkeypatch.setattr("mnist_zoo.data.batches.CHUNK", 64)  # 176 images in batches of 16: lists of 4, 4 and 3
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            ["model=cnn_dropout", "augment=affine"],
+            ["optimizer=sgd", "optimizer.momentum=0.9", "scheduler=onecycle"],
+            ["optimizer=rmsprop", "scheduler=exponential", "label_smoothing=0.1"],
+            ["trainer.precision=bf16-mixed", "scheduler=cosine"],
+        ],
+        ids=" ".join,
+    )
+    def test_the_result_is_that_of_single_batches_to_the_last_bit(self, stripes_config, tmp_path, settings):
+        cfg, by_batch, by_step = stripes_config("batch_size=16", *settings), ByBatch(), ByStep()
+        run(cfg, tmp_path / "single", callbacks=[by_batch])
+        run(cfg, tmp_path / "grouped", callbacks=[by_step])
+        assert results(tmp_path / "single") == results(tmp_path / "grouped")
+        assert by_batch.batches == 33 and by_step.grouped
+        assert by_step.backward == by_step.steps == by_step.global_step == 33, "hooks and global_step count steps"
+
+    @pytest.mark.parametrize(
+        "setting",
+        ["ema=0.9", "grad_clip=1", "scheduler=plateau", "+trainer.accumulate_grad_batches=2", "+trainer.max_steps=22",
+         "+trainer.limit_train_batches=5", "+trainer.val_check_interval=0.5"],
+    )  # fmt: skip
+    def test_what_counts_or_acts_by_the_batch_keeps_batches(self, stripes_config, tmp_path, setting):
+        spy = ByStep()
+        run(stripes_config("batch_size=16", setting), tmp_path / "run", callbacks=[spy])
+        assert not spy.grouped
+
+    def test_a_run_continues_in_the_other_mode(self, stripes_config, tmp_path):
+        spies = [ByBatch(), ByStep()]
+        run(stripes_config("batch_size=16", "epochs=4"), tmp_path / "through")
+        run(stripes_config("batch_size=16", "epochs=2"), tmp_path / "run")
+        run(stripes_config("batch_size=16", "epochs=3"), tmp_path / "run", resume=True, callbacks=spies[:1])
+        run(stripes_config("batch_size=16", "epochs=4"), tmp_path / "run", resume=True, callbacks=spies[1:])
+        assert spies[0].global_steps == list(range(23, 34))
+        assert spies[1].global_step == 44
+        assert results(tmp_path / "run") == results(tmp_path / "through")
+
+    def test_loggers_count_steps(self, stripes_config, tmp_path):
+        run(stripes_config("batch_size=16", "logger=tensorboard"), tmp_path / "run")
+        events = EventAccumulator(str(tmp_path / "run")).Reload()
+        assert [event.step for event in events.Scalars("val_acc")] == [11, 22, 33]
+
+
 def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_config, tmp_path):
     run(stripes_config(), tmp_path / "whole")
     run(stripes_config(), tmp_path / "cut")
@@ -208,6 +288,11 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_names_epoch_and_lr(stripes_co
     assert not (tmp_path / "metrics.json").exists()
 
 
+def test_gradients_are_clipped_under_mixed_precision(stripes_config, tmp_path):
+    run(stripes_config("trainer.precision=bf16-mixed", "grad_clip=1"), tmp_path / "run")
+    assert read_metrics(tmp_path / "run")["test_acc"] > 0.5
+
+
 def test_early_stopping_ends_the_run(stripes_config, tmp_path):
     stop = ("early_stop.monitor=val_acc", "early_stop.patience=1", "early_stop.min_delta=0.9")
     run(stripes_config("epochs=20", *stop), tmp_path)
@@ -232,6 +317,13 @@ def test_ema_is_what_is_tested(stripes_config, tmp_path):
     images, _ = next(iter(MNISTDataModule("stripes").test_dataloader()))
     with torch.no_grad():
         assert np.allclose(best(images).numpy(), tested, atol=1e-4)
+
+
+@pytest.mark.parametrize("setting", ["+trainer.max_steps=5", "+trainer.limit_val_batches=0"])
+def test_an_epoch_without_validation_is_an_error_that_says_what_to_change(stripes_config, tmp_path, setting):
+    with pytest.raises(InputError, match=r"epoch 1 ended without validation.*max_steps, limit_val_batches"):
+        run(stripes_config("batch_size=16", setting), tmp_path / "run")
+    assert read_metrics(tmp_path / "run") is None
 
 
 def test_a_plugin_that_is_not_there_is_named(stripes_config, tmp_path):

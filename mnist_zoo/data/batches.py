@@ -31,6 +31,8 @@ class Batches:
         augment: what to do to each image; needs no `shuffle`.
         rank, world_size: this process and the number of processes that share each batch; `batch_size` must be a
             multiple of `world_size`.
+        grouped: yield lists of consecutive batches, as many as one chunk of ``CHUNK`` images holds (at least one), for
+            a training step that takes several optimizer steps; ``len`` then counts the lists.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Batches:
         augment: Augment | None = None,
         rank: int = 0,
         world_size: int = 1,
+        grouped: bool = False,
     ):
         self.images, self.labels = images, labels
         self.batch_size, self.scale, self.shift = batch_size, scale, shift
         self.shuffle, self.seed, self.augment = shuffle, seed, augment
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.grouped = rank, world_size, grouped
         self.epoch = 0
+        self._per_chunk = max(1, CHUNK // batch_size)  # batches
         stops = list(range(batch_size, len(images) + batch_size, batch_size))
         stops[-1] = len(images)
         if len(stops) > 1 and stops[-1] - stops[-2] < 2 * world_size:
@@ -70,10 +74,15 @@ class Batches:
         """Choose the epoch (counted from 0) whose order and augmentation the next pass has."""
         self.epoch = epoch
 
-    def __len__(self) -> int:
+    @property
+    def num_batches(self) -> int:
+        """How many batches an epoch has, grouped or not."""
         return len(self._stops)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __len__(self) -> int:
+        return -(-self.num_batches // self._per_chunk) if self.grouped else self.num_batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]] | Iterator[list[tuple[Tensor, Tensor]]]:
         device, count = self.images.device, len(self.images)
         # Drawn on the CPU for all images at once: the same numbers on every device, and no transfer inside the epoch.
         generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch))
@@ -84,17 +93,20 @@ class Batches:
         order = order[mine].to(device)
         draws = None if draws is None else draws[mine].to(device)
 
-        per_chunk = max(1, CHUNK // self.batch_size)
         start = 0
-        for first in range(0, len(self._stops), per_chunk):
-            stops = self._stops[first : first + per_chunk]
+        for first in range(0, self.num_batches, self._per_chunk):
+            stops = self._stops[first : first + self._per_chunk]
             chunk = order[start : stops[-1]]
             images, labels = self.images[chunk].float(), self.labels[chunk]
             if draws is not None:
                 images = self.augment(images, draws[start : stops[-1]])
             images.mul_(self.scale).add_(self.shift)
             sizes = [stop - before for stop, before in zip(stops, [start, *stops], strict=False)]
-            yield from zip(images.split(sizes), labels.split(sizes), strict=True)
+            batches = zip(images.split(sizes), labels.split(sizes), strict=True)
+            if self.grouped:
+                yield list(batches)
+            else:
+                yield from batches
             start = stops[-1]
 
 

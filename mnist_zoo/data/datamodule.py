@@ -26,7 +26,8 @@ SPLITS = ("train", "val", "test")
 class MNISTDataModule(pl.LightningDataModule):
     """MNIST-sized images in memory, split, scaled and augmented, as batches on the device that trains.
 
-    Batches are float32 ``(B, 1, 28, 28)`` and int64 ``(B,)``; the loaders are `Batches`, not ``DataLoader``.
+    Batches are float32 ``(B, 1, 28, 28)`` and int64 ``(B,)``; the loaders are `Batches`, not ``DataLoader``. With
+    ``grouped`` set to True, `train_dataloader` yields lists of them (see `LitClassifier.group_steps`).
 
     Args:
         data: a name in `list_datasets`.
@@ -82,6 +83,7 @@ class MNISTDataModule(pl.LightningDataModule):
         self.val_size, self.split_seed, self.train_fraction = val_size, split_seed, train_fraction
         self.normalize, self.filters = normalize, dict(filters or {})
         self.augment = Augment.from_config(augment)
+        self.grouped = False
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
         self.save_hyperparameters()
 
@@ -185,7 +187,9 @@ class MNISTDataModule(pl.LightningDataModule):
         world_size = self.trainer.world_size if self.trainer else 1
         if self.batch_size % world_size:
             raise InputError(f"batch_size={self.batch_size} cannot be shared by {world_size} processes: use a multiple")
-        return self._batches("train", self.batch_size, shuffle=True, seed=self.seed, augment=self.augment)
+        return self._batches(
+            "train", self.batch_size, shuffle=True, seed=self.seed, augment=self.augment, grouped=self.grouped
+        )
 
     def val_dataloader(self) -> Batches:
         """Return the validation images in order, not augmented."""
