@@ -188,9 +188,27 @@ def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_co
 def test_a_finished_run_trains_on_when_asked_for_more_epochs(stripes_config, tmp_path):
     run(stripes_config("epochs=4"), tmp_path / "whole")
     run(stripes_config("epochs=2"), tmp_path / "longer")
-    run(stripes_config("epochs=4", f"resume={tmp_path / 'longer'}"), tmp_path / "longer")
-    assert results(tmp_path / "longer")["weights"] == results(tmp_path / "whole")["weights"]
-    assert read_metrics(tmp_path / "longer")["epochs_run"] == 4
+    with pytest.warns(UserWarning, match="was tested 1 time already, and will be again"):
+        run(stripes_config("epochs=4", f"resume={tmp_path / 'longer'}"), tmp_path / "longer")
+    longer, whole = results(tmp_path / "longer"), results(tmp_path / "whole")
+    assert (longer["metrics"].pop("test_evaluations"), whole["metrics"].pop("test_evaluations")) == (2, 1)
+    assert longer == whole and longer["metrics"]["epochs_run"] == 4
+
+
+def test_a_finished_run_that_trains_on_is_unfinished_until_it_is_done(stripes_config, tmp_path, monkeypatch):
+    run(stripes_config("epochs=1"), tmp_path)
+    longer = stripes_config("epochs=3", f"resume={tmp_path}")
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="tested 1 time"), pytest.raises(KeyError):
+        patch.setattr(Record, "on_train_epoch_end", lambda *_: {}["power cut"])
+        run(longer, tmp_path)
+    assert read_metrics(tmp_path) is None
+    run(longer, tmp_path)
+    assert read_metrics(tmp_path)["test_evaluations"] == 2, "counted although the process that started it is gone"
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused_before_they_start(stripes_config, tmp_path):
+    with pytest.raises(InputError, match="batch_size=64 cannot be shared by 7 processes: use a multiple, or another"):
+        run(stripes_config("trainer.devices=7"), tmp_path)
 
 
 def test_a_checkpoint_of_another_model_is_refused(stripes_config, tmp_path):
@@ -268,6 +286,14 @@ def test_threads_that_must_share_busy_cores_are_warned_of(stripes_config, tmp_pa
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     with pytest.warns(UserWarning, match=r"2 threads want the 2 cores, and 8\.0 are busy .* set OMP_NUM_THREADS=1"):
         run(stripes_config("epochs=1"), tmp_path / "two threads")
+
+
+@pytest.mark.slow
+def test_an_error_in_one_of_several_processes_is_still_one_line(config, tmp_path):
+    small = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "trainer=ddp", "trainer.accelerator=cpu")
+    with pytest.raises(DivergedError, match=r"^train_loss became nan in epoch 1 at lr=1e\+20"):
+        run(config(*small, "lr=1e20", "optimizer=sgd"), tmp_path)
+    assert json.loads((tmp_path / "status.json").read_text())["reason"].startswith("DivergedError: train_loss became")
 
 
 @pytest.mark.slow
