@@ -144,6 +144,18 @@ class LitClassifier(pl.LightningModule):
         metrics: dict[str, Metric] = {name: self._metrics[name] for name in names}
         self.log_dict(metrics, on_step=False, on_epoch=True)
 
+    # A run can be continued within an epoch, whose outputs so far count in its training loss and accuracy.
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        if self._outputs:
+            checkpoint["epoch_outputs"] = [torch.cat(parts) for parts in zip(*self._outputs, strict=True)]
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        if "epoch_outputs" in checkpoint:
+            self._outputs = [tuple(checkpoint["epoch_outputs"])]
+
+    def on_train_start(self) -> None:
+        self._outputs = [(logits.to(self.device), labels.to(self.device)) for logits, labels in self._outputs]
+
     def configure_optimizers(self):
         """Return the optimizer and schedule named by the hyper-parameters, in Lightning's form."""
         optimizer = build_optimizer(self.hparams.optimizer, self.model.parameters(), self.hparams.lr)

@@ -126,7 +126,8 @@ def _train_and_test(cfg: dict, folder: RunFolder, resume: bool, callbacks: Itera
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         return evaluate_best(cfg, folder, trainer, data)
     except SystemExit as error:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt(f"interrupted; the last whole epoch is in {folder.path}") from error
+        what = "what was trained so far" if record.saved_within_epoch else "the last whole epoch"
+        raise KeyboardInterrupt(f"interrupted; {what} is in {folder.path}") from error
     except ProcessRaisedException as error:
         raise _own_error(error) from error
     finally:

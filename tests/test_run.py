@@ -3,10 +3,12 @@
 import csv
 import json
 import math
+import signal
 
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.callbacks import Callback
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
 from mnist_zoo.callbacks import Record
@@ -172,6 +174,80 @@ def test_a_run_cut_off_and_continued_equals_one_that_ran_through(stripes_config,
 
     run(stripes_config(*settings, "epochs=4", f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+class Warn(Callback):
+    """A batch system that sends its warning at one place of the training."""
+
+    def __init__(self, hook: str, epoch: int, batch: int = 0, number: int = signal.SIGTERM):
+        def warn(trainer, module, *rest):
+            if trainer.current_epoch == epoch and (not rest or rest[-1] == batch):
+                signal.raise_signal(number)
+
+        self.batch = batch
+        setattr(self, hook, warn)
+
+
+class Seen(Callback):
+    """The places of the batches that were trained on."""
+
+    def __init__(self):
+        self.batches = []
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        self.batches.append(batch_idx)
+
+
+CONTINUED = [
+    ("model=cnn_dropout", "augment=affine", "ema=0.9", "scheduler=onecycle"),
+    ("model=cnn_batchnorm", "early_stop.monitor=val_loss", "early_stop.patience=1", "scheduler=plateau"),
+    ("optimizer=sgd", "scheduler=exponential", "progress=bar"),
+]
+
+
+class TestAWarningFromTheBatchSystem:
+    @pytest.mark.parametrize("settings", CONTINUED, ids=lambda settings: settings[0])
+    @pytest.mark.parametrize(
+        ("where", "within_epoch"),
+        [
+            (Warn("on_train_batch_start", epoch=0, batch=0), True),
+            (Warn("on_train_batch_start", epoch=1, batch=7), True),
+            (Warn("on_train_batch_start", epoch=1, batch=10), False),  # the last: its epoch is ended
+            (Warn("on_validation_start", epoch=2), False),
+        ],
+        ids=["first batch", "within an epoch", "last batch", "validation"],
+    )
+    def test_ends_the_run_at_once_and_continuing_loses_nothing(
+        self, stripes_config, tmp_path, settings, where, within_epoch
+    ):
+        settings = (*settings, "epochs=4", "batch_size=16")
+        run(stripes_config(*settings), tmp_path / "whole")
+        said = "what was trained so far" if within_epoch else "the last whole epoch"
+        with pytest.raises(KeyboardInterrupt, match=f"interrupted; {said} is in "):
+            run(stripes_config(*settings), tmp_path / "cut", callbacks=[where])
+        assert read_metrics(tmp_path / "cut") is None
+        seen = Seen()
+        run(stripes_config(*settings, f"resume={tmp_path / 'cut'}"), tmp_path / "cut", callbacks=[seen])
+        assert results(tmp_path / "cut") == results(tmp_path / "whole")
+        if within_epoch:
+            assert seen.batches[0] == where.batch + 1, "no step is repeated"
+
+    def test_is_heard_where_a_handler_waits_for_it_and_training_goes_on_if_that_says_so(self, stripes_config, tmp_path):
+        heard = []
+        before = signal.signal(
+            signal.SIGUSR2, lambda number, frame: heard.append((tmp_path / "checkpoints/last.ckpt").exists())
+        )
+        try:
+            run(stripes_config(), tmp_path, callbacks=[Warn("on_train_batch_start", 0, 1, signal.SIGUSR2)])
+        finally:
+            signal.signal(signal.SIGUSR2, before)
+        assert heard == [True], "after the checkpoint was written"
+        assert read_metrics(tmp_path)["epochs_run"] == 3
+
+    def test_leaves_the_handlers_as_they_were(self, stripes_config, tmp_path):
+        before = signal.getsignal(signal.SIGTERM)
+        run(stripes_config("epochs=1"), tmp_path)
+        assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_config, tmp_path):

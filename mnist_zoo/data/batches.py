@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mnist_zoo.data.augment import DRAWS, Augment
+from mnist_zoo.errors import InputError
 
 CHUNK = 2048  # images gathered, scaled and augmented at once: 6 MB of floats, and its cost spread over many batches
 
@@ -52,6 +53,8 @@ class Batches:
         self.shuffle, self.seed, self.augment = shuffle, seed, augment
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
+        self._position = 0  # batches of the pass under way that were handed out
+        self._first = 0  # the batch that the next pass starts with
         stops = list(range(batch_size, len(images) + batch_size, batch_size))
         stops[-1] = len(images)
         if len(stops) > 1 and stops[-1] - stops[-2] < 2 * world_size:
@@ -70,10 +73,34 @@ class Batches:
         """Choose the epoch (counted from 0) whose order and augmentation the next pass has."""
         self.epoch = epoch
 
+    def state_dict(self) -> dict:
+        """Return where the pass under way stands: Lightning puts it into checkpoints."""
+        return {"position": self._position, "batches": len(self)}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Let the next pass start where another one stood: Lightning calls this if that was within an epoch.
+
+        Raises:
+            InputError: if that one had other batches.
+        """
+        if state_dict["batches"] != len(self):
+            raise InputError(
+                f"the checkpoint is of an epoch of {state_dict['batches']} batches, and here are {len(self)}: continue "
+                f"with the devices and settings that the run had, or start a new one"
+            )
+        self._first = state_dict["position"]
+
     def __len__(self) -> int:
         return len(self._stops)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        first, self._first = self._first, 0
+        for position, batch in enumerate(self._batches(), 1):
+            self._position = position
+            if position > first:
+                yield batch
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         device, count = self.images.device, len(self.images)
         # Drawn on the CPU for all images at once: the same numbers on every device, and no transfer inside the epoch.
         generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch))
