@@ -78,7 +78,7 @@ def _stop(message: str, status: int) -> None:
 
 
 def _terminate(number: int, frame: object) -> None:
-    """Leave at once: every finished epoch is on disk, and the run or sweep goes on from there."""
+    """Leave at once: the same command goes on from what is on disk. (While a network trains, `Record` saves first.)"""
     raise KeyboardInterrupt("terminated (SIGTERM)")
 
 

@@ -6,7 +6,9 @@ import logging
 import math
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 import warnings
 
@@ -33,13 +35,30 @@ def silence_lightning() -> None:
 class EpochSeed(Callback):
     """Seed torch anew each epoch from (seed, epoch, process).
 
-    Dropout then draws the same numbers in epoch 5 whether training ran through or was continued there.
+    Dropout then draws the same numbers in epoch 5 whether training ran through or was continued there. A run that is
+    continued within an epoch goes on with the generators' states of that step.
     """
 
     def __init__(self, seed: int):
         self.seed = seed
+        self._continued: dict | None = None  # states to start with, if no epoch starts first
+
+    def state_dict(self) -> dict:
+        cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+        return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self._continued = state_dict
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch, batch_idx: int) -> None:
+        if self._continued is not None:
+            torch.set_rng_state(self._continued["cpu"].cpu())
+            if self._continued["cuda"] is not None and torch.cuda.is_available():
+                torch.cuda.set_rng_state(self._continued["cuda"].cpu())
+            self._continued = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._continued = None
         torch.manual_seed(hash((self.seed, trainer.current_epoch, trainer.global_rank)) & (2**63 - 1))
 
 
@@ -63,6 +82,9 @@ class Record(Checkpoint):
 
     Best is the highest `monitor` (the lowest, if it is a loss); among equal accuracies the one with the lower
     val_loss; among equals of that the earlier.
+
+    A batch system's warning (SIGTERM; SIGUSR2 where submitit waits for it) is held back until the step under way, or
+    the validation, is done and saved. Several processes are not: they go on from the last whole epoch.
     """
 
     def __init__(self, folder: RunFolder, monitor: str):
@@ -70,12 +92,19 @@ class Record(Checkpoint):
         self.rows: list[dict] = []
         self.best: list[float] | None = None  # what is maximised, most important first
         self.best_epoch = -1  # counted from 0, as Lightning does; users see 1 more
+        self.saved_within_epoch = False  # whether training was left between two steps, and saved there
+        self._warning: int | None = None  # the signal that is held back
+        self._handlers: dict = {}  # what the signals would have done
 
     def state_dict(self) -> dict:
-        return {"best": self.best, "best_epoch": self.best_epoch}
+        # Of the epoch under way: what a run needs that is continued within it.
+        epoch = {"lr": self._lr, "seconds": time.perf_counter() - self._started}
+        return {"best": self.best, "best_epoch": self.best_epoch, "epoch": epoch}
 
     def load_state_dict(self, state_dict: dict) -> None:
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+        self._lr = state_dict["epoch"]["lr"]
+        self._started = time.perf_counter() - state_dict["epoch"]["seconds"]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if trainer.world_size > 1:
@@ -86,11 +115,22 @@ class Record(Checkpoint):
         self.rows = [row for row in read_curves(self.folder.path) if row["epoch"] <= trainer.current_epoch]
         if trainer.is_global_zero:
             self.folder.update(epoch=trainer.current_epoch, epochs=trainer.max_epochs)
+        # Lightning has not told the loader where to go on if a schedule asked for the number of steps before that.
+        trainer.fit_loop._load_combined_loader_states()
+        if trainer.world_size == 1 and threading.current_thread() is threading.main_thread():
+            self._hold_back_warnings()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._lr = trainer.optimizers[0].param_groups[0]["lr"]
         self._started = time.perf_counter()
-        self._trained = None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+        if self._warning is None or batch_idx + 1 == trainer.num_training_batches:  # after that: the epoch's own end
+            return
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            self._save(trainer, improved=False)
+            self.saved_within_epoch = True
+            self._obey_warning()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if pl_module.device.type == "cuda":
@@ -130,6 +170,35 @@ class Record(Checkpoint):
         self._save(trainer, improved)
         if trainer.is_global_zero:
             self.folder.update(epoch=epoch, best_epoch=self.best_epoch + 1, seconds_per_epoch=round(seconds, 4))
+        if self._warning is not None:
+            self._obey_warning()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._let_signals_through()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._let_signals_through()
+
+    def _hold_back_warnings(self) -> None:
+        def hold_back(number: int, frame: object) -> None:
+            self._warning = number
+
+        numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR2") if hasattr(signal, name)]  # not on Windows
+        self._handlers = {n: signal.getsignal(n) for n in numbers if callable(signal.getsignal(n))}
+        for number in self._handlers:
+            signal.signal(number, hold_back)
+
+    def _let_signals_through(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def _obey_warning(self) -> None:
+        """Do what the signal would have done; it may have been to go on."""
+        number, self._warning = self._warning, None
+        self._let_signals_through()
+        signal.raise_signal(number)
+        self._hold_back_warnings()
 
     def _save(self, trainer: pl.Trainer, improved: bool) -> None:
         last = self.folder.last_checkpoint
@@ -212,6 +281,8 @@ class Bar(Callback):
             auto_refresh=False,
         )
         total, _ = count_steps(trainer)
+        # Of the epoch; set here, too, for a run that is continued within one.
+        self._started, self._refreshed, self._steps_before = time.monotonic(), time.monotonic(), trainer.global_step
         self._task = self._progress.add_task("", total=total, epoch=0, epochs=trainer.max_epochs, speed="-")
         self._shown = trainer.current_epoch  # a continued run has shown these
         self._progress.start()

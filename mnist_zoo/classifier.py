@@ -165,15 +165,24 @@ class LitClassifier(pl.LightningModule):
         if not self.automatic_optimization:  # loggers would count lists of batches
             self.log("step", float(self.trainer.global_step))
 
+    # A run can be continued within an epoch, whose outputs so far count in its training loss and accuracy.
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        if self._outputs:
+            checkpoint["epoch_outputs"] = [torch.cat(parts) for parts in zip(*self._outputs, strict=True)]
+
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        """Keep ``global_step`` when training goes on in the other of Lightning's modes: each has its own count."""
-        if "loops" not in checkpoint:  # weights alone
-            return
-        loop = checkpoint["loops"]["fit_loop"]
-        automatic = loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]
-        manual = loop["epoch_loop.manual_optimization.optim_step_progress"]
-        for count in (automatic["total"], manual["total"]):
-            count["ready"] = count["completed"] = checkpoint["global_step"]
+        if "epoch_outputs" in checkpoint:
+            self._outputs = [tuple(checkpoint["epoch_outputs"])]
+        if "loops" in checkpoint:
+            # Lightning counts optimizer steps apart in its two modes, and training may go on in the other one.
+            loop = checkpoint["loops"]["fit_loop"]
+            automatic = loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]
+            manual = loop["epoch_loop.manual_optimization.optim_step_progress"]
+            for count in (automatic["total"], manual["total"]):
+                count["ready"] = count["completed"] = checkpoint["global_step"]
+
+    def on_train_start(self) -> None:
+        self._outputs = [(logits.to(self.device), labels.to(self.device)) for logits, labels in self._outputs]
 
     def configure_optimizers(self):
         """Return the optimizer and schedule named by the hyper-parameters, in Lightning's form."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import hashlib
 import re
@@ -61,6 +62,7 @@ def prepare(arguments: list[str]) -> list[str]:
     parser.error = _refuse
     arguments = [_quote(argument) if argument.startswith("resume=") else argument for argument in arguments]
     options = parser.parse_intermixed_args(arguments)
+    _require_one_command(options)
     # Hydra's own parser wants all overrides together: options first, then overrides, whatever the order given.
     arguments = [a for a in arguments if a not in options.overrides] + options.overrides
     overrides = _parse(options.overrides)
@@ -75,6 +77,17 @@ def prepare(arguments: list[str]) -> list[str]:
         if "sweep" not in by_key:
             arguments.append(f"sweep={_sweep_name(overrides)}")
     return arguments
+
+
+def _require_one_command(options: argparse.Namespace) -> None:
+    """Raise InputError for options that Hydra cannot obey together."""
+    flags = {"--run": options.run, "--multirun": options.multirun, "--cfg": options.cfg, "--info": options.info}
+    flags["--shell-completion"] = options.shell_completion
+    given = [flag for flag, value in flags.items() if value]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} cannot go together: --cfg and --info show a single run, without -m")
+    if options.resolve and not (options.cfg or options.help):
+        raise InputError("--resolve says how to show a config: add --cfg job")
 
 
 def _quote(override: str) -> str:
@@ -202,6 +215,8 @@ def _explain_override(error: ConfigCompositionException, arguments: list[str]) -
     if not found:
         return words
     *parents, key = re.split(r"[./]", found[1].split("@")[0])
+    if found[1] == "search":
+        return "search= is of another command: python -m mnist_zoo.search search=NAME"
     groups = [a for a in arguments if re.match(r"\w+=[\w-]+$", a) and (CONFIG_DIR / a.split("=")[0]).is_dir()]
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):

@@ -27,6 +27,8 @@ from mnist_zoo.runs import RunFolder, read_curves
 def evaluate_best(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNISTDataModule) -> float:
     """Evaluate the best epoch on every split, the test set among them for the first and only time.
 
+    (A finished run that is trained on is tested again: ``test_evaluations`` counts.)
+
     Writes ``metrics.json``, ``predictions.npz`` and the logger's final figures, prints the summary, and returns the
     validation accuracy (a fraction).
     """
@@ -45,6 +47,7 @@ def evaluate_best(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNIST
     metrics = _what_was_run(cfg, best, data) | _how_it_went(folder, trainer)
     for split in SPLITS:
         metrics |= {f"{split}_{name}": value for name, value in score(logits[split], data.labels(split)).items()}
+    metrics |= {"test_evaluations": folder.status.get("test_evaluations", 0) + 1}
     metrics |= {"device": _device(evaluator), "versions": _versions(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
     if trainer.logger:
         _log(trainer.logger, cfg["logger"]["name"], metrics, data, logits["test"])

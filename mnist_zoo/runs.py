@@ -91,14 +91,15 @@ class RunFolder:
         process = {"started": time.time(), "pid": os.getpid(), "host": socket.gethostname()}
         self.update(state="running", reason=None, **process, **fields)
 
+    def reopen(self) -> None:
+        """Make a finished run an unfinished one: its figures are not those of the weights to come."""
+        for name in ("metrics.json", "predictions.npz"):
+            (self.path / name).unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Remove what an earlier try left, so that the run starts anew."""
-        for name in (
-            "metrics.json",
-            "status.json",
-            "predictions.npz",
-            "curves.csv",
-        ):  # metrics.json first: not finished
+        self.reopen()  # first: what is half removed is not finished
+        for name in ("status.json", "curves.csv"):
             (self.path / name).unlink(missing_ok=True)
         for path in [*self.path.glob("checkpoints/*"), *self.path.glob("events.out.tfevents.*")]:
             path.unlink()

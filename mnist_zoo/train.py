@@ -19,13 +19,14 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch.multiprocessing import ProcessRaisedException
 
 from mnist_zoo import __version__
 from mnist_zoo.callbacks import EMA, EpochSeed, Record, progress, silence_lightning
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.config import check, comparable, cores, identity
 from mnist_zoo.data import MNISTDataModule
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.evaluation import evaluate_best
 from mnist_zoo.plugins import import_plugin
 from mnist_zoo.runs import RunFolder, read_metrics
@@ -65,8 +66,22 @@ def run(
         if finished is not None and finished["epochs"] >= cfg["epochs"]:
             print(f"{folder.path} is finished; to train on, add epochs={finished['epochs'] + 10}")
             return finished["val_acc"]
+        if finished is not None:
+            _reopen(folder, finished)
         folder.start()
         return _train_and_test(cfg, folder, resume, callbacks)
+
+
+def _reopen(folder: RunFolder, finished: dict) -> None:
+    """Make a finished run an unfinished one, and say that its test set will be looked at once more."""
+    times = finished.get("test_evaluations", 1)
+    warnings.warn(
+        f"{folder.path} was tested {times} time{'s' if times > 1 else ''} already, and will be again: whoever trains "
+        f"on because of a test figure gets one that is too good (metrics.json counts them, test_evaluations)",
+        stacklevel=3,
+    )
+    folder.update(test_evaluations=times)
+    folder.reopen()
 
 
 def load_data(cfg: Mapping) -> MNISTDataModule:
@@ -101,6 +116,11 @@ def _train_and_test(cfg: dict, folder: RunFolder, resume: bool, callbacks: Itera
 
     record = Record(folder, cfg["monitor"])
     trainer = _trainer(cfg, folder, record, callbacks)
+    if cfg["batch_size"] % trainer.world_size:  # here, not in each of the processes
+        raise InputError(
+            f"batch_size={cfg['batch_size']} cannot be shared by {trainer.world_size} processes: use a multiple, or "
+            f"another trainer.devices"
+        )
     if trainer.strategy.root_device.type == "cpu":
         _warn_of_busy_cores()
     data.grouped = _counts_steps_alone(trainer, cfg)
@@ -110,10 +130,20 @@ def _train_and_test(cfg: dict, folder: RunFolder, resume: bool, callbacks: Itera
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         return evaluate_best(cfg, folder, trainer, data)
     except SystemExit as error:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt(f"interrupted; the last whole epoch is in {folder.path}") from error
+        what = "what was trained so far" if record.saved_within_epoch else "the last whole epoch"
+        raise KeyboardInterrupt(f"interrupted; {what} is in {folder.path}") from error
+    except ProcessRaisedException as error:
+        raise _own_error(error) from error
     finally:
         if cfg["logger"]["name"] == "wandb":
             trainer.logger.experiment.finish()  # or the next job of a sweep would write into this one's record
+
+
+def _own_error(error: ProcessRaisedException) -> Exception:
+    """Return the error that one of DDP's processes ended with, if it is one of ours; else what holds its traceback."""
+    name, _, message = str(error).rstrip().splitlines()[-1].partition(": ")
+    own = {f"{kind.__module__}.{kind.__name__}": kind for kind in (InputError, DivergedError)}
+    return own[name](message) if name in own else error
 
 
 def _trainer(cfg: dict, folder: RunFolder, record: Record, further: Iterable[Callback]) -> pl.Trainer:
@@ -153,9 +183,10 @@ def _counts_steps_alone(trainer: pl.Trainer, cfg: Mapping) -> bool:
     ``global_step``, schedules and precision behave as ever; whatever does not, keeps its batches.
     """
     by_batch = ("on_train_batch_start", "on_train_batch_end")  # an average of the weights is updated there
+    others = [callback for callback in trainer.callbacks if not isinstance(callback, (EpochSeed, Record))]
     return (
         isinstance(trainer.strategy, SingleDeviceStrategy)
-        and not any(is_overridden(hook, callback) for hook in by_batch for callback in trainer.callbacks)
+        and not any(is_overridden(hook, callback) for hook in by_batch for callback in others)
         and cfg["scheduler"]["name"] != "plateau"  # stepped between batches, with what validation found
         and trainer.gradient_clip_val is None
         and trainer.accumulate_grad_batches == 1

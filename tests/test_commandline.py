@@ -49,6 +49,9 @@ def test_the_main_job_trains_tests_and_says_where_things_are(command, tmp_path):
         (["model"], "'model' is not an override: write key=value"),
         (["--foo"], "unrecognized arguments: --foo; see --help"),
         (["model=custom"], "model.name has no value: add model.name=..."),
+        (["search=dropout"], "search= is of another command: python -m mnist_zoo.search search=NAME"),
+        (["-m", "--cfg", "job", "model=mlp"], "--multirun and --cfg cannot go together: --cfg and --info show"),
+        (["--resolve"], "--resolve says how to show a config: add --cfg job"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -115,6 +118,7 @@ def test_help_lists_choices_and_defaults_without_importing_torch(command):
         [sys.executable, "-X", "importtime", "-m", "mnist_zoo", "--help"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0
+    assert "search= is of python -m mnist_zoo.search" in done.stdout, "the one group that is another command's"
     assert "model: cnn, cnn_2dense" in done.stdout and "batch_size: 64" in done.stdout
     assert not [line for line in done.stderr.splitlines() if line.rpartition("|")[2].strip() in ("torch", "numpy")]
 

@@ -309,6 +309,16 @@ def test_the_page_of_several_configurations_is_complete_and_opens_offline(tmp_pa
     assert "No images shown: " in html, "these runs' images do not exist, and the page says so"
 
 
+def test_a_row_whose_test_set_was_looked_at_twice_has_a_note(tmp_path):
+    write_run(tmp_path / "once", model="cnn", test_evaluations=1)
+    page = write_report([tmp_path])
+    assert "tested 2 times" not in page.read_text()
+    write_run(tmp_path / "twice", test_evaluations=2)
+    lines = write_report([tmp_path]).with_suffix(".md").read_text().splitlines()
+    (noted,) = [line for line in lines if "a finished run trained on: tested 2 times" in line]
+    assert noted.startswith("| mlp ")
+
+
 def test_the_command_says_where_it_wrote_and_refuses_in_one_line(tmp_path):
     command = [sys.executable, "-m", "mnist_zoo.report"]
     refused = subprocess.run([*command, str(tmp_path / "typo")], capture_output=True, text=True)

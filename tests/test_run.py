@@ -3,11 +3,12 @@
 import csv
 import json
 import math
+import signal
 
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
@@ -238,6 +239,7 @@ class TestSeveralStepsACall:
         run(stripes_config("batch_size=16", setting), tmp_path / "run", callbacks=[spy])
         assert not spy.grouped
 
+    @pytest.mark.filterwarnings("ignore:.*was tested")  # a finished run is continued
     def test_a_run_continues_in_the_other_mode(self, stripes_config, tmp_path):
         spies = [ByBatch(), ByStep()]
         run(stripes_config("batch_size=16", "epochs=4"), tmp_path / "through")
@@ -246,12 +248,88 @@ class TestSeveralStepsACall:
         run(stripes_config("batch_size=16", "epochs=4"), tmp_path / "run", resume=True, callbacks=spies[1:])
         assert spies[0].global_steps == list(range(23, 34))
         assert spies[1].global_step == 44
-        assert results(tmp_path / "run") == results(tmp_path / "through")
+        continued, through = results(tmp_path / "run"), results(tmp_path / "through")
+        assert continued["metrics"].pop("test_evaluations") == 3 and through["metrics"].pop("test_evaluations") == 1
+        assert continued == through
 
     def test_loggers_count_steps(self, stripes_config, tmp_path):
         run(stripes_config("batch_size=16", "logger=tensorboard"), tmp_path / "run")
         events = EventAccumulator(str(tmp_path / "run")).Reload()
         assert [event.step for event in events.Scalars("val_acc")] == [11, 22, 33]
+
+
+class Warn(Callback):
+    """A batch system that sends its warning at one place of the training."""
+
+    def __init__(self, hook: str, epoch: int, batch: int = 0, number: int = signal.SIGTERM):
+        def warn(trainer, module, *rest):
+            if trainer.current_epoch == epoch and (not rest or rest[-1] == batch):
+                signal.raise_signal(number)
+
+        self.batch = batch
+        setattr(self, hook, warn)
+
+
+class Seen(Callback):
+    """The places of the batches that were trained on."""
+
+    def __init__(self):
+        self.batches = []
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        self.batches.append(batch_idx)
+
+
+CONTINUED = [
+    ("model=cnn_dropout", "augment=affine", "ema=0.9", "scheduler=onecycle"),
+    ("model=cnn_batchnorm", "early_stop.monitor=val_loss", "early_stop.patience=1", "scheduler=plateau"),
+    ("optimizer=sgd", "scheduler=exponential", "progress=bar"),
+]
+
+
+class TestAWarningFromTheBatchSystem:
+    @pytest.mark.parametrize("settings", CONTINUED, ids=lambda settings: settings[0])
+    @pytest.mark.parametrize(
+        ("where", "within_epoch"),
+        [
+            (Warn("on_train_batch_start", epoch=0, batch=0), True),
+            (Warn("on_train_batch_start", epoch=1, batch=7), True),
+            (Warn("on_train_batch_start", epoch=1, batch=10), False),  # the last: its epoch is ended
+            (Warn("on_validation_start", epoch=2), False),
+        ],
+        ids=["first batch", "within an epoch", "last batch", "validation"],
+    )
+    def test_ends_the_run_at_once_and_continuing_loses_nothing(
+        self, stripes_config, tmp_path, settings, where, within_epoch
+    ):
+        settings = (*settings, "epochs=4", "batch_size=16")
+        run(stripes_config(*settings), tmp_path / "whole")
+        said = "what was trained so far" if within_epoch else "the last whole epoch"
+        with pytest.raises(KeyboardInterrupt, match=f"interrupted; {said} is in "):
+            run(stripes_config(*settings), tmp_path / "cut", callbacks=[where])
+        assert read_metrics(tmp_path / "cut") is None
+        seen = Seen()
+        run(stripes_config(*settings, f"resume={tmp_path / 'cut'}"), tmp_path / "cut", callbacks=[seen])
+        assert results(tmp_path / "cut") == results(tmp_path / "whole")
+        if within_epoch:
+            assert seen.batches[0] == where.batch + 1, "no step is repeated"
+
+    def test_is_heard_where_a_handler_waits_for_it_and_training_goes_on_if_that_says_so(self, stripes_config, tmp_path):
+        heard = []
+        before = signal.signal(
+            signal.SIGUSR2, lambda number, frame: heard.append((tmp_path / "checkpoints/last.ckpt").exists())
+        )
+        try:
+            run(stripes_config(), tmp_path, callbacks=[Warn("on_train_batch_start", 0, 1, signal.SIGUSR2)])
+        finally:
+            signal.signal(signal.SIGUSR2, before)
+        assert heard == [True], "after the checkpoint was written"
+        assert read_metrics(tmp_path)["epochs_run"] == 3
+
+    def test_leaves_the_handlers_as_they_were(self, stripes_config, tmp_path):
+        before = signal.getsignal(signal.SIGTERM)
+        run(stripes_config("epochs=1"), tmp_path)
+        assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_config, tmp_path):
@@ -268,9 +346,27 @@ def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_co
 def test_a_finished_run_trains_on_when_asked_for_more_epochs(stripes_config, tmp_path):
     run(stripes_config("epochs=4"), tmp_path / "whole")
     run(stripes_config("epochs=2"), tmp_path / "longer")
-    run(stripes_config("epochs=4", f"resume={tmp_path / 'longer'}"), tmp_path / "longer")
-    assert results(tmp_path / "longer")["weights"] == results(tmp_path / "whole")["weights"]
-    assert read_metrics(tmp_path / "longer")["epochs_run"] == 4
+    with pytest.warns(UserWarning, match="was tested 1 time already, and will be again"):
+        run(stripes_config("epochs=4", f"resume={tmp_path / 'longer'}"), tmp_path / "longer")
+    longer, whole = results(tmp_path / "longer"), results(tmp_path / "whole")
+    assert (longer["metrics"].pop("test_evaluations"), whole["metrics"].pop("test_evaluations")) == (2, 1)
+    assert longer == whole and longer["metrics"]["epochs_run"] == 4
+
+
+def test_a_finished_run_that_trains_on_is_unfinished_until_it_is_done(stripes_config, tmp_path, monkeypatch):
+    run(stripes_config("epochs=1"), tmp_path)
+    longer = stripes_config("epochs=3", f"resume={tmp_path}")
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="tested 1 time"), pytest.raises(KeyError):
+        patch.setattr(Record, "on_train_epoch_end", lambda *_: {}["power cut"])
+        run(longer, tmp_path)
+    assert read_metrics(tmp_path) is None
+    run(longer, tmp_path)
+    assert read_metrics(tmp_path)["test_evaluations"] == 2, "counted although the process that started it is gone"
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused_before_they_start(stripes_config, tmp_path):
+    with pytest.raises(InputError, match="batch_size=64 cannot be shared by 7 processes: use a multiple, or another"):
+        run(stripes_config("trainer.devices=7"), tmp_path)
 
 
 def test_a_checkpoint_of_another_model_is_refused(stripes_config, tmp_path):
@@ -360,6 +456,14 @@ def test_threads_that_must_share_busy_cores_are_warned_of(stripes_config, tmp_pa
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     with pytest.warns(UserWarning, match=r"2 threads want the 2 cores, and 8\.0 are busy .* set OMP_NUM_THREADS=1"):
         run(stripes_config("epochs=1"), tmp_path / "two threads")
+
+
+@pytest.mark.slow
+def test_an_error_in_one_of_several_processes_is_still_one_line(config, tmp_path):
+    small = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "trainer=ddp", "trainer.accelerator=cpu")
+    with pytest.raises(DivergedError, match=r"^train_loss became nan in epoch 1 at lr=1e\+20"):
+        run(config(*small, "lr=1e20", "optimizer=sgd"), tmp_path)
+    assert json.loads((tmp_path / "status.json").read_text())["reason"].startswith("DivergedError: train_loss became")
 
 
 @pytest.mark.slow

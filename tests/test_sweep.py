@@ -9,13 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 from mnist_zoo import sweep as sweep_module
 from mnist_zoo.commandline import job_name
 from mnist_zoo.errors import InputError
-from mnist_zoo.runs import RunFolder, in_use, read_json
+from mnist_zoo.runs import RunFolder, in_use, read_curves, read_json
 from mnist_zoo.status import run_status, sweep_status, table
 from mnist_zoo.sweep import SweepFailed, job_record, run_sweep
 
@@ -218,6 +219,41 @@ def test_a_killed_sweep_ends_as_one_that_ran_through(tmp_path, number):
         records = [read_json(place / folder.name / "metrics.json") for place in (folder.parent, cut)]
         assert all(record.pop(key) for record in records for key in times)
         assert records[0] == records[1]
+
+
+@pytest.mark.slow
+def test_a_terminated_process_is_continued_at_the_step_where_it_stopped(tmp_path):
+    settings = ["data=mnist5k", "data.train_fraction=0.5", "data.val_size=50", "model=cnn_dropout", "augment=affine"]
+    settings += ["ema=0.99", "scheduler=onecycle", "epochs=3", "trainer=cpu", "logger=none"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+    def line(name):
+        return [sys.executable, "-m", "mnist_zoo", "-m", *settings, "sweep=s", f"output_dir={tmp_path / name}"]
+
+    subprocess.run(line("whole"), cwd=ROOT, env=environment, check=True, capture_output=True)
+    process = subprocess.Popen(line("cut"), cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not list(tmp_path.glob("cut/sweeps/s/*/checkpoints/last.ckpt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.5)  # into the second epoch
+    process.terminate()
+    asked = time.monotonic()
+    message = process.communicate()[1]
+    assert process.returncode == 130 and time.monotonic() - asked < 10
+    assert message.startswith("error: interrupted; what was trained so far is in") and message.count("\n") == 1
+    subprocess.run(line("cut"), cwd=ROOT, env=environment, check=True, capture_output=True)
+
+    whole, cut = (next(tmp_path.glob(f"{name}/sweeps/s/*/metrics.json")).parent for name in ("whole", "cut"))
+    times = ("fit_seconds", "train_images_per_second", "peak_memory_bytes")
+    records = [read_json(folder / "metrics.json") for folder in (whole, cut)]
+    assert all(record.pop(key) for record in records for key in times)
+    assert records[0] == records[1]
+    curves = [read_curves(folder) for folder in (whole, cut)]
+    assert all(row.pop(key) for rows in curves for row in rows for key in ("seconds", "images_per_second"))
+    assert curves[0] == curves[1]
+    with np.load(whole / "predictions.npz") as first, np.load(cut / "predictions.npz") as second:
+        assert all((first[key] == second[key]).all() for key in first)
 
 
 @pytest.mark.slow

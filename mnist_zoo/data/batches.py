@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mnist_zoo.data.augment import DRAWS, Augment
+from mnist_zoo.errors import InputError
 
 CHUNK = 2048  # images gathered, scaled and augmented at once: 6 MB of floats, and its cost spread over many batches
 
@@ -56,6 +57,8 @@ class Batches:
         self.rank, self.world_size, self.grouped = rank, world_size, grouped
         self.epoch = 0
         self._per_chunk = max(1, CHUNK // batch_size)  # batches
+        self._position = 0  # how many items (batches, or lists of them) the pass under way has handed out
+        self._first = 0  # how many of them the next pass leaves out
         stops = list(range(batch_size, len(images) + batch_size, batch_size))
         stops[-1] = len(images)
         if len(stops) > 1 and stops[-1] - stops[-2] < 2 * world_size:
@@ -79,10 +82,34 @@ class Batches:
         """How many batches an epoch has, grouped or not."""
         return len(self._stops)
 
+    def state_dict(self) -> dict:
+        """Return where the pass under way stands: Lightning puts it into checkpoints."""
+        return {"position": self._position % len(self), "batches": len(self)}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Let the next pass start where another one stood.
+
+        Raises:
+            InputError: if that was within an epoch of other batches.
+        """
+        if state_dict["position"] and state_dict["batches"] != len(self):
+            raise InputError(
+                f"the checkpoint is of an epoch of {state_dict['batches']} batches, and here are {len(self)}: continue "
+                f"with the devices and settings that the run had, or start a new one"
+            )
+        self._first = state_dict["position"]
+
     def __len__(self) -> int:
         return -(-self.num_batches // self._per_chunk) if self.grouped else self.num_batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]] | Iterator[list[tuple[Tensor, Tensor]]]:
+        first, self._first = self._first, 0
+        for position, batch in enumerate(self._batches(), 1):
+            self._position = position
+            if position > first:
+                yield batch
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]] | Iterator[list[tuple[Tensor, Tensor]]]:
         device, count = self.images.device, len(self.images)
         # Drawn on the CPU for all images at once: the same numbers on every device, and no transfer inside the epoch.
         generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch))

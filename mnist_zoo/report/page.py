@@ -78,7 +78,7 @@ def _facts(table: pd.DataFrame, skipped: list) -> list[str]:
         f"{len(table)} finished runs of {len(seeds)} configurations, {span} seeds each{left_out}",
         *used,
         f"trained on {_distinct(table['device'])}, with {versions}",
-        "Epochs are chosen on validation images; the test images are read once, after that.",
+        "Epochs are chosen on validation images; the test images are read once, after that (a note tells where not).",
         "a ± b: mean over seeds and half its 95 % interval (Student's t); without ± there is but one seed.",
     ]
 

@@ -75,12 +75,27 @@ def comparison(table: pd.DataFrame) -> list[Section]:
         "with another draw of as many test images (both in points). ECE: expected calibration error on test images."
     )
     blocks = [
-        Block("table", pd.DataFrame(accuracy).drop(columns=alike, errors="ignore"), note, "comparison", rows),
+        Block(
+            "table",
+            _noted(pd.DataFrame(accuracy), table).drop(columns=alike, errors="ignore"),
+            note,
+            "comparison",
+            rows,
+        ),
         Block("table", pd.DataFrame(cost).drop(columns=alike), costs_note),
         *figure_block("rates", figures.rates(rows), "Test accuracy against learning rate; bars: 95 % over seeds."),
         *figure_block("times", figures.times(rows) if len(rows) > 1 else None, "Training time; bars: 95 % over seeds."),
     ]
     return [Section("Comparison", blocks)]
+
+
+def _noted(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a ``note`` where the test set was looked at more than once, if it was for any."""
+    times = table.get("test_evaluations", pd.Series(1, table.index)).fillna(1).groupby(table["label"]).max()
+    if times.max() == 1:
+        return rows
+    words = {label: f"a finished run trained on: tested {n:.0f} times" for label, n in times.items() if n > 1}
+    return rows.assign(note=[words.get(label, "") for label in rows["configuration"]])
 
 
 def _accuracy_row(row, verdict: Verdict | None) -> dict:
