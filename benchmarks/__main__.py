@@ -49,19 +49,23 @@ def _run(arguments: argparse.Namespace) -> None:
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: it must be 1 or more")
     out = arguments.out or (Path("outputs/benchmarks") if arguments.quick else HERE)
-    if not arguments.render:
-        _measure(arguments, out)
+    failed = [] if arguments.render else _measure(arguments, out)
     from benchmarks import results
 
     for path in results.write(out):
         print(path)
+    if failed:
+        raise ZooError(f"not measured: {', '.join(failed)} (see above); the others are in {out}")
 
 
-def _measure(arguments: argparse.Namespace, out: Path) -> None:
+def _measure(arguments: argparse.Namespace, out: Path) -> list[str]:
+    """Measure the parts asked for, and return the names of those that failed: hours of the others are not lost."""
+    failed = []
     with tempfile.TemporaryDirectory(prefix="mnist_zoo_benchmarks_") as scratch:
         root = data.root(arguments.data, arguments.data_root, Path(scratch))
         # Here, because it imports torch and Matplotlib, which a wrong argument need not wait for.
         from benchmarks import results
+        from benchmarks.rounds import BenchmarkFailed
         from benchmarks.settings import Settings
 
         settings = Settings(
@@ -75,7 +79,12 @@ def _measure(arguments: argparse.Namespace, out: Path) -> None:
         )
         for part in [name for name in NAMES if name in (arguments.parts or NAMES)]:
             print(f"== {part}", flush=True)
-            results.measure(part, settings, out)
+            try:
+                results.measure(part, settings, out)
+            except BenchmarkFailed as error:
+                print(f"error: {part}: {error}", file=sys.stderr, flush=True)
+                failed.append(part)
+    return failed
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def render(records: list[Record]) -> list[str]:
         for value, now, held in points:
             times = (f"{value / first:g}", str(now), f"{now.median / seconds.median:.2f}")
             body.append((axis, model, f"{value:,}", *times, _mb(held.median), _mb(held.median - memory.median)))
-    header = ("what grows", "network", "to", "times", "training, seconds", "times", "peak memory", "more")
+    header = ("what grows", "network", "to", "work x", "training, seconds", "time x", "peak memory", "more")
     return [
         f"Fresh processes of the real command; training images are MNIST's, repeated. Meanwhile the others are: "
         f"{IMAGES:,} images, of which a twelfth validates, batch {BATCH_SIZE}, 1 epoch. Seconds are `fit_seconds` of "
@@ -92,7 +92,7 @@ def summary(records: list[Record], axis: str, model: str) -> list[tuple[int, Spr
 
 
 def draw(records: list[Record]) -> Figure:
-    """Return time above and memory below, against images, batch size and epochs; both axes start where work is none."""
+    """Return time above (both scales logarithmic: proportional is a slope of 1) and memory below (both linear)."""
     figure = Figure(figsize=(10, 6))
     axes = list(dict.fromkeys(record["group"] for record in records))
     panels = figure.subplots(2, len(axes), squeeze=False, sharey="row")
@@ -107,8 +107,8 @@ def draw(records: list[Record]) -> Figure:
                 panels[row][column].errorbar(
                     values, [s.median for s in spreads], reach, color=colour, linestyle=line, marker=marker, label=model
                 )
+        panels[0][column].set_xscale("log")
         for panel in panels[:, column]:
-            panel.set_xscale("log")
             panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panels[0][column].set_title(re.sub("^.", lambda first: first[0].upper(), axis))
         panels[1][column].set_xlabel(axis)
