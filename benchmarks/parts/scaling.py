@@ -30,7 +30,8 @@ ROUNDS = 3
 
 def measure(settings: Settings) -> list[Record]:
     axes, images = (QUICK, 1_000) if settings.quick else (AXES, IMAGES)
-    plan = [(model, axis, value) for model in MODELS for axis, values in axes.items() for value in values]
+    models = MODELS[:1] if settings.quick else MODELS
+    plan = [(model, axis, value) for model in models for axis, values in axes.items() for value in values]
     records = []
     for number in range(1 if settings.quick else min(ROUNDS, settings.rounds)):
         for model, axis, value in plan:
@@ -97,7 +98,7 @@ def draw(records: list[Record]) -> Figure:
     axes = list(dict.fromkeys(record["group"] for record in records))
     panels = figure.subplots(2, len(axes), squeeze=False, sharey="row")
     for column, axis in enumerate(axes):
-        for index, model in enumerate(MODELS):
+        for index, model in enumerate(dict.fromkeys(record["contender"] for record in records)):
             points = summary(records, axis, model)
             values = [value for value, *_ in points]
             colour, line, marker = look(index)
