@@ -81,14 +81,17 @@ def load(name: str) -> ModuleType:
 def _about(result: dict) -> list[str]:
     lines = ["**Quick: a trial of the benchmark; its figures mean nothing.**", ""] if result["quick"] else []
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    threads, load_before = result["threads"], result["load"]
-    return [
-        *lines,
-        f"`{result['command']}` on {result['date']}, {result['minutes']:g} minutes; {result['processor']}, "
-        f"{result['cores']} cores, {threads} thread{'s' if threads > 1 else ''} a worker, "
-        f"{'load unknown' if load_before is None else f'load {load_before:g}'} at the start; {result['rounds']} "
-        f"rounds; {'MNIST' if result['data'] == 'mnist' else 'mnist5k, repeated to the size of MNIST'}. {versions}.",
+    rounds = 1 + max(record.get("round", 0) for record in result["records"])
+    facts = [
+        result["processor"],
+        f"{result['cores']} cores",
+        f"threads a worker: {result['threads']}",
+        "load unknown" if result["load"] is None else f"load at the start: {result['load']:g}",
+        f"rounds: {rounds}",
+        "MNIST" if result["data"] == "mnist" else "mnist5k, repeated to the size of MNIST",
     ]
+    took = f"`{result['command']}` on {result['date']}, {result['minutes']:g} minutes"
+    return [*lines, f"{took}. {', '.join(facts)}. {versions}."]
 
 
 def _public(arguments: list[str]) -> list[str]:

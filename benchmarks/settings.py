@@ -64,7 +64,6 @@ def machine(settings: Settings) -> dict:
         "processor": processor_name(),
         "cores": cores(),
         "threads": settings.threads,
-        "rounds": settings.rounds,
         "quick": settings.quick,
         "data": settings.data,
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,

@@ -108,7 +108,7 @@ def test_what_cannot_be_is_one_line(arguments, message, tmp_path):
 
 
 def measured(records: list[dict]) -> dict:
-    about = {"processor": "a processor", "cores": 2, "threads": 1, "rounds": 2, "quick": False, "load": 0.1}
+    about = {"processor": "a processor", "cores": 2, "threads": 1, "quick": False, "load": 0.1}
     about |= {"data": "mnist", "date": "2026-01-01", "versions": {"torch": "2.9"}, "command": "python -m benchmarks"}
     return about | {"minutes": 1.0, "records": records}
 
@@ -129,6 +129,7 @@ def test_the_page_is_written_from_the_raw_data_alone(tmp_path):
     page = (tmp_path / "results.md").read_text()
     assert page == results.render(everything)
     assert "| mlp, batch 64 | bare loop, fused Adam | 1,026 | 0.93 [0.909, 0.95] |" in page
+    assert "threads a worker: 1, load at the start: 0.1, rounds: 2, MNIST. torch 2.9." in page
     assert ">= 0.9: reached" in page and ">= 8: missed" in page
     assert "| mlp, batch 64 | Keras fit | not installed |" in page
     assert "Not measured yet: levers, accuracy" in page

@@ -29,13 +29,12 @@ ROUNDS = 3
 
 
 def measure(settings: Settings) -> list[Record]:
-    axes, images = (QUICK, 1_000) if settings.quick else (AXES, IMAGES)
-    models = MODELS[:1] if settings.quick else MODELS
+    axes, models = (QUICK, MODELS[:1]) if settings.quick else (AXES, MODELS)
     plan = [(model, axis, value) for model in models for axis, values in axes.items() for value in values]
     records = []
     for number in range(1 if settings.quick else min(ROUNDS, settings.rounds)):
         for model, axis, value in plan:
-            work = {"images": images, "batch size": BATCH_SIZE, "epochs": 1} | {axis: value}
+            work = {"images": IMAGES, "batch size": BATCH_SIZE, "epochs": 1} | {axis: value}
             done = {"group": axis, "contender": model, "round": number, "value": value} | _run(settings, model, work)
             records.append(done)
             say(f"{model}, {value:,} {axis}, round {number + 1}: {done['seconds']:.1f} s")
