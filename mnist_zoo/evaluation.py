@@ -162,10 +162,11 @@ def _device(trainer: pl.Trainer) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{_processor()} {device.type}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{processor_name()} {device.type}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """Return what the system calls its processor."""
     try:
         found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     except OSError:  # not Linux

@@ -1,0 +1,42 @@
+"""The bare loop on a GPU with the whole step captured as a CUDA graph: the least that PyTorch can make of it."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.contenders.bare import load, loss_of, prepare
+from benchmarks.turn import Turn
+
+
+def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float) -> None:
+    """Train an epoch a turn, without the last batch if it is smaller (see `benchmarks.contenders.bare`)."""
+    images, labels = load(root, fraction, "cuda")
+    network = prepare(model, tuned=True).cuda().train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, capturable=True)
+    chosen = torch.arange(batch_size, device="cuda")  # the graph reads it: a step is a new content and a replay
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss_of(network(images[chosen]), labels[chosen]).backward()
+        optimizer.step()
+
+    side = torch.cuda.Stream()  # a capture wants a warm-up on another stream
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    optimizer.zero_grad(set_to_none=True)  # gradients then live in the graph's own memory
+    with torch.cuda.graph(graph):
+        step()
+
+    batches = len(images) // batch_size
+    while True:
+        turn.wait()
+        order = torch.randperm(len(images), device="cuda")[: batches * batch_size].view(batches, batch_size)
+        for batch in order:
+            chosen.copy_(batch)
+            graph.replay()
+        torch.cuda.synchronize()
+        turn.report(batches * batch_size)

@@ -1,0 +1,116 @@
+"""What was measured as data, and what people read written from that data alone."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+from benchmarks.parts import NAMES
+from benchmarks.settings import Settings, machine
+from mnist_zoo.errors import InputError
+from mnist_zoo.report.figures import style
+from mnist_zoo.runs import read_json, write_atomically
+
+RAW, PAGE = "results.json", "results.md"
+
+
+def measure(name: str, settings: Settings, out: Path) -> None:
+    """Measure a part, and put its records, with what must be known of the machine, into ``<out>/results.json``."""
+    started = time.perf_counter()
+    about = machine(settings) | {"command": shlex.join(["python", "-m", "benchmarks", *_public(sys.argv[1:])])}
+    records = load(name).measure(settings)
+    out.mkdir(parents=True, exist_ok=True)
+    about["minutes"] = round((time.perf_counter() - started) / 60, 1)
+    everything = read_json(out / RAW) or {}
+    everything[name] = about | {"records": records}
+    write_atomically(out / RAW, to_json({key: everything[key] for key in NAMES if key in everything}))
+
+
+def write(out: Path) -> list[Path]:
+    """Write ``results.md`` and the figures from ``results.json``, and return their paths."""
+    everything = read_json(out / RAW)
+    if everything is None:
+        raise InputError(f"{out} has no {RAW} to write from: measure first, or name another folder with --out DIR")
+    write_atomically(out / PAGE, render(everything))
+    written = [out / PAGE]
+    for name, result in everything.items():
+        part = load(name)
+        if hasattr(part, "draw") and drawable(result):
+            with style():
+                part.draw(result["records"]).savefig(out / f"{name}.png")
+            written.append(out / f"{name}.png")
+    return written
+
+
+def render(everything: dict) -> str:
+    """Return the text of ``results.md`` from what ``results.json`` holds."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `python -m benchmarks` from `results.json`, which holds every round. All figures of a part are of "
+        "one run on one machine: contenders take turns, one at a time, and what counts are the ratios within a round, "
+        "given as median [least, greatest] over the rounds. Images a second say how fast that machine was that day.",
+        "",
+    ]
+    for name, result in everything.items():
+        part = load(name)
+        lines += [f"## {part.TITLE}", "", *_about(result), "", *part.render(result["records"]), ""]
+        if hasattr(part, "draw") and drawable(result):
+            lines += [f"![{part.TITLE}]({name}.png)", ""]
+    absent = [name for name in NAMES if name not in everything]
+    if absent:
+        lines += [f"Not measured yet: {', '.join(absent)}.", ""]
+    return "\n".join(lines)
+
+
+def drawable(result: dict) -> bool:
+    """Return whether there is anything to draw: not where a part could not be measured."""
+    return any("missing" not in record for record in result["records"])
+
+
+def load(name: str) -> ModuleType:
+    """Return a part's module."""
+    return importlib.import_module(f"benchmarks.parts.{name}")
+
+
+def _about(result: dict) -> list[str]:
+    lines = ["**Quick: a trial of the benchmark; its figures mean nothing.**", ""] if result["quick"] else []
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    rounds = 1 + max(record.get("round", 0) for record in result["records"])
+    facts = [
+        result["processor"],
+        f"{result['cores']} cores",
+        f"threads a worker: {result['threads']}",
+        "load unknown" if result["load"] is None else f"load at the start: {result['load']:g}",
+        f"rounds: {rounds}",
+        "MNIST" if result["data"] == "mnist" else "mnist5k, repeated to the size of MNIST",
+    ]
+    took = f"`{result['command']}` on {result['date']}, {result['minutes']:g} minutes"
+    return [*lines, f"{took}. {', '.join(facts)}. {versions}."]
+
+
+def _public(arguments: list[str]) -> list[str]:
+    """Return the arguments without the paths of this machine."""
+    hidden = ("--data-root", "--keras-python", "--out")
+    kept, skip = [], False
+    for argument in arguments:
+        if not skip and not argument.startswith(tuple(f"{option}=" for option in hidden)) and argument not in hidden:
+            kept.append(argument)
+        skip = argument in hidden
+    return kept
+
+
+def to_json(everything: dict) -> str:
+    """Return JSON with a record a line: every round can be read, and compared with git."""
+    parts = []
+    for name, result in everything.items():
+        records = ",\n      ".join(json.dumps(record) for record in result["records"])
+        about = json.dumps({key: value for key, value in result.items() if key != "records"}, indent=2)
+        body = about.rstrip("}\n ").replace("\n", "\n  ")
+        parts.append(f'  {json.dumps(name)}: {body},\n    "records": [\n      {records}\n    ]\n  }}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
