@@ -267,6 +267,27 @@ def test_a_terminated_process_is_continued_at_the_step_where_it_stopped(tmp_path
 
 
 @pytest.mark.slow
+def test_each_job_of_a_sweep_may_use_several_processes(command, tmp_path):
+    small = (
+        "data=mnist5k",
+        "data.train_fraction=0.1",
+        "model=mlp",
+        "epochs=2",
+        "trainer=ddp",
+        "trainer.accelerator=cpu",
+    )
+    done = command("-m", *small, "seed=0,1", "sweep=s")
+    assert done.returncode == 0, done.stderr
+    folders = [path.parent for path in (tmp_path / "sweeps/s").glob("*/metrics.json")]
+    assert [run_status(folder).state for folder in folders] == ["finished"] * 2
+    assert all(read_json(folder / "metrics.json")["n_test"] == 1000 for folder in folders)
+    assert all(len(read_curves(folder)) == 2 for folder in folders), "a row an epoch: one process writes"
+    assert done.stdout.count("epoch   2") == 2, "and one prints"
+    again = command("-m", *small, "seed=0,1", "sweep=s")
+    assert again.returncode == 0 and "2 finished" in again.stdout and "epoch   1" not in again.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "package"),
     [
