@@ -125,6 +125,8 @@ def _write(study, folder: Path) -> None:
     from optuna.trial import TrialState
     from optuna.visualization import matplotlib as plots
 
+    from mnist_zoo.report.studies import FIGURE_DPI
+
     study.trials_dataframe().to_csv(folder / "trials.csv", index=False)
     finished = study.get_trials(states=(TrialState.COMPLETE,))
     counts = {state.name.lower(): sum(t.state is state for t in study.get_trials()) for state in TrialState}
@@ -139,7 +141,7 @@ def _write(study, folder: Path) -> None:
             warnings.simplefilter("ignore")  # Optuna calls its matplotlib figures experimental, each time
             axes = draw(study)
         figure = axes.flat[0].figure if hasattr(axes, "flat") else axes.figure
-        figure.savefig(folder / f"{name}.png", dpi=120, bbox_inches="tight")
+        figure.savefig(folder / f"{name}.png", dpi=FIGURE_DPI, bbox_inches="tight")
     best = study.best_trial
     settings = " ".join(f"{key}={value}" for key, value in best.params.items())
     print(f"best by validation: trial {best.number}, val {best.value:.4f}: {settings}")

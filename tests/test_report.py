@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -317,6 +318,29 @@ def test_a_row_whose_test_set_was_looked_at_twice_has_a_note(tmp_path):
     lines = write_report([tmp_path]).with_suffix(".md").read_text().splitlines()
     (noted,) = [line for line in lines if "a finished run trained on: tested 2 times" in line]
     assert noted.startswith("| mlp ")
+
+
+def test_a_study_is_shown_with_the_networks_it_tried(tmp_path):
+    study = tmp_path / "mine"
+    for number in (0, 1):
+        write_run(study / "trials" / str(number), lr=0.01 / (number + 1), wrong=range(3 + number))
+    write_run(study / "trials" / "2", state="failed")
+    (study / "trials.csv").write_text(
+        "number,value,datetime_start,params_lr,state\n0,0.985,x,0.01,COMPLETE\n1,0.98,x,0.005,COMPLETE\n2,,x,1,FAIL\n"
+    )
+    page = write_report([study])
+    assert "Search: mine" in page.read_text(), "also without figures"
+    for name in ("history", "importances", "slices", "curves"):
+        figure, _ = plt.subplots()
+        figure.savefig(study / f"{name}.png")
+        plt.close(figure)
+    markdown = write_report([tmp_path]).with_suffix(".md").read_text()
+    assert "3 trials: 2 complete, 1 fail. Best on validation: trial 0, 98.50 %: lr=0.01." in markdown
+    assert "| 0 | COMPLETE | 98.50 | 0.01 |" in markdown and "| 2 | FAIL | - | 1.0 |" in markdown
+    shown = re.findall(r"\]\((figures/[^)]*-(?:history|importances|slices|curves)\.png)\)", markdown)
+    assert [re.sub(r".*-|\.png", "", name) for name in shown] == ["history", "importances", "slices", "curves"]
+    for name in shown:
+        assert (tmp_path / "report" / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_command_says_where_it_wrote_and_refuses_in_one_line(tmp_path):

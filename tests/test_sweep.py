@@ -1,5 +1,6 @@
 """A sweep goes on where it stopped, tells what changed, and never mixes two settings."""
 
+import importlib.util
 import json
 import math
 import os
@@ -221,6 +222,15 @@ def test_a_killed_sweep_ends_as_one_that_ran_through(tmp_path, number):
         assert records[0] == records[1]
 
 
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
+@pytest.mark.parametrize("name", ["ray", "ray_gpus"])
+def test_a_launcher_whose_package_is_missing_says_what_to_install(command, name):
+    done = command("-m", f"hydra/launcher={name}", "data=mnist5k", "seed=0,1")
+    assert (done.returncode, done.stdout) == (1, "")
+    wanted = "error: this launcher needs a package that is not installed: pip install 'mnist_zoo[ray]'\n"
+    assert done.stderr == wanted
+
+
 @pytest.mark.slow
 def test_a_terminated_process_is_continued_at_the_step_where_it_stopped(tmp_path):
     settings = ["data=mnist5k", "data.train_fraction=0.5", "data.val_size=50", "model=cnn_dropout", "augment=affine"]
@@ -257,20 +267,44 @@ def test_a_terminated_process_is_continued_at_the_step_where_it_stopped(tmp_path
 
 
 @pytest.mark.slow
+def test_each_job_of_a_sweep_may_use_several_processes(command, tmp_path):
+    small = (
+        "data=mnist5k",
+        "data.train_fraction=0.1",
+        "model=mlp",
+        "epochs=2",
+        "trainer=ddp",
+        "trainer.accelerator=cpu",
+    )
+    done = command("-m", *small, "seed=0,1", "sweep=s")
+    assert done.returncode == 0, done.stderr
+    folders = [path.parent for path in (tmp_path / "sweeps/s").glob("*/metrics.json")]
+    assert [run_status(folder).state for folder in folders] == ["finished"] * 2
+    assert all(read_json(folder / "metrics.json")["n_test"] == 1000 for folder in folders)
+    assert all(len(read_curves(folder)) == 2 for folder in folders), "a row an epoch: one process writes"
+    assert done.stdout.count("epoch   2") == 2, "and one prints"
+    again = command("-m", *small, "seed=0,1", "sweep=s")
+    assert again.returncode == 0 and "2 finished" in again.stdout and "epoch   1" not in again.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "package"),
     [
-        ("joblib_cores", "hydra_plugins.hydra_joblib_launcher"),
-        ("local_processes", "hydra_plugins.hydra_submitit_launcher"),
+        (["joblib_cores"], "hydra_plugins.hydra_joblib_launcher"),
+        (["local_processes"], "hydra_plugins.hydra_submitit_launcher"),
+        (["submitit_local"], "hydra_plugins.hydra_submitit_launcher"),
+        (["ray_gpus", "hydra.launcher.ray.remote.num_gpus=0"], "hydra_plugins.hydra_ray_launcher"),
     ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_a_parallel_launcher_runs_the_grid_and_reports_its_failures(command, tmp_path, launcher, package):
     pytest.importorskip(package)
     small = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "epochs=1", "optimizer=sgd", "trainer=cpu")
-    grid = ("-m", f"hydra/launcher={launcher}", *small, "lr=0.1,1e20", "seed=0,1", "sweep=s")
+    grid = ("-m", f"hydra/launcher={launcher[0]}", *launcher[1:], *small, "lr=0.1,1e20", "seed=0,1", "sweep=s")
     done = command(*grid)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "error: 2 of 4 jobs failed; the same command tries them again"
+    assert "error: 2 of 4 jobs failed; the same command tries them again" in done.stderr.splitlines()
     assert "Traceback" not in done.stderr and "train_loss became nan" in done.stdout
     states = sorted(run_status(folder).state for folder in (tmp_path / "sweeps/s").glob("data*"))
     assert states == ["failed", "failed", "finished", "finished"]

@@ -15,7 +15,7 @@ def main() -> None:
         prog="python -m mnist_zoo.report",
         description="Write report.html (opens offline), report.md, figures and CSV tables over finished runs.",
     )
-    parser.add_argument("folders", nargs="+", type=Path, help="sweeps or run folders")
+    parser.add_argument("folders", nargs="+", type=Path, help="sweeps, searches or run folders")
     parser.add_argument("--out", type=Path, help="where to write (default: report/ in the first folder)")
     parser.add_argument("--data-root", type=Path, help="where the images are, if not where the runs found them")
     arguments = parser.parse_args()

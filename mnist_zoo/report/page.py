@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader
+from matplotlib.figure import Figure
 
 from mnist_zoo import __version__
 from mnist_zoo.errors import InputError
@@ -18,6 +19,7 @@ from mnist_zoo.report.figures import style
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.reading import read_runs
 from mnist_zoo.report.sections import beside_papers, comparison, shared_sections
+from mnist_zoo.report.studies import FIGURE_DPI, study_sections
 from mnist_zoo.report.testsets import group_by_images
 from mnist_zoo.runs import write_atomically
 
@@ -28,7 +30,7 @@ def write_report(
     """Write ``report.html``, ``report.md``, ``figures/*.png`` and the tables behind them as CSV.
 
     Args:
-        folders: sweeps or run folders.
+        folders: sweeps, searches or run folders.
         out: where to write; ``report/`` in the first folder by default.
         data_root: where the images are, if not where the runs found them.
 
@@ -51,7 +53,8 @@ def write_report(
         raise InputError(f"cannot write to {out} ({error.strerror}): choose another folder with --out DIR") from error
     page = Page(out)
     with style():
-        for section in [*comparison(table), *beside_papers(table)]:
+        found = [*table["folder"], *(folder for folder, _ in skipped)]
+        for section in [*comparison(table), *beside_papers(table), *study_sections(found)]:
             page.add(section)
         for each in sets:
             suffix = f" ({each.name})" if len(sets) > 1 else ""
@@ -83,6 +86,15 @@ def _facts(table: pd.DataFrame, skipped: list) -> list[str]:
     ]
 
 
+def _png(content: Figure | Path) -> tuple[bytes, float]:
+    """Return a figure, or the file that holds one, as PNG and its dots per inch."""
+    if isinstance(content, Path):
+        return content.read_bytes(), FIGURE_DPI
+    picture = io.BytesIO()
+    content.savefig(picture, format="png", bbox_inches="tight", pad_inches=0.08)
+    return picture.getvalue(), content.dpi
+
+
 def _distinct(values: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(values))
 
@@ -100,13 +112,12 @@ class Page:
         number = len(self.sections) + 1
         for place, block in enumerate(section.blocks, 1):
             if block.kind == "figure":
-                picture = io.BytesIO()
-                block.content.savefig(picture, format="png", bbox_inches="tight", pad_inches=0.08)
+                picture, dpi = _png(block.content)
                 name = f"{number:02d}-{place}-{block.name}.png"
-                write_atomically(self.out / "figures" / name, picture.getvalue())
-                inline = base64.b64encode(picture.getvalue()).decode()
-                pixels = int.from_bytes(picture.getvalue()[16:20], "big")  # the width in a PNG's header
-                width = round(pixels * 96 / block.content.dpi)  # CSS pixels: 96 an inch
+                write_atomically(self.out / "figures" / name, picture)
+                inline = base64.b64encode(picture).decode()
+                pixels = int.from_bytes(picture[16:20], "big")  # the width in a PNG's header
+                width = round(pixels * 96 / dpi)  # CSS pixels: 96 an inch
                 blocks.append(
                     {
                         "kind": "figure",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -21,10 +22,10 @@ OPEN_ROWS = 30  # longer tables are folded
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of a section: ``text``, ``list``, ``table`` (raw numbers go to ``<name>.csv``) or ``figure``."""
+    """A piece of a section: ``text``, ``list``, ``table`` (raw numbers: ``<name>.csv``), ``figure`` (or its PNG)."""
 
     kind: str
-    content: str | list[str] | pd.DataFrame | Figure
+    content: str | list[str] | pd.DataFrame | Figure | Path
     caption: str = ""
     name: str = ""
     raw: pd.DataFrame | None = None
