@@ -5,7 +5,7 @@ One process works at a time, and the rounds go from contender to contender, so t
 all alike. What counts are ratios within a round: their median, least and greatest over the rounds. Seconds of one run
 say little about another.
 
-    python -m benchmarks                                  everything, about two hours on two cores
+    python -m benchmarks                                  everything, about two and a half hours on two cores
     python -m benchmarks throughput levers                parts by name
     python -m benchmarks --quick --data mnist5k           does it run at all? minutes; its figures mean nothing
     python -m benchmarks --render                         results.md and figures anew, from results.json alone

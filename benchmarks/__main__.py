@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--keras-python", default=sys.executable, metavar="PATH", help="interpreter that has Keras")
     parser.add_argument("--out", type=Path, help="folder to write to: benchmarks, or outputs/benchmarks with --quick")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also when it is told to stop, it cleans up
     try:
         _run(arguments)
     except ZooError as error:

@@ -166,3 +166,31 @@ def test_a_run_imports_nothing_heavy_beyond_lightning(settings):
     found = start.imported(settings, scratch)
     assert "hydra" in found
     assert not {"torchvision", "scipy", "matplotlib", "sklearn", "pandas", "mlxtend", "IPython"} & found.keys()
+
+
+@pytest.mark.slow
+def test_a_lever_that_is_taken_out_is_out(tmp_path):
+    code = f"""
+from pytorch_lightning.callbacks import Callback
+import mnist_zoo.train
+from benchmarks.contenders import LEVERS
+from benchmarks.contenders.zoo import take_out
+from mnist_zoo.commandline import compose_config
+
+class Look(Callback):
+    def on_train_start(self, trainer, pl_module):
+        second, adam = pl_module.model.features[3], trainer.optimizers[0]
+        print([type(layer).__name__ for layer in pl_module.model.features][:3])
+        print(second.weight.is_contiguous(), adam.defaults["fused"])
+
+for off in ([], list(LEVERS)):
+    overrides, callbacks = take_out(off)
+    cfg = compose_config(["data=mnist5k", "trainer=smoke", "progress=none", "logger=none", *overrides])
+    mnist_zoo.train.run(cfg, f"{tmp_path}/{{len(off)}}", callbacks=[*callbacks, Look()])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    found = [line for line in done.stdout.splitlines() if line.startswith(("[", "True", "False"))]
+    assert found == [
+        *("['Conv2d', 'MaxPool2d', 'ReLU']", "False True"),
+        *("['Conv2d', 'ReLU', 'MaxPool2d']", "True False"),
+    ]

@@ -14,13 +14,13 @@ EVERYTHING = "all of these"
 # Network, batch size, share of the 55,000 training images, and the levers that can matter to it.
 CASES = (
     ("mlp", 64, 1.0, (FUSED, MEMORY, STEPS)),
-    ("lenet5", 64, 0.5, (FUSED, LAYOUT, MEMORY, STEPS)),
-    ("cnn", 64, 0.5, (FUSED, LAYOUT, POOLING, MEMORY, STEPS)),
-    ("cnn", 128, 0.5, (FUSED, LAYOUT, POOLING, MEMORY, STEPS)),
-    ("cnn", 512, 0.5, (FUSED, LAYOUT, POOLING, MEMORY)),
-    ("resnet18", 64, 0.1, (FUSED, LAYOUT, MEMORY)),
-    ("resnet18", 128, 0.1, (MEMORY,)),
-    ("resnet18", 512, 0.1, (MEMORY,)),
+    ("lenet5", 64, 0.25, (FUSED, LAYOUT, MEMORY, STEPS)),
+    ("cnn", 64, 0.25, (FUSED, LAYOUT, POOLING, MEMORY, STEPS)),
+    ("cnn", 128, 0.25, (FUSED, LAYOUT, POOLING, MEMORY, STEPS)),
+    ("cnn", 512, 0.25, (FUSED, LAYOUT, POOLING, MEMORY)),
+    ("resnet18", 64, 0.04, (FUSED, LAYOUT, MEMORY)),
+    ("resnet18", 128, 0.04, (MEMORY,)),
+    ("resnet18", 512, 0.08, (MEMORY,)),
 )
 
 

@@ -12,7 +12,7 @@ TITLE = "Sweeps: eight jobs on the cores of one machine"
 ALL_THREADS, ONE_THREAD, LAUNCHER = "one after another, all threads", "one after another, 1 thread", "joblib_cores"
 ROUNDS = 3  # of minutes each
 # Network, epochs of 20,000 images a job, and what is aimed at over one after another.
-CASES = (("mlp", 10, 1.8), ("cnn", 3, 1.4))
+CASES = (("mlp", 10, 1.8), ("cnn", 2, 1.4))
 
 
 def measure(settings: Settings) -> list[Record]:
