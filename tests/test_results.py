@@ -9,7 +9,7 @@ import pytest
 from test_report import write_run
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.results import BEGIN, END, PAPERS, collect, main, read_results, render, replace_block
+from mnist_zoo.results import BEGIN, END, EXPERIMENTS, collect, main, read_results, render, replace_block
 
 ROOT = Path(__file__).parent.parent
 
@@ -56,7 +56,7 @@ def test_the_tables_say_what_was_run_and_what_was_not(tmp_path):
     assert "| lr_sweep | mlp lr=0.01 | mnist | test_acc | 97.1 | 97.50 ± 1.24 | inside our interval |" in block
     assert "resnet18" not in block, "the README shows what was run"
     assert "| resnet18 lr=0.01 | mnist | test_acc | 99.2 % | - | not run |" in page
-    for experiment in PAPERS:
+    for experiment in EXPERIMENTS:
         assert f"## `{experiment}`" in page
     assert "Not run yet: `python -m mnist_zoo -m experiment=architectures seed=0,1,2`" in page
 
