@@ -111,6 +111,7 @@ class Record(Checkpoint):
             silence_lightning()  # each of DDP's processes starts with the greetings on
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._trained = None  # seconds of the epoch's training part, once validation has started
         # A continued run repeats what came after its checkpoint.
         self.rows = [row for row in read_curves(self.folder.path) if row["epoch"] <= trainer.current_epoch]
         if trainer.is_global_zero:
@@ -160,6 +161,7 @@ class Record(Checkpoint):
             | {name: metrics[name] for name in ("train_loss", "train_acc", "val_loss", "val_acc")}
             | {"seconds": round(seconds, 4), "images_per_second": round(images / self._trained, 1)}
         )
+        self._trained = None
         score = [metrics[self.monitor]] if self.monitor.endswith("acc") else [-metrics[self.monitor]]
         score.append(-metrics["val_loss"])
         improved = self.best is None or score > self.best
@@ -294,7 +296,7 @@ class Bar(Callback):
         self._steps_before = trainer.global_step
 
     @rank_zero_only
-    def on_before_optimizer_step(self, trainer, pl_module, optimizer) -> None:
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         now = time.monotonic()
         if now - self._refreshed < self.REFRESH:
             return

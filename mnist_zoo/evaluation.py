@@ -119,9 +119,11 @@ def score(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 def count_flops(model: torch.nn.Module, image_shape: tuple[int, int, int]) -> int:
     """Return the floating-point operations of one image forward: 2 a multiply-add, convolutions and products alone."""
+    training = model.training
     model.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, *image_shape, device=next(model.parameters()).device))
+    model.train(training)
     return counter.get_total_flops()
 
 

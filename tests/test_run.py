@@ -188,7 +188,14 @@ class ByBatch(Callback):
         self.global_steps.append(trainer.global_step)
 
 
-class ByStep(Callback):
+class AtTheEnd(Callback):
+    """Notes whether batches came in lists, and how many steps were counted."""
+
+    def on_train_end(self, trainer, module):
+        self.grouped, self.global_step = not module.automatic_optimization, trainer.global_step
+
+
+class ByStep(AtTheEnd):
     """Uses the hooks that are there however batches come."""
 
     def __init__(self):
@@ -199,9 +206,6 @@ class ByStep(Callback):
 
     def on_before_optimizer_step(self, trainer, module, optimizer):
         self.steps += 1
-
-    def on_train_end(self, trainer, module):
-        self.grouped, self.global_step = not module.automatic_optimization, trainer.global_step
 
 
 class TestSeveralStepsACall:
@@ -222,12 +226,28 @@ class TestSeveralStepsACall:
         ids=" ".join,
     )
     def test_the_result_is_that_of_single_batches_to_the_last_bit(self, stripes_config, tmp_path, settings):
-        cfg, by_batch, by_step = stripes_config("batch_size=16", *settings), ByBatch(), ByStep()
-        run(cfg, tmp_path / "single", callbacks=[by_batch])
-        run(cfg, tmp_path / "grouped", callbacks=[by_step])
-        assert results(tmp_path / "single") == results(tmp_path / "grouped")
-        assert by_batch.batches == 33 and by_step.grouped
+        cfg = stripes_config("batch_size=16", *settings)
+        by_batch, by_step, unwatched = ByBatch(), ByStep(), AtTheEnd()
+        for spy in (by_batch, by_step, unwatched):
+            run(cfg, tmp_path / type(spy).__name__, callbacks=[spy])
+        assert by_batch.batches == 33 and by_step.grouped and unwatched.grouped
         assert by_step.backward == by_step.steps == by_step.global_step == 33, "hooks and global_step count steps"
+        assert unwatched.global_step == 33
+        assert results(tmp_path / "ByStep") == results(tmp_path / "ByBatch")
+        assert results(tmp_path / "AtTheEnd") == results(tmp_path / "ByBatch")
+
+    def test_a_network_whose_step_is_long_keeps_batches(self, stripes_config, tmp_path):
+        spy = AtTheEnd()
+        run(stripes_config("model=two_conv", "epochs=1"), tmp_path / "run", callbacks=[spy])
+        assert not spy.grouped
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA to be found")
+    def test_a_step_does_not_look_for_cuda(self, stripes_config, tmp_path, monkeypatch):
+        searches = []
+        monkeypatch.setattr("torch.cuda.device_count", lambda: searches.append(1) or 0)
+        monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning sets it
+        run(stripes_config("batch_size=16"), tmp_path / "run")
+        assert len(searches) < 33, "fewer than there were steps"
 
     @pytest.mark.parametrize(
         "setting",
@@ -235,7 +255,7 @@ class TestSeveralStepsACall:
          "+trainer.limit_train_batches=5", "+trainer.val_check_interval=0.5"],
     )  # fmt: skip
     def test_what_counts_or_acts_by_the_batch_keeps_batches(self, stripes_config, tmp_path, setting):
-        spy = ByStep()
+        spy = AtTheEnd()
         run(stripes_config("batch_size=16", setting), tmp_path / "run", callbacks=[spy])
         assert not spy.grouped
 

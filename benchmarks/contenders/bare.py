@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,6 +39,7 @@ def main(
         compiled: the network through ``torch.compile``.
         device: where to train.
     """
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"  # Lightning sets it for its own sake; a bare loop has none
     images, labels = load(root, fraction, device)
     network = prepare(model, tuned).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused or None)
