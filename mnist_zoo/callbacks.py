@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.optim import count_steps
-from mnist_zoo.runs import RunFolder, read_curves
+from mnist_zoo.runs import RunFolder
 
 
 def silence_lightning() -> None:
@@ -99,10 +99,11 @@ class Record(Checkpoint):
     def state_dict(self) -> dict:
         # Of the epoch under way: what a run needs that is continued within it.
         epoch = {"lr": self._lr, "seconds": time.perf_counter() - self._started}
-        return {"best": self.best, "best_epoch": self.best_epoch, "epoch": epoch}
+        return {"best": self.best, "best_epoch": self.best_epoch, "rows": self.rows, "epoch": epoch}
 
     def load_state_dict(self, state_dict: dict) -> None:
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+        self.rows = state_dict["rows"]
         self._lr = state_dict["epoch"]["lr"]
         self._started = time.perf_counter() - state_dict["epoch"]["seconds"]
 
@@ -110,10 +111,12 @@ class Record(Checkpoint):
         if trainer.world_size > 1:
             silence_lightning()  # each of DDP's processes starts with the greetings on
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self.folder.write_curves(self.rows)  # a continued run repeats what came after its checkpoint
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._trained = None  # seconds of the epoch's training part, once validation has started
-        # A continued run repeats what came after its checkpoint.
-        self.rows = [row for row in read_curves(self.folder.path) if row["epoch"] <= trainer.current_epoch]
         if trainer.is_global_zero:
             self.folder.update(epoch=trainer.current_epoch, epochs=trainer.max_epochs)
         # Lightning has not told the loader where to go on if a schedule asked for the number of steps before that.

@@ -81,7 +81,8 @@ class LitClassifier(pl.LightningModule):
         self._outputs: list[tuple[Tensor, Tensor]] = []  # logits and labels of the epoch under way
         self._metrics = nn.ModuleDict()
         for split in ("train", "val", "test"):
-            self._metrics[f"{split}_loss"] = MeanMetric(nan_strategy="disable")  # a NaN must show
+            # A NaN must show ("disable" lets it, too, but forgets the weights: DDP's processes differ by an image).
+            self._metrics[f"{split}_loss"] = MeanMetric(nan_strategy=float("nan"))
             self._metrics[f"{split}_acc"] = MulticlassAccuracy(num_classes, average="micro")
 
     def forward(self, images: Tensor) -> Tensor:

@@ -217,19 +217,31 @@ def _logger(cfg: dict, folder: RunFolder):
 
 
 def _checkpoint_to_resume(cfg: dict, folder: RunFolder) -> Path | None:
-    """Return the newest checkpoint that can be read and is of this model; None if there is none yet."""
-    for path in (folder.last_checkpoint, folder.previous_checkpoint):
+    """Return the newest checkpoint that can be read and is of this model; None if the run must start anew."""
+    best, last = folder.best_checkpoint, folder.last_checkpoint
+    of_last_epoch = best.exists() and last.exists() and best.samefile(last)  # which is then repeated, and saved again
+    if best.exists() and not of_last_epoch and _read_checkpoint(best) is None:
+        warnings.warn(f"{best} cannot be read: the best epoch so far is lost; starting the run anew", stacklevel=2)
+        return None
+    for path in (last, folder.previous_checkpoint):
         if not path.exists():
             continue
-        try:
-            saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["hyper_parameters"]
-        except Exception as error:  # whatever a damaged file makes torch raise: the one before it is as good
-            warnings.warn(f"{path} cannot be read ({type(error).__name__}); trying the one before it", stacklevel=2)
+        saved = _read_checkpoint(path)
+        if saved is None:
+            warnings.warn(f"{path} cannot be read; trying the one before it", stacklevel=2)
             continue
+        saved = saved["hyper_parameters"]
         if saved["model"] != cfg["model"]:
             raise InputError(f"{path} is of model {saved['model']}, and {cfg['model']} was asked for: start a new run")
         return path
     return None
+
+
+def _read_checkpoint(path: Path) -> dict | None:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # whatever a damaged file makes torch raise
+        return None
 
 
 def _warn_of_busy_cores() -> None:

@@ -363,6 +363,33 @@ def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_co
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("name", ["best", "last"])
+@pytest.mark.parametrize("left", [0, 1000])
+def test_a_damaged_checkpoint_costs_time_but_no_result(stripes_config, tmp_path, name, left):
+    settings = ("lr=0.05", "epochs=4")
+    run(stripes_config(*settings), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(stripes_config(*settings), tmp_path / "cut", callbacks=[Warn("on_validation_start", epoch=2)])
+    path = tmp_path / f"cut/checkpoints/{name}.ckpt"
+    content = path.read_bytes()[:left]
+    path.unlink()  # the best and the last may be one file with two names
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=f"{name}.ckpt cannot be read"):
+        run(stripes_config(*settings, f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
+    assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("epochs", [2, 4], ids=["trained", "half trained"])
+def test_lost_curves_are_in_the_checkpoint(stripes_config, tmp_path, epochs):
+    run(stripes_config("epochs=4"), tmp_path / "whole")
+    run(stripes_config("epochs=2"), tmp_path / "cut")
+    for name in ("metrics.json", "curves.csv"):
+        (tmp_path / "cut" / name).unlink()
+    run(stripes_config(f"epochs={epochs}", f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
+    cut, whole = results(tmp_path / "cut"), results(tmp_path / "whole")
+    assert len(cut["curves"]) == epochs and cut["curves"] == whole["curves"][:epochs]
+
+
 def test_a_finished_run_trains_on_when_asked_for_more_epochs(stripes_config, tmp_path):
     run(stripes_config("epochs=4"), tmp_path / "whole")
     run(stripes_config("epochs=2"), tmp_path / "longer")
@@ -496,6 +523,9 @@ def test_two_processes_train_as_one(config, tmp_path):
     assert two["n_test"] == one["n_test"] == len(predictions_of(tmp_path / "two")["labels"])
     for key in ("train_loss", "val_loss", "test_loss"):
         assert two[key] == pytest.approx(one[key], rel=1e-5)
+    for alone, shared in zip(read_curves(tmp_path / "one"), read_curves(tmp_path / "two"), strict=True):
+        for key in ("train_loss", "train_acc", "val_loss", "val_acc"):  # 333 images: 167 and 166
+            assert shared[key] == pytest.approx(alone[key], rel=1e-5)
     assert math.isfinite(two["train_images_per_second"])
 
 
