@@ -123,6 +123,11 @@ def test_pooling_before_the_activation_changes_nothing():
     assert torch.allclose(model.head(dense(x.flatten(1)).relu()), model(images), atol=1e-6)
 
 
+def test_a_slice_of_the_features_is_a_network_of_its_own():
+    first = create_model("cnn").features[:3]
+    assert first(torch.zeros(2, 1, 28, 28)).shape == (2, 32, 13, 13)
+
+
 def test_pooling_comes_after_activations_that_are_not_monotone():
     kinds = [type(layer).__name__ for layer in create_model("cnn", activation="gelu").features]
     assert kinds.index("GELU") < kinds.index("MaxPool2d")

@@ -72,6 +72,10 @@ class Features(nn.Sequential):
         check_images(x, self.in_chans, self.image_size)
         return super().forward(x)
 
+    def __getitem__(self, index: int | slice) -> nn.Module:
+        """Return one layer, or a plain ``nn.Sequential`` of a slice of them: ``features[:3]`` are the first three."""
+        return nn.Sequential(*list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
+
 
 class Normalize(nn.Module):
     """Pixels 0-255 of any dtype, ``(N, C, H, W)``, to float32 ``(pixels / 255 - mean) / std``."""
