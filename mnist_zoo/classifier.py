@@ -89,8 +89,8 @@ class LitClassifier(pl.LightningModule):
         """Map images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
         return self.model(images)
 
+    # Returns the loss of a batch; or, if optimisation is manual, takes an optimizer step for each batch of a list.
     def training_step(self, batch, batch_idx: int) -> Tensor | None:
-        """Return the loss of a batch; or take an optimizer step for each batch of a list, if optimisation is manual."""
         if self.automatic_optimization:
             return self._loss(*batch)
         watched = self._steps_are_watched
