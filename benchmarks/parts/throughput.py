@@ -40,9 +40,9 @@ class Case:
 
 CASES = (
     Case("mlp", 64, 1.0, 0.1, {FUSED: 0.9, USUAL: 8}),
-    Case("cnn", 128, 0.5, 0.1, {KERAS: 1.1, USUAL: 3}),
+    Case("cnn", 128, 0.25, 0.1, {KERAS: 1.1, USUAL: 3}),
     Case("lenet5", 64, 0.5, 0.1, {EAGER: 1.15}),
-    Case("resnet18", 64, 0.04, 0.04, {EAGER: 1.15}),
+    Case("resnet18", 64, 0.02, 0.02, {EAGER: 1.15}),
 )
 
 
