@@ -272,6 +272,29 @@ class TestSeveralStepsACall:
         assert continued["metrics"].pop("test_evaluations") == 3 and through["metrics"].pop("test_evaluations") == 1
         assert continued == through
 
+    def test_a_warning_within_a_list_is_obeyed_after_it_and_nothing_is_lost(
+        self, stripes_config, tmp_path, monkeypatch
+    ):
+        settings = ["model=cnn_dropout", "augment=affine", "scheduler=onecycle", "batch_size=16"]
+        run(stripes_config(*settings), tmp_path / "whole")
+        losses, loss = [], LitClassifier._loss
+
+        def warned(self, images, labels):
+            losses.append(1)
+            if len(losses) == 13:  # the second batch of the second epoch's first list
+                signal.raise_signal(signal.SIGTERM)
+            return loss(self, images, labels)
+
+        monkeypatch.setattr(LitClassifier, "_loss", warned)
+        with pytest.raises(KeyboardInterrupt, match="what was trained so far"):
+            run(stripes_config(*settings), tmp_path / "cut")
+        assert len(losses) == 15
+        monkeypatch.setattr(LitClassifier, "_loss", loss)
+        with pytest.raises(InputError, match=r"an epoch of 3 batches, and here are 11: continue with the .* settings"):
+            run(stripes_config(*settings), tmp_path / "cut", resume=True, callbacks=[ByBatch()])
+        run(stripes_config(*settings), tmp_path / "cut", resume=True)
+        assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
     def test_loggers_count_steps(self, stripes_config, tmp_path):
         run(stripes_config("batch_size=16", "logger=tensorboard"), tmp_path / "run")
         events = EventAccumulator(str(tmp_path / "run")).Reload()
