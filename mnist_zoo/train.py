@@ -187,7 +187,8 @@ def _may_group(trainer: pl.Trainer, model: LitClassifier, data: MNISTDataModule,
     on_cpu = trainer.strategy.root_device.type == "cpu"
     if on_cpu and count_flops(model.model, data.image_shape) > GROUPED_FLOPS:
         return False
-    by_batch = ("on_train_batch_start", "on_train_batch_end")  # an average of the weights is updated there
+    # An average of the weights is updated at a batch's end; manual optimisation never calls the third.
+    by_batch = ("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad")
     others = [callback for callback in trainer.callbacks if not isinstance(callback, (EpochSeed, Record, Bar))]
     return (
         isinstance(trainer.strategy, SingleDeviceStrategy)
@@ -273,8 +274,8 @@ def _look_for_cuda_once() -> None:
     """Spare the optimizer's steps a search for CUDA where there is none.
 
     Each step asks whether CUDA is there. Lightning has torch look for it through NVML, so that processes can still be
-    forked where there is a device; without a driver that is a failed search for a library, 0.2 ms a step, as long as a
-    forward pass of ``mlp``. torch's other way answers in a microsecond.
+    forked where there is a device; without a driver that is a failed search for a library, 0.2 ms each time. torch's
+    other way answers in a microsecond.
     """
     if not torch.cuda.is_available():
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"

@@ -236,6 +236,17 @@ class TestSeveralStepsACall:
         assert results(tmp_path / "ByStep") == results(tmp_path / "ByBatch")
         assert results(tmp_path / "AtTheEnd") == results(tmp_path / "ByBatch")
 
+    def test_a_hook_that_lists_would_pass_over_keeps_batches(self, stripes_config, tmp_path):
+        class Zeroed(AtTheEnd):
+            calls = 0
+
+            def on_before_zero_grad(self, trainer, module, optimizer):
+                self.calls += 1
+
+        spy = Zeroed()
+        run(stripes_config("batch_size=16"), tmp_path / "run", callbacks=[spy])
+        assert not spy.grouped and spy.calls == 33
+
     def test_a_network_whose_step_is_long_keeps_batches(self, stripes_config, tmp_path):
         spy = AtTheEnd()
         run(stripes_config("model=two_conv", "epochs=1"), tmp_path / "run", callbacks=[spy])
