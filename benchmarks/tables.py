@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from benchmarks.rounds import Record, Spread
-
-
-def markdown(header: Sequence[str], body: Iterable[Sequence]) -> list[str]:
-    """Return a table's lines."""
-    rows = [" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in body]
-    return [f"| {' | '.join(header)} |", "|" + " --- |" * len(header), *(f"| {row} |" for row in rows)]
 
 
 def cell(spread: Spread | None) -> str:

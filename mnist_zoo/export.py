@@ -84,14 +84,7 @@ def export_model(
         >>> exported.difference
         0.0
     """
-    if format not in SUFFIXES:
-        raise unknown("format", format, SUFFIXES)
-    if format == "onnx":
-        _need("onnx", "onnxruntime", "onnxscript")
-    if format == "safetensors" and with_normalize:
-        raise InputError(
-            "safetensors hold weights alone: mean and std stand in the file's metadata; drop with_normalize"
-        )
+    _check_format(format, with_normalize)
     from mnist_zoo.weights import read_weights
 
     weights = read_weights(source)
@@ -120,6 +113,17 @@ def export_model(
         torch_milliseconds=_milliseconds(model, one),
         input=f"images Nx{shape} {scale}",
     )
+
+
+def _check_format(format: str, with_normalize: bool) -> None:
+    if format not in SUFFIXES:
+        raise unknown("format", format, SUFFIXES)
+    if format == "onnx":
+        _need("onnx", "onnxruntime", "onnxscript")
+    if format == "safetensors" and with_normalize:
+        raise InputError(
+            "safetensors hold weights alone: mean and std stand in the file's metadata; drop with_normalize"
+        )
 
 
 # -- the formats: each writes the file, reads it back, and returns what was read as a function of images ----------

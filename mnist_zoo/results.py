@@ -201,7 +201,7 @@ def _experiment(experiment: str, table: pd.DataFrame | None, verdicts: list[Verd
             (row.name, row.data, row.metric, f"{row.value:g} {row.unit}", *_ours(found.get(row)), row.note)
             for row in published
         ]
-        lines += _markdown(header, body)
+        lines += markdown(header, body)
     return lines
 
 
@@ -216,7 +216,7 @@ def _configurations(table: pd.DataFrame) -> list[str]:
         )
         for row in compare(table).itertuples()
     ]
-    return _markdown(header, body)
+    return markdown(header, body)
 
 
 def _overview(verdicts: list[Verdict]) -> list[str]:
@@ -233,7 +233,7 @@ def _overview(verdicts: list[Verdict]) -> list[str]:
         for row in chosen.values()
         if row in found
     ]
-    return _markdown(header, body)
+    return markdown(header, body)
 
 
 def _by_row(verdicts: list[Verdict]) -> dict[Row, Verdict]:
@@ -256,14 +256,15 @@ def _votes(votes: pd.DataFrame) -> list[str]:
         )
         for row in votes.itertuples(index=False)
     ]
-    return ["### Votes, chosen on validation", "", *_markdown(header, body), ""]
+    return ["### Votes, chosen on validation", "", *markdown(header, body), ""]
 
 
 def _pm(mean: float, half: float, digits: int = 2) -> str:
     return f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half == half else "")
 
 
-def _markdown(header: Iterable[str], body: Iterable[Iterable]) -> list[str]:
+def markdown(header: Iterable[str], body: Iterable[Iterable]) -> list[str]:
+    """Return the lines of a Markdown table."""
     header = list(header)
     rows = [" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in body]
     return [f"| {' | '.join(header)} |", "|" + " --- |" * len(header), *(f"| {row} |" for row in rows)]

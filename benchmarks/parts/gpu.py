@@ -10,9 +10,10 @@ from benchmarks.contenders import synchronisations
 from benchmarks.parts import throughput
 from benchmarks.rounds import Contender, Record, Spread, Worker, interleave, pick, ratio, say, speed
 from benchmarks.settings import Settings
-from benchmarks.tables import cell, markdown, missing, verdict
+from benchmarks.tables import cell, missing, verdict
 from mnist_zoo import list_models
 from mnist_zoo.config import cores
+from mnist_zoo.results import markdown
 
 TITLE = "GPU"
 ZOO, BF16, BARE, COMPILED = "this library", "this library, bf16-mixed", "bare loop, all tuned", "the same, compiled"

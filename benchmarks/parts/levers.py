@@ -6,7 +6,8 @@ from benchmarks.contenders import LEVERS
 from benchmarks.parts.throughput import ZOO, zoo
 from benchmarks.rounds import Contender, Record, Spread, cpu_speed, interleave, pick, ratio, speed
 from benchmarks.settings import Settings
-from benchmarks.tables import cell, markdown
+from benchmarks.tables import cell
+from mnist_zoo.results import markdown
 
 TITLE = "What each lever gives inside the real command"
 FUSED, LAYOUT, POOLING, MEMORY, STEPS = LEVERS

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmarks.rounds import BenchmarkFailed, Record, Spread, pick, ratio, run_python, timed
 from benchmarks.settings import Settings
-from benchmarks.tables import cell, markdown, verdict
+from benchmarks.tables import cell, verdict
+from mnist_zoo.results import markdown
 
 TITLE = "Start"
 GROUP = "start"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -77,31 +78,16 @@ class CNN(nn.Module):
 
         layers: list[nn.Module] = []
         width, side = in_chans, image_size
-        for stage, (stage_channels, kernel) in enumerate(zip(channels, kernels, strict=True), start=1):
-            stage_channels = _as_list(stage_channels)
-            for number, out in enumerate(stage_channels, start=1):
-                if strided and number == len(stage_channels):
-                    zeros = (kernel - 1) // 2 if padding == "same" else 0  # torch has no padding="same" with a stride
-                    layers.append(nn.Conv2d(width, out, kernel, stride=2, padding=zeros))
-                    side = (side + 2 * zeros - kernel) // 2 + 1
-                else:
-                    layers.append(nn.Conv2d(width, out, kernel, padding=padding))
-                    side -= kernel - 1 if padding == "valid" else 0
-                if batch_norm:
-                    layers.append(nn.BatchNorm2d(out))
-                layers.append(make_activation(activation))
-                width = out
-            if not strided:
-                pooling = nn.MaxPool2d(2, ceil_mode=ceil_mode)
-                layers.insert(len(layers) - 1 if activation in MONOTONE else len(layers), pooling)
-                side = -(-side // 2) if ceil_mode else side // 2
+        for number, (stage_channels, kernel) in enumerate(zip(channels, kernels, strict=True), start=1):
+            widths = [width, *_as_list(stage_channels)]
+            stage, side = _stage(widths, kernel, side, padding, strided, ceil_mode, batch_norm, activation)
             if side < 1:
                 raise InputError(
-                    f"a {image_size}x{image_size} image vanishes in stage {stage} of channels={list(channels)}: "
+                    f"a {image_size}x{image_size} image vanishes in stage {number} of channels={list(channels)}: "
                     f"use fewer stages, or padding=same{'' if strided else ' with ceil_mode=true'}"
                 )
-            if dropout:
-                layers.append(nn.Dropout(dropout))
+            layers += [*stage, nn.Dropout(dropout)] if dropout else stage
+            width = widths[-1]
         layers.append(nn.Flatten())  # (N, width * side * side): 1600 for cnn
         width *= side * side
         for units in _as_list(dense):
@@ -124,6 +110,36 @@ class CNN(nn.Module):
             return None
         layers = (layer for layer in self.modules() if isinstance(layer, (nn.Conv2d, nn.Linear)))
         return self.l2 * sum(layer.weight.square().sum() for layer in layers)
+
+
+def _stage(
+    widths: Sequence[int],
+    kernel: int,
+    side: int,
+    padding: str,
+    strided: bool,
+    ceil_mode: bool,
+    batch_norm: bool,
+    activation: str,
+) -> tuple[list[nn.Module], int]:
+    """Return layers of convolutions between these numbers of channels, the last halving, and the side they leave."""
+    layers: list[nn.Module] = []
+    for number, (width, out) in enumerate(pairwise(widths), start=1):
+        if strided and number == len(widths) - 1:
+            zeros = (kernel - 1) // 2 if padding == "same" else 0  # torch has no padding="same" with a stride
+            layers.append(nn.Conv2d(width, out, kernel, stride=2, padding=zeros))
+            side = (side + 2 * zeros - kernel) // 2 + 1
+        else:
+            layers.append(nn.Conv2d(width, out, kernel, padding=padding))
+            side -= kernel - 1 if padding == "valid" else 0
+        if batch_norm:
+            layers.append(nn.BatchNorm2d(out))
+        layers.append(make_activation(activation))
+    if not strided:
+        pooling = nn.MaxPool2d(2, ceil_mode=ceil_mode)
+        layers.insert(len(layers) - 1 if activation in MONOTONE else len(layers), pooling)
+        side = -(-side // 2) if ceil_mode else side // 2
+    return layers, side
 
 
 def _as_list(value: int | Sequence[int]) -> list[int]:

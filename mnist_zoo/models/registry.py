@@ -113,15 +113,20 @@ def create_model(
         for option in options:
             if option not in parameters:
                 raise unknown(f"option of model '{name}'", option, [*parameters, "init"])
+    options |= {"num_classes": num_classes, "in_chans": in_chans}
     if pretrained is None:
-        return initialise(builder(num_classes=num_classes, in_chans=in_chans, **options), init)
-    from mnist_zoo.weights import find_pretrained, list_pretrained, read_weights  # here: it needs this module
-
+        return initialise(builder(**options), init)
     if init != "default":
         raise InputError(
             f"init={init} draws fresh weights, and pretrained={pretrained} replaces them: give one of both"
         )
+    return _build_pretrained(name, pretrained, options)
+
+
+def _build_pretrained(name: str, source: str | Path, options: dict) -> nn.Module:
+    from mnist_zoo.weights import find_pretrained, list_pretrained, read_weights  # here: it needs this module
+
     shipped = {data for sets in list_pretrained().values() for data in sets}
-    weights = read_weights(find_pretrained(name, str(pretrained)) if str(pretrained) in shipped else pretrained)
-    options = weights.options(name, parameters, options | {"num_classes": num_classes, "in_chans": in_chans})
-    return weights.load_into(builder(**options))
+    weights = read_weights(find_pretrained(name, str(source)) if str(source) in shipped else source)
+    builder = _BUILDERS[name]
+    return weights.load_into(builder(**weights.options(name, inspect.signature(builder).parameters, options)))
