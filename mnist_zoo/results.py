@@ -182,8 +182,8 @@ def _summary(verdicts: list[Verdict]) -> str:
     inside = sum("inside" in v.words for v in tested)
     above = sum("above" in v.words for v in tested)
     return (
-        f"Of {wanted} published test accuracies {len(tested)} were run: our 95 % interval covers {inside}, "
-        f"{above} of ours are above it, {len(tested) - inside - above} below."
+        f"Of {wanted} published test accuracies {len(tested)} were run: our 95 % interval covers {inside}, lies above "
+        f"{above} and below {len(tested) - inside - above}."
     )
 
 
