@@ -20,7 +20,7 @@ from mnist_zoo.report.ensembles import ensembles
 from mnist_zoo.report.figures import duration
 from mnist_zoo.report.published import NEUTRAL, Row, Verdict, measured, published_rows, rows_of
 from mnist_zoo.report.reading import name_configurations, read_predictions, read_runs
-from mnist_zoo.report.tables import SPLITS, against_papers, compare
+from mnist_zoo.report.tables import accuracy_cells, against_papers, compare, count_test_accuracies
 from mnist_zoo.runs import write_atomically
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -177,14 +177,9 @@ def render(results: str | Path = "results") -> tuple[str, str]:
 
 
 def _summary(verdicts: list[Verdict]) -> str:
-    tested = [v for v in verdicts if v.row.metric == "test_acc" and "not comparable" not in v.words]
+    tested, counts = count_test_accuracies(verdicts)
     wanted = sum(row.metric == "test_acc" for row in published_rows())
-    inside = sum("inside" in v.words for v in tested)
-    above = sum("above" in v.words for v in tested)
-    return (
-        f"Of {wanted} published test accuracies {len(tested)} were run: our 95 % interval covers {inside}, lies above "
-        f"{above} and below {len(tested) - inside - above}."
-    )
+    return f"Of {wanted} published test accuracies {tested} were run: {counts}."
 
 
 def _experiment(experiment: str, table: pd.DataFrame | None, verdicts: list[Verdict]) -> list[str]:
@@ -210,9 +205,8 @@ def _configurations(table: pd.DataFrame) -> list[str]:
     header = "configuration", "data", "lr", "epochs", "seeds", "parameters", *shares, "time", "device"
     body = [
         (
-            *(row.label, row.data, f"{row.lr:g}", f"{row.epochs:g}", row.n, f"{row.num_params:,}"),
-            *(_pm(100 * getattr(row, f"{s}_acc"), 100 * getattr(row, f"{s}_acc_half")) for s in SPLITS),
-            *(duration(row.fit_seconds), row.device),
+            *(row.label, row.data, f"{row.lr:g}", f"{row.epochs:.3g}", row.n, f"{row.num_params:,}"),
+            *(*accuracy_cells(row), duration(row.fit_seconds), row.device),
         )
         for row in compare(table).itertuples()
     ]
@@ -238,13 +232,13 @@ def _overview(verdicts: list[Verdict]) -> list[str]:
 
 def _by_row(verdicts: list[Verdict]) -> dict[Row, Verdict]:
     """Return one verdict a row: where several configurations stand beside it, one that compares."""
-    return {v.row: v for v in sorted(verdicts, key=lambda v: "not comparable" not in v.words)}
+    return {v.row: v for v in sorted(verdicts, key=lambda v: v.outcome != "not comparable")}
 
 
 def _ours(verdict: Verdict | None) -> tuple[str, str]:
     if verdict is None:
         return "-", "not run"
-    return _pm(verdict.mean, verdict.half, 4 if verdict.row.unit == "nats" else 2), verdict.words
+    return verdict.ours, verdict.words
 
 
 def _votes(votes: pd.DataFrame) -> list[str]:
@@ -257,10 +251,6 @@ def _votes(votes: pd.DataFrame) -> list[str]:
         for row in votes.itertuples(index=False)
     ]
     return ["### Votes, chosen on validation", "", *markdown(header, body), ""]
-
-
-def _pm(mean: float, half: float, digits: int = 2) -> str:
-    return f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half == half else "")
 
 
 def markdown(header: Iterable[str], body: Iterable[Iterable]) -> list[str]:

@@ -17,7 +17,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.report import compare, group_by_images, read_runs, significance, vote, write_report
 from mnist_zoo.report.ensembles import ensembles
 from mnist_zoo.report.published import Row, judge, published_rows
-from mnist_zoo.report.tables import class_report, frequent_confusions
+from mnist_zoo.report.tables import accuracy_cells, class_report, count_test_accuracies, frequent_confusions
 
 LABELS = np.arange(200) % 10
 
@@ -211,6 +211,7 @@ VERDICTS = [  # test images wrong, by seed; the verdict beside 98.0 %
     ([range(1), range(1), range(1)], "ours is above"),
     ([range(20), range(20), range(20)], "ours is below"),
     ([range(6)], r"inside our interval \(one seed: interval of drawing the images\)"),
+    ([range(2), range(2), range(180)], "not resolved: our seeds are too far apart"),
 ]
 
 
@@ -219,6 +220,19 @@ def test_the_verdict_beside_a_published_accuracy(tmp_path, wrong, words):
     for seed, images in enumerate(wrong):
         write_run(tmp_path / str(seed), seed=seed, wrong=images, experiment="lr_sweep", overrides=["model=mlp"])
     assert re.fullmatch(words, judge(published(), read_runs([tmp_path]).table).words)
+
+
+def test_seeds_of_which_one_failed_are_told_by_their_range(tmp_path):
+    for seed, images in enumerate([range(2), range(4), range(180)]):
+        write_run(tmp_path / str(seed), seed=seed, wrong=images, experiment="lr_sweep")
+    table = read_runs([tmp_path]).table
+    assert accuracy_cells(next(compare(table).itertuples()))[2] == "10.00 to 99.00"
+    verdict = judge(published(), table)
+    assert verdict.ours == "10.00 to 99.00"
+    assert count_test_accuracies([verdict]) == (
+        1,
+        "our 95 % interval covers 0, lies above 0 and below 0; 1 not resolved, because some seeds fail to learn",
+    )
 
 
 def test_just_outside_the_interval_may_still_be_within_what_single_runs_vary(tmp_path):

@@ -6,19 +6,27 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mnist_zoo.report.reading import augment_name, read_predictions
-from mnist_zoo.report.statistics import mean_interval, single_run_half_width, wilson_interval
+from mnist_zoo.report.statistics import (
+    WIDE,
+    accuracy_words,
+    mean_interval,
+    plus_minus,
+    single_run_half_width,
+    wilson_interval,
+)
 
 # Overrides that do not change what is compared.
 NEUTRAL = ("experiment", "seed", "data.root", "sweep", "output_dir", "logger", "progress", "plugins", "debug", "resume")
 DEVICES = ("trainer=auto", "trainer=cpu", "trainer=cuda", "trainer=ddp")
 IN_PERCENT = ("acc", "f1", "precision", "recall")
+OUTCOMES = ("not comparable", "not resolved", "inside", "above", "below")
 
 
 @dataclass(frozen=True)
@@ -151,13 +159,32 @@ def _prediction_metric(metric: str) -> Callable[..., float] | None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A configuration of ours beside a published number, all in its unit; `half` is NaN where there is one seed."""
+    """A configuration of ours beside a published number, all in its unit; `half` is NaN where there is one seed.
+
+    Attributes:
+        least, greatest: of the seeds.
+        words: what may be said, in a table.
+    """
 
     label: str
     row: Row
     mean: float
     half: float
+    least: float
+    greatest: float
     words: str
+
+    @property
+    def outcome(self) -> str:
+        """One of `OUTCOMES`."""
+        return next(outcome for outcome in OUTCOMES if outcome in self.words)
+
+    @property
+    def ours(self) -> str:
+        """Our figure as a table shows it."""
+        if self.row.unit == "%":
+            return accuracy_words(self.mean, self.half, self.least, self.greatest)
+        return plus_minus(self.mean, self.half, 4 if self.row.unit == "nats" else 2)
 
     @property
     def difference(self) -> float:
@@ -169,27 +196,30 @@ def judge(row: Row, runs: pd.DataFrame) -> Verdict | None:
     """Compare the runs of one configuration with a published number; None if we do not measure it.
 
     The number lies inside if our 95 % interval of the mean over seeds reaches its rounding. One seed has no such
-    interval: an accuracy is then judged by the interval of drawing that many images, which the verdict says.
+    interval: an accuracy is then judged by the interval of drawing that many images, which the verdict says. Where some
+    seeds learn and others fail the interval would cover anything: then nothing is resolved.
     """
     values = measured(row.metric, runs)
     if values is None:
         return None
     mean, half = mean_interval(values)
-    label = runs["label"].iloc[0]
+    verdict = partial(Verdict, runs["label"].iloc[0], row, mean, half, values.min(), values.max())
     reason = next((why for _, run in runs.iterrows() if (why := why_not_comparable(row, run))), None)
     if reason:
-        return Verdict(label, row, mean, half, f"not comparable: {reason}")
+        return verdict(f"not comparable: {reason}")
+    if row.unit == "%" and half > WIDE:
+        return verdict("not resolved: our seeds are too far apart")
     low, high, basis = mean - half, mean + half, ""
     if len(values) == 1:
         split = row.metric.partition("_")[0]
         if not row.metric.endswith("_acc"):
-            return Verdict(label, row, mean, half, "not comparable: one seed, no interval")
+            return verdict("not comparable: one seed, no interval")
         images = int(runs[f"n_{split}"].iloc[0])
         low, high = (100 * bound for bound in wilson_interval(round(mean / 100 * images), images))
         basis = " (one seed: interval of drawing the images)"
     if low <= row.value + row.half_unit and high >= row.value - row.half_unit:
-        return Verdict(label, row, mean, half, f"inside our interval{basis}")
+        return verdict(f"inside our interval{basis}")
     words = "ours is above" if mean > row.value else "ours is below"
     if len(values) > 1 and abs(mean - row.value) - row.half_unit <= single_run_half_width(values):
         basis = ", within what single runs vary"
-    return Verdict(label, row, mean, half, words + basis)
+    return verdict(words + basis)

@@ -13,8 +13,15 @@ from mnist_zoo.report import figures
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
 from mnist_zoo.report.published import Verdict
 from mnist_zoo.report.reading import read_predictions
-from mnist_zoo.report.statistics import CONFIDENCE
-from mnist_zoo.report.tables import Significance, against_papers, compare, significance
+from mnist_zoo.report.statistics import CONFIDENCE, plus_minus
+from mnist_zoo.report.tables import (
+    Significance,
+    accuracy_cells,
+    against_papers,
+    compare,
+    count_test_accuracies,
+    significance,
+)
 from mnist_zoo.report.testsets import TestSet
 
 OPEN_ROWS = 30  # longer tables are folded
@@ -43,11 +50,6 @@ class Section:
 def figure_block(name: str, figure: Figure | None, caption: str) -> list[Block]:
     """Return the block of a figure, in a list; an empty one if there is no figure."""
     return [] if figure is None else [Block("figure", figure, caption, name)]
-
-
-def _pm(mean: float, half: float, digits: int = 2, factor: float = 1.0) -> str:
-    text = f"{factor * mean:.{digits}f}"
-    return text if math.isnan(half) else f"{text} ± {factor * half:.{digits}f}"
 
 
 def _p(value: float) -> str:
@@ -107,10 +109,8 @@ def _accuracy_row(row, verdict: Verdict | None) -> dict:
         "seeds": row.n,
         "parameters": f"{row.num_params:,}",
         "MFLOP": f"{row.flops / 1e6:,.2f}",
-        "epochs": _pm(row.epochs, row.epochs_half if row.epochs_half else math.nan, 0 if row.n == 1 else 1),
-        "train": _pm(row.train_acc, row.train_acc_half, factor=100),
-        "validation": _pm(row.val_acc, row.val_acc_half, factor=100),
-        "test": _pm(row.test_acc, row.test_acc_half, factor=100),
+        "epochs": plus_minus(row.epochs, row.epochs_half if row.epochs_half else math.nan, 0 if row.n == 1 else 1),
+        **dict(zip(("train", "validation", "test"), accuracy_cells(row), strict=True)),
         "published": f"{verdict.row.value:g}" if verdict else "-",
         "difference": f"{verdict.difference:+.2f}" if verdict else "-",
         "verdict": verdict.words if verdict else "no published figure",
@@ -121,9 +121,9 @@ def _cost_row(row) -> dict:
     return {
         "configuration": row.label,
         "data": row.data,
-        "train loss": _pm(row.train_loss, row.train_loss_half, 4),
-        "validation loss": _pm(row.val_loss, row.val_loss_half, 4),
-        "test loss": _pm(row.test_loss, row.test_loss_half, 4),
+        "train loss": plus_minus(row.train_loss, row.train_loss_half, 4),
+        "validation loss": plus_minus(row.val_loss, row.val_loss_half, 4),
+        "test loss": plus_minus(row.test_loss, row.test_loss_half, 4),
         "seed SD": "-" if math.isnan(row.seed_sd) else f"{100 * row.seed_sd:.3f}",
         "sampling SE": f"{100 * row.sampling_se:.3f}",
         "ECE (%)": f"{100 * row.ece:.2f}",
@@ -145,19 +145,16 @@ def beside_papers(table: pd.DataFrame) -> list[Section]:
             "data": v.row.data,
             "figure": v.row.metric,
             "published": f"{v.row.value:g} {v.row.unit}",
-            "ours": _pm(v.mean, v.half, 4 if v.row.unit == "nats" else 2),
+            "ours": v.ours,
             "difference": f"{v.difference:+.{4 if v.row.unit == 'nats' else 2}f}",
             "verdict": v.words,
             "note": v.row.note,
         }
         for v in verdicts
     ]
-    tested = [v for v in verdicts if v.row.metric == "test_acc" and "not comparable" not in v.words]
-    inside = sum("inside" in v.words for v in tested)
-    above = sum("above" in v.words for v in tested)
+    tested, counts = count_test_accuracies(verdicts)
     said = (
-        f"Of {len(tested)} published test accuracies that these runs repeat, our interval covers {inside}, "
-        f"ours is above {above} and below {len(tested) - inside - above}."
+        f"Of {tested} published test accuracies that these runs repeat {counts}."
         if tested
         else "None of these runs repeats a published test accuracy: the verdicts say why."
     )

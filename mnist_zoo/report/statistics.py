@@ -15,6 +15,7 @@ from scipy import stats
 CONFIDENCE = 0.95
 POWER = 0.8
 BINS = 15
+WIDE = 10.0  # points: half an interval of accuracy beyond this only says that some seeds learn and others fail
 
 
 def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -24,6 +25,16 @@ def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[f
         return float(values.mean()), math.nan
     quantile = stats.t.ppf((1 + confidence) / 2, len(values) - 1)
     return float(values.mean()), float(quantile * values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def plus_minus(mean: float, half: float, digits: int = 2) -> str:
+    """Return "mean ± half" as a table shows it, the mean alone where there is no interval."""
+    return f"{mean:.{digits}f}" if math.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
+
+
+def accuracy_words(mean: float, half: float, least: float, greatest: float) -> str:
+    """Return an accuracy over seeds, in per cent; seeds too far apart for an interval are told by their range."""
+    return f"{least:.2f} to {greatest:.2f}" if half > WIDE else plus_minus(mean, half)
 
 
 def single_run_half_width(values: np.ndarray, confidence: float = CONFIDENCE) -> float:

@@ -24,7 +24,8 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns ``label, model, data, lr, n`` (seeds), ``num_params, flops, epochs`` (mean run), ``epochs_half``, and
         for accuracies (fractions), losses (nats), ``fit_seconds`` and ``images_per_second`` the mean and ``..._half``:
-        half the 95 % interval of the mean over seeds (NaN for one seed); ``seed_sd`` and ``sampling_se`` of the test
+        half the 95 % interval of the mean over seeds (NaN for one seed); of accuracies also ``..._least`` and
+        ``..._greatest``; ``seed_sd`` and ``sampling_se`` of the test
         accuracy: the spread over seeds, and the standard error of drawing that many test images.
     """
     rows = []
@@ -37,6 +38,8 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
         columns |= {"images_per_second": "train_images_per_second"}
         for name, column in columns.items():
             row[name], row[f"{name}_half"] = st.mean_interval(runs[column])
+        for split in SPLITS:
+            row[f"{split}_acc_least"], row[f"{split}_acc_greatest"] = runs[f"{split}_acc"].agg(["min", "max"])
         row["seed_sd"] = runs["test_acc"].std(ddof=1) if len(runs) > 1 else math.nan
         row["sampling_se"] = st.sampling_error(row["test_acc"], int(first["n_test"]))
         rows.append(row)
@@ -49,6 +52,20 @@ def against_papers(table: pd.DataFrame) -> list[Verdict]:
     pairs = [(row, runs) for _, runs in table.groupby("label") for row in rows_of(runs.iloc[0])]
     verdicts = [judge(row, runs) for row, runs in pairs]
     return sorted((verdict for verdict in verdicts if verdict), key=lambda verdict: order[verdict.row])
+
+
+def accuracy_cells(row) -> list[str]:
+    """Return training, validation and test accuracy of a row of `compare`, in per cent, as a table shows them."""
+    figures = [[100 * getattr(row, f"{s}_acc{end}") for end in ("", "_half", "_least", "_greatest")] for s in SPLITS]
+    return [st.accuracy_words(*each) for each in figures]
+
+
+def count_test_accuracies(verdicts: list[Verdict]) -> tuple[int, str]:
+    """Return how many published test accuracies ours compare with, and in words what came out."""
+    outcomes = [v.outcome for v in verdicts if v.row.metric == "test_acc" and v.outcome != "not comparable"]
+    inside, above, below, open_ = (outcomes.count(name) for name in ("inside", "above", "below", "not resolved"))
+    words = f"our 95 % interval covers {inside}, lies above {above} and below {below}"
+    return len(outcomes), words + (f"; {open_} not resolved, because some seeds fail to learn" if open_ else "")
 
 
 @dataclass(frozen=True)
