@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mnist_zoo import process
 from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.optim import count_steps
 from mnist_zoo.runs import RunFolder
@@ -30,6 +31,13 @@ def silence_lightning() -> None:
     # Nothing is logged by step; and Lightning calls something of torch's that is on its way out.
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+
+
+class TunedProcess(Callback):
+    """Set up each of DDP's processes as `train.run` sets up its own."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        process.tune()
 
 
 class EpochSeed(Callback):

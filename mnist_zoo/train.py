@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import logging
 import os
-import platform
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +19,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.multiprocessing import ProcessRaisedException
 
-from mnist_zoo import __version__
-from mnist_zoo.callbacks import EMA, Bar, EpochSeed, Record, progress, silence_lightning
+from mnist_zoo import __version__, process
+from mnist_zoo.callbacks import EMA, Bar, EpochSeed, Record, TunedProcess, progress, silence_lightning
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.config import check, comparable, cores, identity
 from mnist_zoo.data import MNISTDataModule
@@ -61,8 +59,7 @@ def run(
     folder = RunFolder(folder)
     if not resume and (folder.path / "status.json").exists():
         raise InputError(f"{folder.path} holds a run already: continue it with resume={folder.path}, or choose another")
-    _keep_freed_memory()
-    _look_for_cuda_once()
+    process.tune()
     with folder, _quiet_lightning():
         finished = read_metrics(folder.path)
         if finished is not None and finished["epochs"] >= cfg["epochs"]:
@@ -152,7 +149,7 @@ def _trainer(cfg: dict, folder: RunFolder, record: Record, further: Iterable[Cal
     options = dict(cfg["trainer"])
     if options["accelerator"] == "cuda" and not torch.cuda.is_available():
         raise InputError("trainer=cuda, but torch sees no CUDA device: use trainer=cpu or auto, or check nvidia-smi")
-    callbacks = [EpochSeed(cfg["seed"]), record, *progress(record, cfg["progress"]), *further]
+    callbacks = [TunedProcess(), EpochSeed(cfg["seed"]), record, *progress(record, cfg["progress"]), *further]
     if cfg["ema"] is not None:
         callbacks.append(EMA(cfg["ema"]))
     if cfg["early_stop"]["monitor"] is not None:
@@ -255,30 +252,6 @@ def _warn_of_busy_cores() -> None:
             f"many times slower so; set OMP_NUM_THREADS=1 (a sweep: hydra/launcher=joblib_cores sees to it)",
             stacklevel=2,
         )
-
-
-def _keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory for the next batch instead of handing it back to the system after each.
-
-    Activations of a few MB are otherwise mapped and zeroed anew every step. What it gains depends on the batch: `cnn`
-    showed nothing at 64 images.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_threshold, 32 * 2**20)
-        libc.mallopt(trim_threshold, 2**30)
-
-
-def _look_for_cuda_once() -> None:
-    """Spare the optimizer's steps a search for CUDA where there is none.
-
-    Each step asks whether CUDA is there. Lightning has torch look for it through NVML, so that processes can still be
-    forked where there is a device; without a driver that is a failed search for a library, 0.2 ms each time. torch's
-    other way answers in a microsecond.
-    """
-    if not torch.cuda.is_available():
-        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 @contextmanager

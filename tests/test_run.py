@@ -252,6 +252,16 @@ class TestSeveralStepsACall:
         run(stripes_config("model=two_conv", "epochs=1"), tmp_path / "run", callbacks=[spy])
         assert not spy.grouped
 
+    def test_numbers_too_small_to_matter_are_zeros(self, stripes_config, tmp_path):
+        class Product(AtTheEnd):
+            def on_train_epoch_start(self, trainer, module):
+                self.product = (torch.tensor([1e-40]) * torch.ones(1)).item()
+
+        torch.set_flush_denormal(False)
+        spy = Product()
+        run(stripes_config("epochs=1"), tmp_path / "run", callbacks=[spy])
+        assert spy.product == 0.0
+
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA to be found")
     def test_a_step_does_not_look_for_cuda(self, stripes_config, tmp_path, monkeypatch):
         searches = []

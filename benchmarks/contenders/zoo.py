@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+import mnist_zoo.process
 import mnist_zoo.train
 from benchmarks.contenders import LEVERS
 from benchmarks.contenders.epochs import Epochs
@@ -46,11 +47,16 @@ def _pool_last() -> None:
 
 
 def _free_memory() -> None:
-    mnist_zoo.train._keep_freed_memory = lambda: None
+    mnist_zoo.process.keep_freed_memory = lambda: None
+
+
+def _keep_subnormals() -> None:
+    mnist_zoo.process.flush_subnormals = lambda: None
 
 
 # How each lever is taken out of the real command: by an override, a callback or a patch.
-_HOW = dict(zip(LEVERS, ("+optimizer.fused=false", _Contiguous, _pool_last, _free_memory, _EveryStep), strict=True))
+_WAYS = ("+optimizer.fused=false", _Contiguous, _pool_last, _free_memory, _keep_subnormals, _EveryStep)
+_HOW = dict(zip(LEVERS, _WAYS, strict=True))
 
 
 def take_out(levers: list[str]) -> tuple[list[str], list[Callback]]:
