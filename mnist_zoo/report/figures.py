@@ -15,7 +15,6 @@ from matplotlib.ticker import (
     EngFormatter,
     FixedLocator,
     FuncFormatter,
-    LogLocator,
     MaxNLocator,
     NullFormatter,
     NullLocator,
@@ -260,8 +259,12 @@ def _log_axis(axis, values: pd.Series) -> None:
     axis.set_xscale("log")
     low, high = float(values.min()) / 1.5, float(values.max()) * 1.5
     axis.set_xlim(low, high)
-    subs = (1, 2, 5) if high < 25 * low else (1, 3) if high < 300 * low else (1,)
-    axis.xaxis.set_major_locator(LogLocator(subs=subs))
+    powers = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5), (1, 1.5, 2, 3, 4, 5, 7)):  # coarse to fine
+        ticks = [tick for tick in np.outer(powers, digits).ravel() if low <= tick <= high]
+        if len(ticks) >= 3:
+            break
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
     axis.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axis.xaxis.set_minor_locator(NullLocator())
 

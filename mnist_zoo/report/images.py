@@ -51,7 +51,7 @@ def reliability(calibrations: dict[str, Calibration]) -> Figure:
     upper.set_ylabel("accuracy")
     upper.set_xlim(0, 1.02)
     upper.set_ylim(0, 1.04)
-    upper.legend(loc="upper left", fontsize=9)
+    upper.legend(loc="lower right", fontsize=9)
     return figure
 
 

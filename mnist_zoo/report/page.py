@@ -76,11 +76,12 @@ def _facts(table: pd.DataFrame, skipped: list) -> list[str]:
         f"{r.data}: {r.n_train:,} to train, {r.n_val:,} to validate, {r.n_test:,} to test" for r in sizes.itertuples()
     ]
     versions = _distinct(f"torch {v.get('torch', '?')}" for v in table["versions"] if isinstance(v, dict))
+    rate = f" at lr {table['lr'].iloc[0]:g}" if table["lr"].nunique() == 1 else ""
     left_out = f"; {len(skipped)} left out (listed at the end)" if skipped else ""
     return [
         f"{len(table)} finished runs of {len(seeds)} configurations, {span} seeds each{left_out}",
         *used,
-        f"trained on {_distinct(table['device'])}, with {versions}",
+        f"trained{rate} on {_distinct(table['device'])}, with {versions}",
         "Epochs are chosen on validation images; the test images are read once, after that (a note tells where not).",
         "a ± b: mean over seeds and half its 95 % interval (Student's t); without ± there is but one seed.",
     ]

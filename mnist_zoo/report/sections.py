@@ -66,7 +66,9 @@ def comparison(table: pd.DataFrame) -> list[Section]:
     rows = compare(table)
     rows["ece"] = [table.loc[table["label"] == label, "ece"].mean() for label in rows["label"]]
     tested = {v.label: v for v in reversed(against_papers(table)) if v.row.metric == "test_acc"}
-    alike = [column for column in ("data", "device") if table[column].nunique() == 1]  # said above the first table
+    alike = [
+        column for column in ("data", "lr", "device") if table[column].nunique() == 1
+    ]  # said above the first table
     accuracy = [_accuracy_row(row, tested.get(row.label)) for row in rows.itertuples()]
     cost = [_cost_row(row) for row in rows.itertuples()]
     note = (
@@ -85,7 +87,7 @@ def comparison(table: pd.DataFrame) -> list[Section]:
             "comparison",
             rows,
         ),
-        Block("table", pd.DataFrame(cost).drop(columns=alike), costs_note),
+        Block("table", pd.DataFrame(cost).drop(columns=alike, errors="ignore"), costs_note),
         *figure_block("rates", figures.rates(rows), "Test accuracy against learning rate; bars: 95 % over seeds."),
         *figure_block("times", figures.times(rows) if len(rows) > 1 else None, "Training time; bars: 95 % over seeds."),
     ]
@@ -175,10 +177,11 @@ def shared_sections(runs: TestSet) -> list[Section]:
     note = _only_best(order)
     accuracy = figures.curves(runs.table, "acc", order)
     loss = figures.curves(runs.table, "loss", order)
-    shade = "Lines: mean over seeds; shade: lowest to highest. The running training figures are of augmented images, "
-    shade += f"with dropout at work.{note}"
+    still = "mean over seeds (those that early stopping has not ended)"
+    shade = f"Lines: {still}; shade: lowest to highest. The running training figures are with augmentation and dropout "
+    shade += f"at work, if there are any.{note}"
     together = figures.validation_curves(runs.table, order) if len(order) > 1 else None
-    everyone = f"Validation accuracy of all configurations, mean over seeds.{note}"
+    everyone = f"Validation accuracy of all configurations, {still}.{note}"
     curves = [
         *figure_block("validation", together, everyone),
         *figure_block("loss", loss, f"Loss, train against validation. {shade}"),
@@ -207,7 +210,7 @@ def _significance_section(found: Significance) -> Section:
     sentences = [
         f"Do they differ at all? Cochran's Q = {found.cochran.q:.1f} over {found.cochran.models} networks on the same "
         f"{found.images:,} test images, p {_equals(found.cochran.p)}.",
-        f"Of {len(pairs)} pairs, {resolved} are resolved at the {percent} % level, {len(pairs) - resolved} are not.",
+        f"Pairs that are resolved at the {percent} % level: {resolved} of {len(pairs)}.",
         "Two kinds of noise, kept apart and each corrected for the number of pairs (Holm): other test images (exact "
         "McNemar between the networks of the lowest seeds) and other seeds (Welch's t over the seeds' accuracies). A "
         "difference is resolved when both say so; with one seed only the first can be asked.",
@@ -233,8 +236,8 @@ def _significance_section(found: Significance) -> Section:
         }
     )
     caption = "Every pair; differences of mean test accuracy and the smallest resolvable one in points."
-    heat = figures.differences(pairs, found.labels)
-    legend = f"Differences of mean test accuracy that are resolved; a dot: not resolved.{_only_best(found.labels)}"
+    heat = figures.differences(pairs, found.labels) if len(pairs) > 1 else None
+    legend = f"Differences of mean test accuracy; a dot: not resolved.{_only_best(found.labels)}"
     table = Block("table", shown, caption, "significance", pairs, folded=len(pairs) > OPEN_ROWS)
     return Section("Significance", [Block("list", sentences), *figure_block("differences", heat, legend), table])
 
