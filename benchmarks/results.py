@@ -84,7 +84,7 @@ def _about(result: dict) -> list[str]:
     rounds = 1 + max(record.get("round", 0) for record in result["records"])
     facts = [
         result["processor"],
-        f"{result['cores']} cores",
+        f"{result['cores']} core{'' if result['cores'] == 1 else 's'}",
         f"threads a worker: {result['threads']}",
         "load unknown" if result["load"] is None else f"load at the start: {result['load']:g}",
         f"rounds: {rounds}",
