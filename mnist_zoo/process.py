@@ -20,7 +20,7 @@ def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory for the next batch instead of handing it back to the system after each.
 
     Activations of a few MB are otherwise mapped and zeroed anew every step. What it gains depends on the batch: `cnn`
-    showed nothing at 64 images.
+    shows nothing at 64 images and a quarter at 512 (`python -m benchmarks levers`).
     """
     if platform.libc_ver()[0] == "glibc":
         mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
