@@ -16,6 +16,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from mnist_zoo.errors import InputError
 from mnist_zoo.models import create_model
 from mnist_zoo.optim import build_optimizer, build_scheduler
+from mnist_zoo.rows import Rows
 
 STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step")
 AUXILIARY_WEIGHT = 0.3  # of each auxiliary head's loss: Szegedy et al. 2015, section 5
@@ -78,7 +79,7 @@ class LitClassifier(pl.LightningModule):
         self._label_smoothing, self._has_penalty = label_smoothing, hasattr(self.model, "penalty")
         # Convolutions on the CPU run 1.04 (resnet18) to 1.7 times (cnn) as fast so; dense weights stay as they are.
         self.model.to(memory_format=torch.channels_last)
-        self._outputs: list[tuple[Tensor, Tensor]] = []  # logits and labels of the epoch under way
+        self._logits, self._labels = Rows(), Rows()  # of the epoch under way
         self._metrics = nn.ModuleDict()
         for split in ("train", "val", "test"):
             # A NaN must show ("disable" lets it, too, but forgets the weights: DDP's processes differ by an image).
@@ -122,10 +123,14 @@ class LitClassifier(pl.LightningModule):
         penalty = self.model.penalty() if self._has_penalty else None
         if penalty is not None:
             loss = loss + penalty
-        self._outputs.append((logits.detach(), labels))
+        self._keep(logits.detach(), labels)
         if self._trainer is None or self._trainer.world_size == 1:
             return loss
         return loss * self._share(labels)
+
+    def _keep(self, logits: Tensor, labels: Tensor) -> None:
+        self._logits.append(logits)
+        self._labels.append(labels)
 
     def _share(self, labels: Tensor) -> Tensor:
         """Return by what to multiply a process's mean loss, so that DDP's mean of gradients is the whole batch's.
@@ -137,7 +142,7 @@ class LitClassifier(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
-        self._outputs.append((self.model(images), labels))
+        self._keep(self.model(images), labels)
 
     test_step = validation_step
 
@@ -163,12 +168,13 @@ class LitClassifier(pl.LightningModule):
 
     def _score(self, split: str) -> None:
         """Move the outputs of the steps so far into the split's metrics."""
-        if not self._outputs:
+        if not self._labels:
             return
-        logits, labels = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
-        self._outputs.clear()
-        self._metrics[f"{split}_loss"].update(F.cross_entropy(logits.float(), labels), len(labels))
-        self._metrics[f"{split}_acc"].update(logits.float(), labels)
+        logits, labels = self._logits.tensor().float(), self._labels.tensor()
+        self._metrics[f"{split}_loss"].update(F.cross_entropy(logits, labels), len(labels))
+        self._metrics[f"{split}_acc"].update(logits, labels)
+        self._logits.clear()
+        self._labels.clear()
 
     def _log(self, split: str) -> None:
         names: tuple[str, ...] = (f"{split}_loss", f"{split}_acc")
@@ -179,12 +185,12 @@ class LitClassifier(pl.LightningModule):
 
     # A run can be continued within an epoch, whose outputs so far count in its training loss and accuracy.
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        if self._outputs:
-            checkpoint["epoch_outputs"] = [torch.cat(parts) for parts in zip(*self._outputs, strict=True)]
+        if self._labels:
+            checkpoint["epoch_outputs"] = [rows.tensor().clone() for rows in (self._logits, self._labels)]
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         if "epoch_outputs" in checkpoint:
-            self._outputs = [tuple(checkpoint["epoch_outputs"])]
+            self._keep(*checkpoint["epoch_outputs"])
         if "loops" in checkpoint:
             # Lightning counts optimizer steps apart in its two modes, and training may go on in the other one.
             loop = checkpoint["loops"]["fit_loop"]
@@ -202,7 +208,8 @@ class LitClassifier(pl.LightningModule):
             or any(is_overridden(hook, each) for hook in STEP_HOOKS for each in (self, *trainer.callbacks))
         )
         self._schedules = trainer.lr_scheduler_configs
-        self._outputs = [(logits.to(self.device), labels.to(self.device)) for logits, labels in self._outputs]
+        for rows in (self._logits, self._labels):
+            rows.to(self.device)
 
     def configure_optimizers(self):
         """Return the optimizer and schedule named by the hyper-parameters, in Lightning's form."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics.functional.classification import multiclass_accuracy
@@ -21,6 +22,7 @@ from mnist_zoo import __version__
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.data.datamodule import SPLITS
+from mnist_zoo.rows import Rows
 from mnist_zoo.runs import RunFolder, read_curves
 
 
@@ -33,17 +35,19 @@ def evaluate_best(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNIST
     validation accuracy (a fraction).
     """
     best = LitClassifier.load_from_checkpoint(folder.best_checkpoint, map_location="cpu", weights_only=True)
+    gathered = _Gathered()
     evaluator = pl.Trainer(
         accelerator=cfg["trainer"]["accelerator"],
         devices=1,
+        callbacks=[gathered],
         precision=cfg["trainer"].get("precision"),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    outputs = evaluator.predict(best, datamodule=data)
-    logits = {split: torch.cat(batches).float().cpu() for split, batches in zip(SPLITS, outputs, strict=True)}
+    evaluator.predict(best, datamodule=data, return_predictions=False)
+    logits = {split: rows.tensor().float().cpu() for split, rows in gathered.rows.items()}
     metrics = _what_was_run(cfg, best, data) | _how_it_went(folder, trainer)
     for split in SPLITS:
         metrics |= {f"{split}_{name}": value for name, value in score(logits[split], data.labels(split)).items()}
@@ -60,6 +64,16 @@ def evaluate_best(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNIST
     folder.finish(metrics, {key: tensor.numpy() for key, tensor in predictions.items()})
     print(summary_table(metrics, folder))
     return metrics["val_acc"]
+
+
+class _Gathered(Callback):
+    """The logits that `Trainer.predict` would keep batch by batch."""
+
+    def __init__(self):
+        self.rows = {split: Rows() for split in SPLITS}
+
+    def on_predict_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        self.rows[SPLITS[dataloader_idx]].append(outputs)
 
 
 def _what_was_run(cfg: dict, best: LitClassifier, data: MNISTDataModule) -> dict:
