@@ -77,8 +77,7 @@ class LitClassifier(pl.LightningModule):
         self.save_hyperparameters()
         self.model = create_model(**model, num_classes=num_classes, in_chans=in_chans)
         self._label_smoothing, self._has_penalty = label_smoothing, hasattr(self.model, "penalty")
-        # Convolutions on the CPU run 1.04 (resnet18) to 1.7 times (cnn) as fast so; dense weights stay as they are.
-        self.model.to(memory_format=torch.channels_last)
+        lay_out(self.model)
         self._logits, self._labels = Rows(), Rows()  # of the epoch under way
         self._metrics = nn.ModuleDict()
         for split in ("train", "val", "test"):
@@ -217,6 +216,15 @@ class LitClassifier(pl.LightningModule):
         fused = not (self.trainer.gradient_clip_val and self.trainer.precision.endswith("mixed"))
         optimizer = build_optimizer(self.hparams.optimizer, self.model.parameters(), self.hparams.lr, fused=fused)
         return build_scheduler(self.hparams.scheduler, optimizer, self.trainer)
+
+
+def lay_out(network: nn.Module) -> None:
+    """Give convolutions the layout in which they train faster: `cnn` 1.4 to 1.7 times on the CPU with channels last.
+
+    A network that says ``channels_last = False`` keeps its own; dense weights stay as they are.
+    """
+    if getattr(network, "channels_last", True):
+        network.to(memory_format=torch.channels_last)
 
 
 def _named(choice: str | Mapping) -> dict:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmarks.contenders.networks import plain
 from benchmarks.turn import Turn
 from mnist_zoo import MNISTDataModule, create_model
-from mnist_zoo.classifier import AUXILIARY_WEIGHT
+from mnist_zoo.classifier import AUXILIARY_WEIGHT, lay_out
 from mnist_zoo.process import flush_subnormals, keep_freed_memory
 
 
@@ -34,7 +34,7 @@ def main(
         batch_size: images a batch.
         root: folder of the data.
         fraction: share of the training images.
-        tuned: this library's network, channels_last, the process set up likewise, instead of a tutorial's.
+        tuned: this library's network in its layout, the process set up likewise, instead of a tutorial's.
         fused: torch's fused Adam instead of its default.
         compiled: the network through ``torch.compile``.
         device: where to train.
@@ -78,4 +78,6 @@ def prepare(model: str, tuned: bool) -> nn.Module:
         return plain(model)
     keep_freed_memory()
     flush_subnormals()
-    return create_model(model).to(memory_format=torch.channels_last)
+    network = create_model(model)
+    lay_out(network)
+    return network

@@ -19,7 +19,7 @@ CASES = (
     ("cnn", 64, 0.25, (FUSED, LAYOUT, POOLING, MEMORY, STEPS)),
     ("cnn", 128, 0.25, (FUSED, LAYOUT, POOLING, MEMORY, STEPS)),
     ("cnn", 512, 0.25, (FUSED, LAYOUT, POOLING, MEMORY)),
-    ("resnet18", 64, 0.04, (FUSED, LAYOUT, MEMORY)),
+    ("resnet18", 64, 0.04, (FUSED, MEMORY)),
     ("resnet18", 128, 0.04, (MEMORY,)),
     ("resnet18", 512, 0.08, (MEMORY,)),
     ("cnn_l2", 64, 1.0, (SUBNORMALS,)),
