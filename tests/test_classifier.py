@@ -90,6 +90,14 @@ def test_auxiliary_heads_count_three_tenths_each():
     assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("model", "last"), [("cnn", True), ("resnet18", False), ({"name": "resnet18", "stem": "small"}, True)]
+)
+def test_convolutions_have_channels_last_unless_the_network_says_otherwise(model, last):
+    weight = next(p for p in LitClassifier(model).parameters() if p.ndim == 4 and p.shape[1] > 1)
+    assert weight.is_contiguous(memory_format=torch.channels_last) is last
+
+
 def test_label_smoothing_is_torchs():
     torch.manual_seed(3)
     model = LitClassifier("mlp", label_smoothing=0.2)

@@ -97,7 +97,8 @@ def render(records: list[Record]) -> list[str]:
         "Images a second in training, of steady epochs: this library's is the training part of the epoch that "
         "`curves.csv` shows, with logging, validation and checkpoints on; validation and checkpoint are in the last "
         "column. The bare loops do nothing else than train; *all tuned* has this library's network (pooling first, "
-        "channels_last), fused Adam and freed memory kept. By processor time a neighbour on the cores counts less.",
+        "its layout), fused Adam, freed memory kept and subnormals flushed. By processor time a neighbour on the cores "
+        "counts less.",
         "",
     ]
     header = ("network", "contender", "images/s", "this library over it", "by processor time", "aim", "whole epoch")
