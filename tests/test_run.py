@@ -576,8 +576,9 @@ def test_two_processes_train_as_one(config, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_models())
 def test_every_model_learns_through_the_whole_run(stripes_config, tmp_path, name):
-    # Sigmoids, LeNet-5's own, take more steps than this to leave the plateau at the start.
-    own = ("model.activation=tanh",) if name == "lenet5" else ()
+    # Sigmoids, LeNet-5's own, take more steps than this to leave the plateau at the start; GoogLeNet's batch norms take
+    # more to know their means, and what they have by then depends on the processor.
+    own = {"lenet5": ("model.activation=tanh",), "googlenet": ("epochs=6",)}.get(name, ())
     run(stripes_config(f"model={name}", "batch_size=16", "lr=2e-3", *own), tmp_path)
     metrics, rows = read_metrics(tmp_path), read_curves(tmp_path)
     assert rows[-1]["train_loss"] < rows[0]["train_loss"] and metrics["test_acc"] >= 0.5
