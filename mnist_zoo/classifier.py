@@ -219,7 +219,7 @@ class LitClassifier(pl.LightningModule):
 
 
 def lay_out(network: nn.Module) -> None:
-    """Give convolutions the layout in which they train faster: `cnn` 1.4 to 1.7 times on the CPU with channels last.
+    """Give convolutions the layout in which they train faster: channels last (`python -m benchmarks levers`).
 
     A network that says ``channels_last = False`` keeps its own; dense weights stay as they are.
     """

@@ -10,7 +10,7 @@ class Rows:
     """The rows of tensors ``(B, ...)`` one after another, in memory of its own.
 
     A list of the tensors would do, but each would pin the freed activations that its few bytes were cut from, and the
-    next batch could not have them: evaluating `cnn_dropout` on 55,000 images took 5 GB so.
+    next batch could not have them: an evaluation could take gigabytes so.
     """
 
     def __init__(self):
@@ -23,20 +23,16 @@ class Rows:
     def append(self, rows: Tensor) -> None:
         """Copy rows behind those so far; a first batch decides on type, device and shape."""
         count = self._count + len(rows)
-        if self._memory is None or count > len(self._memory) or not self._count:
-            self._make_room(rows, count)
+        if not self._count and self._memory is not None and _kind(self._memory) != _kind(rows):
+            self._memory = None
+        if self._memory is None or count > len(self._memory):
+            old = self._memory
+            with torch.inference_mode(False):  # what validation takes must serve the training, too
+                self._memory = rows.new_empty((2 * count, *rows.shape[1:]))  # doubled: a row is copied once or twice
+            if self._count:
+                self._memory[: self._count] = old[: self._count]
         self._memory[self._count : count] = rows
         self._count = count
-
-    def _make_room(self, rows: Tensor, count: int) -> None:
-        old = self._memory
-        fits = old is not None and old.dtype == rows.dtype and old.device == rows.device
-        if fits and count <= len(old) and old.shape[1:] == rows.shape[1:]:
-            return
-        with torch.inference_mode(False):  # what validation takes must serve the training, too
-            self._memory = rows.new_empty((2 * count, *rows.shape[1:]))  # doubled: growing costs a copy a row at most
-        if self._count:
-            self._memory[: self._count] = old[: self._count]
 
     def to(self, device: torch.device) -> None:
         """Move the rows to a device."""
@@ -52,3 +48,7 @@ class Rows:
     def clear(self) -> None:
         """Forget the rows, and keep their memory for the next ones."""
         self._count = 0
+
+
+def _kind(rows: Tensor) -> tuple:
+    return rows.dtype, rows.device, rows.shape[1:]
