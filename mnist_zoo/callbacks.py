@@ -36,8 +36,11 @@ def silence_lightning() -> None:
 class TunedProcess(Callback):
     """Set up each of DDP's processes as `train.run` sets up its own."""
 
+    def __init__(self, matmul_precision: str):
+        self.matmul_precision = matmul_precision
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        process.tune()
+        process.tune(self.matmul_precision)
 
 
 class EpochSeed(Callback):

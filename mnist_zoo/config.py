@@ -13,6 +13,7 @@ from mnist_zoo.errors import InputError, unknown
 
 MONITORS = ("val_acc", "val_loss", "train_acc", "train_loss")
 ON_CHANGE = ("stop", "rerun", "keep")
+MATMUL_PRECISIONS = ("highest", "high", "medium")
 PROGRESS = ("auto", "bar", "lines", "none")
 
 
@@ -65,6 +66,7 @@ CHECKS: dict[str, Callable[[object], str | None]] = {
     "early_stop.monitor": lambda value: _optional(_one_of)(value, MONITORS),
     "early_stop.patience": lambda value: _integer(value, 0),
     "early_stop.min_delta": lambda value: _number(value, 0),
+    "trainer.matmul_precision": lambda value: _one_of(value, MATMUL_PRECISIONS),
     "data.val_size": _val_size,
     "data.train_fraction": lambda value: _number(value, above=0, high=1),
 }

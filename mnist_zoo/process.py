@@ -1,4 +1,7 @@
-"""What a process that trains is set to, for speed: nothing here changes what is computed by more than rounding."""
+"""What a process that trains is set to, for speed: nothing here changes what is computed by more than rounding.
+
+(What it rounds to is the user's choice: `tune`.)
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,14 @@ import platform
 import torch
 
 
-def tune() -> None:
-    """Set this process up for training; to be called before torch starts its threads, which inherit the second."""
+def tune(matmul_precision: str) -> None:
+    """Set this process up for training; to be called before torch starts its threads, which inherit the second.
+
+    Args:
+        matmul_precision: of products of float32 matrices, as ``torch.set_float32_matmul_precision`` has it. The last
+            job of a sweep in this process may have had another.
+    """
+    torch.set_float32_matmul_precision(matmul_precision)
     keep_freed_memory()
     flush_subnormals()
     look_for_cuda_once()

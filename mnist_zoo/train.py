@@ -59,7 +59,7 @@ def run(
     folder = RunFolder(folder)
     if not resume and (folder.path / "status.json").exists():
         raise InputError(f"{folder.path} holds a run already: continue it with resume={folder.path}, or choose another")
-    process.tune()
+    process.tune(cfg["trainer"]["matmul_precision"])
     with folder, _quiet_lightning():
         finished = read_metrics(folder.path)
         if finished is not None and finished["epochs"] >= cfg["epochs"]:
@@ -149,7 +149,8 @@ def _trainer(cfg: dict, folder: RunFolder, record: Record, further: Iterable[Cal
     options = dict(cfg["trainer"])
     if options["accelerator"] == "cuda" and not torch.cuda.is_available():
         raise InputError("trainer=cuda, but torch sees no CUDA device: use trainer=cpu or auto, or check nvidia-smi")
-    callbacks = [TunedProcess(), EpochSeed(cfg["seed"]), record, *progress(record, cfg["progress"]), *further]
+    tuned = TunedProcess(options.pop("matmul_precision"))
+    callbacks = [tuned, EpochSeed(cfg["seed"]), record, *progress(record, cfg["progress"]), *further]
     if cfg["ema"] is not None:
         callbacks.append(EMA(cfg["ema"]))
     if cfg["early_stop"]["monitor"] is not None:

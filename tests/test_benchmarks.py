@@ -132,7 +132,7 @@ def test_the_page_is_written_from_the_raw_data_alone(tmp_path):
     assert "threads a worker: 1, load at the start: 0.1, rounds: 2, MNIST. torch 2.9." in page
     assert ">= 0.9: reached" in page and ">= 8: missed" in page
     assert "| mlp, batch 64 | Keras fit | not installed |" in page
-    assert "Not measured yet: levers, accuracy" in page
+    assert "Not measured yet: levers, precision, accuracy" in page
     assert (tmp_path / "throughput.png").stat().st_size > 10_000
 
 

@@ -252,16 +252,6 @@ class TestSeveralStepsACall:
         run(stripes_config("model=two_conv", "epochs=1"), tmp_path / "run", callbacks=[spy])
         assert not spy.grouped
 
-    def test_numbers_too_small_to_matter_are_zeros(self, stripes_config, tmp_path):
-        class Product(AtTheEnd):
-            def on_train_epoch_start(self, trainer, module):
-                self.product = (torch.tensor([1e-40]) * torch.ones(1)).item()
-
-        torch.set_flush_denormal(False)
-        spy = Product()
-        run(stripes_config("epochs=1"), tmp_path / "run", callbacks=[spy])
-        assert spy.product == 0.0
-
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA to be found")
     def test_a_step_does_not_look_for_cuda(self, stripes_config, tmp_path, monkeypatch):
         searches = []
@@ -473,6 +463,33 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_names_epoch_and_lr(stripes_co
     status = json.loads((tmp_path / "status.json").read_text())
     assert status["state"] == "failed" and "nan" in status["reason"]
     assert not (tmp_path / "metrics.json").exists()
+
+
+class TestProcess:
+    def test_numbers_too_small_to_matter_are_zeros(self, stripes_config, tmp_path):
+        class Product(Callback):
+            def on_train_epoch_start(self, trainer, module):
+                self.product = (torch.tensor([1e-40]) * torch.ones(1)).item()
+
+        torch.set_flush_denormal(False)
+        spy = Product()
+        run(stripes_config("epochs=1"), tmp_path / "run", callbacks=[spy])
+        assert spy.product == 0.0
+
+    def test_the_precision_of_products_is_the_jobs_own(self, stripes_config, tmp_path):
+        class Precision(Callback):
+            def on_train_epoch_start(self, trainer, module):
+                self.found = torch.get_float32_matmul_precision()
+
+        spy = Precision()
+        run(stripes_config("epochs=1", "trainer.matmul_precision=medium"), tmp_path / "first", callbacks=[spy])
+        assert spy.found == "medium"
+        run(stripes_config("epochs=1"), tmp_path / "second", callbacks=[spy])
+        assert spy.found == "highest"
+
+    def test_an_unknown_precision_of_products_is_refused(self, stripes_config, tmp_path):
+        with pytest.raises(InputError, match=r"matmul_precision=tf32: it must be one of highest, high, medium"):
+            run(stripes_config("trainer.matmul_precision=tf32"), tmp_path)
 
 
 def test_gradients_are_clipped_under_mixed_precision(stripes_config, tmp_path):

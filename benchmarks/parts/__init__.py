@@ -4,4 +4,4 @@ A part has a ``TITLE``, ``measure(settings) -> records``, ``render(records) -> l
 says more, ``draw(records) -> Figure``.
 """
 
-NAMES = ("throughput", "levers", "accuracy", "sweeps", "start", "augment", "scaling", "gpu")
+NAMES = ("throughput", "levers", "precision", "accuracy", "sweeps", "start", "augment", "scaling", "gpu")
