@@ -141,6 +141,8 @@ def _write(study, folder: Path) -> None:
             warnings.simplefilter("ignore")  # Optuna calls its matplotlib figures experimental, each time
             axes = draw(study)
         figure = axes.flat[0].figure if hasattr(axes, "flat") else axes.figure
+        if name == "slices":
+            figure.set_size_inches(4 * len(finished[0].params) + 1.5, 4.5)  # its labels stand on each other otherwise
         figure.savefig(folder / f"{name}.png", dpi=FIGURE_DPI, bbox_inches="tight")
     best = study.best_trial
     settings = " ".join(f"{key}={value}" for key, value in best.params.items())

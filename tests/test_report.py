@@ -349,6 +349,7 @@ def test_a_study_is_shown_with_the_networks_it_tried(tmp_path):
         figure.savefig(study / f"{name}.png")
         plt.close(figure)
     markdown = write_report([tmp_path]).with_suffix(".md").read_text()
+    assert "- 2 finished runs of 2 configurations, 1 seed each; 1 left out (listed at the end)" in markdown
     assert "3 trials: 2 complete, 1 fail. Best on validation: trial 0, 98.50 %: lr=0.01." in markdown
     assert "| 0 | COMPLETE | 98.50 | 0.01 |" in markdown and "| 2 | FAIL | - | 1.0 |" in markdown
     shown = re.findall(r"\]\((figures/[^)]*-(?:history|importances|slices|curves)\.png)\)", markdown)

@@ -67,10 +67,14 @@ def write_report(
     return page.write(title, facts, [f"{folder.name}: {reason}" for folder, reason in skipped])
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def _facts(table: pd.DataFrame, skipped: list) -> list[str]:
     """Return what a reader must know before the first table."""
     seeds = table.groupby("label")["seed"].nunique()
-    span = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    span = _count(seeds.max(), "seed") if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()} seeds"
     sizes = table.drop_duplicates(["data", "n_train", "n_val", "n_test"])
     used = [
         f"{r.data}: {r.n_train:,} to train, {r.n_val:,} to validate, {r.n_test:,} to test" for r in sizes.itertuples()
@@ -79,7 +83,7 @@ def _facts(table: pd.DataFrame, skipped: list) -> list[str]:
     rate = f" at lr {table['lr'].iloc[0]:g}" if table["lr"].nunique() == 1 else ""
     left_out = f"; {len(skipped)} left out (listed at the end)" if skipped else ""
     return [
-        f"{len(table)} finished runs of {len(seeds)} configurations, {span} seeds each{left_out}",
+        f"{_count(len(table), 'finished run')} of {_count(len(seeds), 'configuration')}, {span} each{left_out}",
         *used,
         f"trained{rate} on {_distinct(table['device'])}, with {versions}",
         "Epochs are chosen on validation images; the test images are read once, after that (a note tells where not).",
