@@ -25,6 +25,9 @@ from mnist_zoo.data.datamodule import SPLITS
 from mnist_zoo.rows import Rows
 from mnist_zoo.runs import RunFolder, read_curves
 
+# Of the trainer's settings: where it computes. All others can change what comes out by more than rounding.
+HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "deterministic")
+
 
 def evaluate_best(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNISTDataModule) -> float:
     """Evaluate the best epoch on every split, the test set among them for the first and only time.
@@ -86,7 +89,11 @@ def _what_was_run(cfg: dict, best: LitClassifier, data: MNISTDataModule) -> dict
         **{f"n_{split}": len(data.labels(split)) for split in SPLITS},
         **{key: cfg[key] for key in ("lr", "batch_size", "seed", "epochs", "augment", "optimizer", "scheduler")},
         "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
-        "config": {key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
+        "config": {
+            **{key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
+            "data": {"normalize": cfg["data"]["normalize"]},
+            "trainer": {key: value for key, value in cfg["trainer"].items() if key not in HARDWARE},
+        },
     }
 
 

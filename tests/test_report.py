@@ -51,7 +51,7 @@ def write_run(folder: Path, *, wrong=(), seed=0, experiment=None, overrides=(), 
         "augment": {"rotate": 0.0, "fill": "zeros"},
         "optimizer": {"name": "adam"},
         "scheduler": {"name": "none"},
-        "config": {},
+        "config": {"trainer": {"precision": "32-true"}},
         "versions": {"torch": "2.6"},
     }
     metrics |= {f"{split}_{name}": value for split in ("train", "val", "test") for name, value in
@@ -78,9 +78,13 @@ def test_runs_that_differ_in_the_seed_alone_are_one_configuration(tmp_path):
         write_run(tmp_path / f"a{seed}", seed=seed)
         write_run(tmp_path / f"b{seed}", seed=seed, lr=0.01)
         write_run(tmp_path / f"c{seed}", seed=seed, model="cnn", model_options={"dense": [64]})
+        write_run(tmp_path / f"d{seed}", seed=seed, model="lenet5")
+        write_run(tmp_path / f"e{seed}", seed=seed, model="lenet5", config={"trainer": {"precision": "bf16-mixed"}})
     table = read_runs([tmp_path]).table
     assert table.groupby("label")["seed"].apply(list).to_dict() == {
         "cnn": [0, 1],
+        "lenet5 trainer.precision=32-true": [0, 1],
+        "lenet5 trainer.precision=bf16-mixed": [0, 1],
         "mlp lr=0.001": [0, 1],
         "mlp lr=0.01": [0, 1],
     }, "a label says what tells it from the other configurations of its model, and no more"
@@ -254,6 +258,13 @@ def test_what_is_no_repetition_is_not_compared(tmp_path, run, reason):
     write_run(tmp_path / "run", **({"experiment": "lr_sweep"} | run))
     words = judge(published(), read_runs([tmp_path]).table).words
     assert words == f"not comparable: {reason}" if reason else "not comparable" not in words
+
+
+def test_a_verdict_names_the_precision_that_is_not_the_default(tmp_path):
+    for seed in range(3):
+        overrides = ["trainer.precision=bf16-mixed"]
+        write_run(tmp_path / str(seed), seed=seed, wrong=range(4), experiment="lr_sweep", overrides=overrides)
+    assert judge(published(), read_runs([tmp_path]).table).words == "inside our interval; trainer.precision=bf16-mixed"
 
 
 def test_scores_that_only_predictions_give_are_computed_from_them(tmp_path):

@@ -487,6 +487,12 @@ class TestProcess:
         run(stripes_config("epochs=1"), tmp_path / "second", callbacks=[spy])
         assert spy.found == "highest"
 
+    def test_what_can_change_the_result_is_in_the_record(self, stripes_config, tmp_path):
+        run(stripes_config("epochs=1", "trainer.precision=bf16-mixed", "data.normalize=false"), tmp_path / "run")
+        config = read_metrics(tmp_path / "run")["config"]
+        assert config["data"] == {"normalize": False}
+        assert config["trainer"] == {"precision": "bf16-mixed", "matmul_precision": "highest"}
+
     def test_an_unknown_precision_of_products_is_refused(self, stripes_config, tmp_path):
         with pytest.raises(InputError, match=r"matmul_precision=tf32: it must be one of highest, high, medium"):
             run(stripes_config("trainer.matmul_precision=tf32"), tmp_path)

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from mnist_zoo.report.statistics import (
 
 # Overrides that do not change what is compared.
 NEUTRAL = ("experiment", "seed", "data.root", "sweep", "output_dir", "logger", "progress", "plugins", "debug", "resume")
+PRECISION = ("trainer.precision", "trainer.matmul_precision")  # the verdict names it
 DEVICES = ("trainer=auto", "trainer=cpu", "trainer=cuda", "trainer=ddp")
 IN_PERCENT = ("acc", "f1", "precision", "recall")
 OUTCOMES = ("not comparable", "not resolved", "inside", "above", "below")
@@ -115,7 +116,7 @@ def why_not_comparable(row: Row, run: pd.Series) -> str | None:
     constrained = ("model", "data", "lr" if row.lr else "", *(f"model.{key}" for key, _ in row.options))
     for override in run["overrides"]:
         key = override.lstrip("+~").partition("=")[0]
-        if key in constrained or key in NEUTRAL or override in DEVICES or key.startswith("hydra"):
+        if key in (*constrained, *NEUTRAL, *PRECISION) or override in DEVICES or key.startswith("hydra"):
             continue
         return f"run with {override}"
     return None
@@ -203,7 +204,12 @@ def judge(row: Row, runs: pd.DataFrame) -> Verdict | None:
     if values is None:
         return None
     mean, half = mean_interval(values)
-    verdict = partial(Verdict, runs["label"].iloc[0], row, mean, half, values.min(), values.max())
+    precision = sorted({o for overrides in runs["overrides"] for o in overrides if o.partition("=")[0] in PRECISION})
+
+    def verdict(words: str) -> Verdict:
+        words += f"; {', '.join(precision)}" if precision else ""
+        return Verdict(runs["label"].iloc[0], row, mean, half, values.min(), values.max(), words)
+
     reason = next((why for _, run in runs.iterrows() if (why := why_not_comparable(row, run))), None)
     if reason:
         return verdict(f"not comparable: {reason}")
