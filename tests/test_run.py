@@ -213,7 +213,7 @@ class TestSeveralStepsACall:
 
     @pytest.fixture(autouse=True)
     def small_chunks(self, monkeypatch):
-        monkeypatch.setattr("mnist_zoo.data.batches.CHUNK", 64)  # 176 images in batches of 16: lists of 4, 4 and 3
+        monkeypatch.setattr("mnist_zoo.data.batches.LIST", 64)  # 176 images in batches of 16: lists of 4, 4 and 3
 
     @pytest.mark.parametrize(
         "settings",
