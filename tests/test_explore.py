@@ -30,15 +30,15 @@ def test_class_counts_stand_as_bars(stripes):
 
 
 def test_the_mean_image_of_a_class_is_its_mean(stripes):
-    above = explore.mean_images(stripes).axes[0]
+    (axis,) = explore.mean_images(stripes).axes
     images, labels = stripes.images("train").numpy(), stripes.labels("train").numpy()
-    assert above.get_title() == "above"
-    assert np.asarray(above.images[0].get_array()) == pytest.approx(images[labels == 0, 0].mean(axis=0))
+    assert axis.texts[0].get_text() == "above"
+    assert np.asarray(axis.images[0].get_array()) == pytest.approx(images[labels == 0, 0].mean(axis=0))
 
 
 def test_augmented_rows_begin_with_the_image_as_it_is(stripes):
-    axes = explore.augmented(stripes, count=2).axes
-    shown = [np.asarray(axis.images[0].get_array()) for axis in axes]
+    (axis,) = explore.augmented(stripes, count=2).axes
+    shown = [np.asarray(image.get_array()) for image in axis.images]
     original = stripes.images("train")[0, 0].numpy() / 255
     assert shown[0] == pytest.approx(original)
     assert all(np.abs(other - original).max() > 0.1 for other in shown[1 : explore.SAMPLES]), "each epoch another shift"

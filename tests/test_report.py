@@ -16,6 +16,7 @@ import pytest
 from mnist_zoo.errors import InputError
 from mnist_zoo.report import compare, group_by_images, read_runs, significance, vote, write_report
 from mnist_zoo.report.ensembles import ensembles
+from mnist_zoo.report.images import image_grid
 from mnist_zoo.report.published import Row, judge, published_rows
 from mnist_zoo.report.tables import accuracy_cells, class_report, count_test_accuracies, frequent_confusions
 
@@ -396,6 +397,18 @@ def test_the_images_tab_of_tensorboard_shows_predictions():
     writer = Writer()
     log_figures(writer, np.zeros((200, 1, 28, 28), np.uint8), LABELS, logits, [str(digit) for digit in range(10)])
     assert list(writer) == ["test/confusion_matrix", "test/predictions", "test/errors"]
-    titles = [axis.get_title() for axis in writer["test/errors"].axes]
-    assert titles == ["4\ntrue: 3"]
-    assert "4\ntrue: 3" in [axis.get_title() for axis in writer["test/predictions"].axes]
+    assert [text.get_text() for text in writer["test/errors"].axes[0].texts] == ["4\ntrue: 3"]
+    assert "4\ntrue: 3" in [text.get_text() for text in writer["test/predictions"].axes[0].texts]
+
+
+def test_a_grid_shows_every_image_under_its_caption():
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 4, 4), np.uint8)
+    (axis,) = image_grid(images, ["a", "b\ntrue: c", "d"], [False, True, False], columns=2).axes
+    for image, shown, text, caption in zip(images, axis.images, axis.texts, ["a", "b\ntrue: c", "d"], strict=True):
+        left, right, bottom, top = shown.get_extent()
+        x, y = text.get_position()
+        assert text.get_text() == caption and left < x < right and y < top < bottom, "y grows downwards"
+        assert (np.asarray(shown.get_array()) == image[0]).all()
+    first, second, third = (shown.get_extent() for shown in axis.images)
+    assert first[1] < second[0] and first[2] < third[3] and first[:2] == third[:2], "no image covers another"
+    assert axis.texts[0].get_color() != axis.texts[1].get_color()

@@ -248,10 +248,10 @@ def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
 
 def _mean_and_std(images: Tensor) -> tuple[float, float]:
     """Return mean and standard deviation of uint8 images as brightness 0-1, exact to the last digits."""
-    total = squares = 0
-    for part in images.split(8192):
-        total += part.sum(dtype=torch.int64).item()
-        squares += part.to(torch.int32).square_().sum(dtype=torch.int64).item()
-    mean = total / images.numel()
-    std = (squares / images.numel() - mean**2) ** 0.5
+    counts = torch.zeros(256, dtype=torch.int64)  # of each value: sums of whole numbers, so they are exact
+    for part in images.split(1024):
+        counts += part.flatten().bincount(minlength=256)
+    values = torch.arange(256)
+    mean = (counts * values).sum().item() / images.numel()
+    std = ((counts * values**2).sum().item() / images.numel() - mean**2) ** 0.5
     return mean / 255, (std / 255 or 1.0)

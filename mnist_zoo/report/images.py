@@ -57,20 +57,25 @@ def reliability(calibrations: dict[str, Calibration]) -> Figure:
 
 def image_grid(images: np.ndarray, captions: list[str], wrong: list[bool] | None = None, columns: int = 10) -> Figure:
     """Draw uint8 or float images ``(N, C, H, W)``, each under its caption, in another colour where it is wrong."""
+    height, width = images.shape[2:]
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
     lines = max((caption.count("\n") + 1 for caption in captions), default=1)
-    figure = Figure(figsize=(max(0.98 * columns, 3), (0.92 + 0.17 * lines) * rows))
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis in axes:
-        axis.axis("off")
-    for index, (axis, image) in enumerate(zip(axes, images, strict=False)):
-        if image.shape[0] == 1:
-            axis.imshow(image[0], cmap="gray_r", interpolation="nearest")
-        else:
-            axis.imshow(image.transpose(1, 2, 0), interpolation="nearest")
+    across, down = 1.08 * width, (1.04 + 0.19 * lines) * height  # pixels from an image to the next
+    inches = 0.98 * columns
+    figure = Figure(figsize=(max(inches, 3), inches * (rows * down) / (columns * across)))
+    axis = figure.subplots()  # one for all: matplotlib takes a second to lay out an axis for each
+    axis.axis("off")
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left, bottom = index % columns * across, (index // columns + 1) * down
+        pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+        place = (left, left + width, bottom, bottom - height)
+        axis.imshow(pixels, cmap="gray_r", interpolation="nearest", extent=place)
         colour = "black" if wrong is None else WRONG if wrong[index] else RIGHT
-        axis.set_title(captions[index], fontsize=8, fontweight="normal", color=colour, pad=2)
+        top = bottom - 1.04 * height
+        axis.text(left + width / 2, top, caption, fontsize=8, color=colour, ha="center", va="bottom")
+    axis.set_xlim(0, columns * across)
+    axis.set_ylim(rows * down, 0)
     return figure
 
 
