@@ -28,13 +28,14 @@ def tune(matmul_precision: str) -> None:
 def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory for the next batch instead of handing it back to the system after each.
 
-    Activations of a few MB are otherwise mapped and zeroed anew every step. What it gains depends on the batch: `cnn`
-    shows nothing at 64 images and a quarter at 512 (`python -m benchmarks levers`).
+    Activations are otherwise mapped and zeroed anew every step. What it gains depends on the batch: `cnn` shows nothing
+    at 64 images and most at 512 (`python -m benchmarks levers`). A threshold for mapping would not do: glibc takes none
+    above 32 MB, and large batches have larger activations.
     """
     if platform.libc_ver()[0] == "glibc":
-        mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
+        mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
         libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_threshold, 32 * 2**20)
+        libc.mallopt(mmap_max, 0)
         libc.mallopt(trim_threshold, 2**30)
 
 

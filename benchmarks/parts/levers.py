@@ -19,6 +19,7 @@ CASES = (
     ("cnn", 64, 0.25, (FUSED, LAYOUT, POOLING, MEMORY, STEPS)),
     ("cnn", 128, 0.25, (FUSED, LAYOUT, POOLING, MEMORY, STEPS)),
     ("cnn", 512, 0.25, (FUSED, LAYOUT, POOLING, MEMORY)),
+    ("two_conv", 512, 0.06, (MEMORY,)),
     ("resnet18", 64, 0.04, (FUSED, MEMORY)),
     ("resnet18", 128, 0.04, (MEMORY,)),
     ("resnet18", 512, 0.08, (MEMORY,)),
