@@ -27,7 +27,7 @@ class MNISTDataModule(pl.LightningDataModule):
     """MNIST-sized images in memory, split, scaled and augmented, as batches on the device that trains.
 
     Batches are float32 ``(B, 1, 28, 28)`` and int64 ``(B,)``; the loaders are `Batches`, not ``DataLoader``. With
-    ``grouped`` set to True, `train_dataloader` yields lists of them (see `LitClassifier.group_steps`).
+    ``grouped`` set to True, `train_dataloader` yields lists of them (see `LitClassifier`).
 
     Args:
         data: a name in `list_datasets`.
