@@ -1,7 +1,4 @@
-"""What a process that trains is set to, for speed: nothing here changes what is computed by more than rounding.
-
-(What it rounds to is the user's choice: `tune`.)
-"""
+"""What a process that trains is set to, for speed: nothing here changes what is computed by more than rounding."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import torch
 
 
 def tune(matmul_precision: str) -> None:
-    """Set this process up for training; to be called before torch starts its threads, which inherit the second.
+    """Set this process up for training; to be called before torch starts its threads: they inherit the flush.
 
     Args:
         matmul_precision: of products of float32 matrices, as ``torch.set_float32_matmul_precision`` has it. The last
