@@ -39,8 +39,8 @@ def keep_freed_memory() -> None:
 def flush_subnormals() -> None:
     """Let the processor take numbers below the least normal one (1e-38 in float32) for 0.
 
-    An L2 penalty shrinks weights that nothing else moves until they are such numbers, and a processor may need a
-    hundred times longer for a product with one. `python -m benchmarks levers` shows it: five times for `cnn_l2` after
+    An L2 penalty shrinks weights that nothing else moves until they are such numbers, and a processor may need
+    many times as long for a product with one. `python -m benchmarks levers` shows it: five times for `cnn_l2` after
     four epochs.
     """
     torch.set_flush_denormal(True)
@@ -50,8 +50,8 @@ def look_for_cuda_once() -> None:
     """Spare the optimizer's steps a search for CUDA where there is none.
 
     Each step asks whether CUDA is there. Lightning has torch look for it through NVML, so that processes can still be
-    forked where there is a device; without a driver that is a failed search for a library, 0.2 ms each time. torch's
-    other way answers in a microsecond.
+    forked where there is a device; without a driver that is a failed search for a library each time. torch's other
+    way just answers.
     """
     if not torch.cuda.is_available():
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"

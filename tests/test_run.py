@@ -212,7 +212,7 @@ class TestSeveralStepsACall:
     """Lists of batches save Lightning's bookkeeping for each; nothing else may differ."""
 
     @pytest.fixture(autouse=True)
-    def small_chunks(self, monkeypatch):
+    def short_lists(self, monkeypatch):
         monkeypatch.setattr("mnist_zoo.data.batches.LIST", 64)  # 176 images in batches of 16: lists of 4, 4 and 3
 
     @pytest.mark.parametrize(
@@ -251,14 +251,6 @@ class TestSeveralStepsACall:
         spy = AtTheEnd()
         run(stripes_config("model=two_conv", "epochs=1"), tmp_path / "run", callbacks=[spy])
         assert not spy.grouped
-
-    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA to be found")
-    def test_a_step_does_not_look_for_cuda(self, stripes_config, tmp_path, monkeypatch):
-        searches = []
-        monkeypatch.setattr("torch.cuda.device_count", lambda: searches.append(1) or 0)
-        monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning sets it
-        run(stripes_config("batch_size=16"), tmp_path / "run")
-        assert len(searches) < 33, "fewer than there were steps"
 
     @pytest.mark.parametrize(
         "setting",
@@ -487,15 +479,24 @@ class TestProcess:
         run(stripes_config("epochs=1"), tmp_path / "second", callbacks=[spy])
         assert spy.found == "highest"
 
-    def test_what_can_change_the_result_is_in_the_record(self, stripes_config, tmp_path):
-        run(stripes_config("epochs=1", "trainer.precision=bf16-mixed", "data.normalize=false"), tmp_path / "run")
-        config = read_metrics(tmp_path / "run")["config"]
-        assert config["data"] == {"normalize": False}
-        assert config["trainer"] == {"precision": "bf16-mixed", "matmul_precision": "highest"}
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA to be found")
+    def test_a_step_does_not_look_for_cuda(self, stripes_config, tmp_path, monkeypatch):
+        searches = []
+        monkeypatch.setattr("torch.cuda.device_count", lambda: searches.append(1) or 0)
+        monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning sets it
+        run(stripes_config("batch_size=16"), tmp_path / "run")
+        assert len(searches) < 33, "fewer than there were steps"
 
     def test_an_unknown_precision_of_products_is_refused(self, stripes_config, tmp_path):
         with pytest.raises(InputError, match=r"matmul_precision=tf32: it must be one of highest, high, medium"):
             run(stripes_config("trainer.matmul_precision=tf32"), tmp_path)
+
+
+def test_what_can_change_the_result_is_in_the_record(stripes_config, tmp_path):
+    run(stripes_config("epochs=1", "trainer.precision=bf16-mixed", "data.normalize=false"), tmp_path / "run")
+    config = read_metrics(tmp_path / "run")["config"]
+    assert config["data"] == {"normalize": False}
+    assert config["trainer"] == {"precision": "bf16-mixed", "matmul_precision": "highest"}
 
 
 def test_gradients_are_clipped_under_mixed_precision(stripes_config, tmp_path):

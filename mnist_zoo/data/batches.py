@@ -131,7 +131,7 @@ class Batches:
         for first in range(0, self.num_batches, self._per_chunk):
             stops = self._stops[first : first + self._per_chunk]
             chunk = order[start : stops[-1]]
-            # A row copied whole: indexing with [] goes pixel by pixel, and takes ten times as long.
+            # This copies an image at a time; indexing with [] goes pixel by pixel.
             images, labels = self.images.index_select(0, chunk).float(), self.labels.index_select(0, chunk)
             if draws is not None:
                 images = self.augment(images, draws[start : stops[-1]])

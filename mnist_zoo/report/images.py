@@ -64,7 +64,7 @@ def image_grid(images: np.ndarray, captions: list[str], wrong: list[bool] | None
     across, down = 1.08 * width, (1.04 + 0.19 * lines) * height  # pixels from an image to the next
     inches = 0.98 * columns
     figure = Figure(figsize=(max(inches, 3), inches * (rows * down) / (columns * across)))
-    axis = figure.subplots()  # one for all: matplotlib takes a second to lay out an axis for each
+    axis = figure.subplots()  # one for all: to lay out an axis for each takes matplotlib long
     axis.axis("off")
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left, bottom = index % columns * across, (index // columns + 1) * down

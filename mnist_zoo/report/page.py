@@ -67,10 +67,6 @@ def write_report(
     return page.write(title, facts, [f"{folder.name}: {reason}" for folder, reason in skipped])
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
 def _facts(table: pd.DataFrame, skipped: list) -> list[str]:
     """Return what a reader must know before the first table."""
     seeds = table.groupby("label")["seed"].nunique()
@@ -89,6 +85,10 @@ def _facts(table: pd.DataFrame, skipped: list) -> list[str]:
         "Epochs are chosen on validation images; the test images are read once, after that (a note tells where not).",
         "a ± b: mean over seeds and half its 95 % interval (Student's t); without ± there is but one seed.",
     ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _png(content: Figure | Path) -> tuple[bytes, float]:
