@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.models import create_model
+from mnist_zoo.models.patches import join_pooling
 from mnist_zoo.optim import build_optimizer, build_scheduler
 from mnist_zoo.rows import Rows
 
@@ -219,12 +220,14 @@ class LitClassifier(pl.LightningModule):
 
 
 def lay_out(network: nn.Module) -> None:
-    """Give convolutions the layout in which they train faster: channels last (`python -m benchmarks levers`).
+    """Give a network the form in which it trains faster (`python -m benchmarks levers`), with its parameters' names.
 
-    A network that says ``channels_last = False`` keeps its own; dense weights stay as they are.
+    Convolutions get their weights channels last, and a first convolution is joined with its pooling. A network that
+    says ``channels_last = False`` keeps its own form; dense weights stay as they are.
     """
     if getattr(network, "channels_last", True):
         network.to(memory_format=torch.channels_last)
+        join_pooling(network)
 
 
 def _named(choice: str | Mapping) -> dict:

@@ -168,9 +168,10 @@ def test_a_run_imports_nothing_heavy_beyond_lightning(settings):
     assert not {"torchvision", "scipy", "matplotlib", "sklearn", "pandas", "mlxtend", "IPython"} & found.keys()
 
 
-LEVERS_SEEN = {  # what is taken out: the order of layers; contiguous, fused; what is 1e-40 times 1
-    "[]": ["['Conv2d', 'MaxPool2d', 'ReLU']", "False True", "0.0"],
-    "LEVERS": ["['Conv2d', 'ReLU', 'MaxPool2d']", "True False", "1e-40"],
+LEVERS_SEEN = {  # what is taken out: the layers, the side they see; contiguous, fused; what is 1e-40 times 1
+    "[]": ["['ConvMaxPool2d', 'Identity', 'ReLU'] 26", "False True", "0.0"],
+    "['first stage from patches']": ["['Conv2d', 'MaxPool2d', 'ReLU'] 26", "False True", "0.0"],
+    "LEVERS": ["['Conv2d', 'ReLU', 'MaxPool2d'] 28", "True False", "1e-40"],
 }
 
 
@@ -187,8 +188,9 @@ from mnist_zoo.commandline import compose_config
 
 class Look(Callback):
     def on_train_start(self, trainer, pl_module):
-        second, adam = pl_module.model.features[3], trainer.optimizers[0]
-        print([type(layer).__name__ for layer in pl_module.model.features][:3])
+        features, adam = pl_module.model.features, trainer.optimizers[0]
+        second = features[3]
+        print([type(layer).__name__ for layer in features][:3], features.seen)
         print(second.weight.is_contiguous(), adam.defaults["fused"])
         print(f"{{(torch.tensor([1e-40]) * torch.ones(1)).item():.0e}}".replace("0e+00", "0.0"))
 

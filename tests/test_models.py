@@ -7,6 +7,7 @@ from torch import nn
 
 from mnist_zoo import create_model, list_models, register_model
 from mnist_zoo.errors import InputError
+from mnist_zoo.models.layers import Dropout
 
 PARAMETERS = {
     "mlp": 105_214,
@@ -138,6 +139,21 @@ def test_the_l2_penalty_covers_weights_and_no_biases():
     weights = [p for name, p in model.named_parameters() if name.endswith("weight")]
     assert model.penalty().item() == pytest.approx(0.5 * sum(w.square().sum().item() for w in weights), rel=1e-5)
     assert create_model("cnn").penalty() is None
+
+
+def test_dropout_is_that_of_torch():
+    dropout, images = Dropout(0.25), torch.ones(200, 1, 28, 28, requires_grad=True)
+    torch.manual_seed(0)
+    dropped = dropout(images)
+    torch.manual_seed(0)
+    assert torch.equal(dropped, dropout(images))
+    assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.25, abs=0.005)  # four standard errors
+    dropped.sum().backward()
+    assert torch.equal(images.grad, dropped.detach())
+    assert dropout(images.bfloat16()).dtype == torch.bfloat16
+    assert not Dropout(1.0)(images).any()
+    assert torch.equal(dropout.eval()(images), images)
 
 
 def test_resnet18_loads_torchvisions_state_dict():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from torch import nn
 
+import mnist_zoo.classifier
 import mnist_zoo.process
 import mnist_zoo.train
 from benchmarks.contenders import LEVERS
@@ -13,6 +15,7 @@ from benchmarks.contenders.epochs import Epochs
 from benchmarks.turn import Turn
 from mnist_zoo.commandline import compose_config
 from mnist_zoo.models import cnn
+from mnist_zoo.models.layers import Features
 
 
 def main(turn: Turn, overrides: list[str], folder: str, off: list[str]) -> None:
@@ -31,6 +34,9 @@ def main(turn: Turn, overrides: list[str], folder: str, off: list[str]) -> None:
 
 
 class _Contiguous(Callback):
+    def __init__(self):
+        _convolve_first()  # what comes from patches is channels last
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         pl_module.to(memory_format=torch.contiguous_format)
 
@@ -46,6 +52,18 @@ def _pool_last() -> None:
     cnn.MONOTONE = frozenset()
 
 
+def _convolve_first() -> None:
+    mnist_zoo.classifier.join_pooling = lambda network: None
+
+
+def _see_all() -> None:
+    cnn.Features = lambda layers, in_chans, image_size, seen: Features(layers, in_chans, image_size)
+
+
+def _drop_torchs_way() -> None:
+    cnn.Dropout = nn.Dropout
+
+
 def _free_memory() -> None:
     mnist_zoo.process.keep_freed_memory = lambda: None
 
@@ -55,7 +73,17 @@ def _keep_subnormals() -> None:
 
 
 # How each lever is taken out of the real command: by an override, a callback or a patch.
-_WAYS = ("+optimizer.fused=false", _Contiguous, _pool_last, _free_memory, _keep_subnormals, _EveryStep)
+_WAYS = (
+    "+optimizer.fused=false",
+    _Contiguous,
+    _pool_last,
+    _convolve_first,
+    _see_all,
+    _drop_torchs_way,
+    _free_memory,
+    _keep_subnormals,
+    _EveryStep,
+)
 _HOW = dict(zip(LEVERS, _WAYS, strict=True))
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError, unknown
-from mnist_zoo.models.layers import MONOTONE, Features, make_activation
+from mnist_zoo.models.layers import MONOTONE, Dropout, Features, make_activation
 from mnist_zoo.models.registry import register_model
 
 DOWNSAMPLING = ("pooling", "stride")
@@ -86,9 +86,16 @@ class CNN(nn.Module):
                     f"a {image_size}x{image_size} image vanishes in stage {number} of channels={list(channels)}: "
                     f"use fewer stages, or padding=same{'' if strided else ' with ceil_mode=true'}"
                 )
-            layers += [*stage, nn.Dropout(dropout)] if dropout else stage
+            layers += [*stage, Dropout(dropout)] if dropout else stage
             width = widths[-1]
         layers.append(nn.Flatten())  # (N, width * side * side): 1600 for cnn
+        seen = None
+        # Pooling drops an odd map's last row and column, and without zeros around, what only those depend on is dropped
+        # with them: cnn never sees its images' last two. (Batch norm's statistics do.)
+        if padding == "valid" and not (strided or ceil_mode or batch_norm):
+            seen = side
+            for stage_channels, kernel in reversed(list(zip(channels, kernels, strict=True))):
+                seen = 2 * seen + (kernel - 1) * len(_as_list(stage_channels))
         width *= side * side
         for units in _as_list(dense):
             layers.append(nn.Linear(width, units))
@@ -97,8 +104,8 @@ class CNN(nn.Module):
             layers.append(make_activation(activation))
             width = units
         if dropout_dense:
-            layers.append(nn.Dropout(dropout_dense))
-        self.features = Features(layers, in_chans, image_size)
+            layers.append(Dropout(dropout_dense))
+        self.features = Features(layers, in_chans, image_size, seen)
         self.head = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

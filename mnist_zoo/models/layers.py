@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError, unknown
@@ -62,19 +63,36 @@ def check_images(images: Tensor, in_chans: int, image_size: int | None = None, a
 
 
 class Features(nn.Sequential):
-    """The layers before the last linear one: square images ``(N, in_chans, image_size, image_size)`` to ``(N, D)``."""
+    """The layers before the last linear one: square images ``(N, in_chans, image_size, image_size)`` to ``(N, D)``.
 
-    def __init__(self, layers: Iterable[nn.Module], in_chans: int, image_size: int):
+    Args:
+        layers: one after another.
+        in_chans, image_size: of the images.
+        seen: side of the upper left square that the output depends on, where that is less than `image_size`. Training
+            leaves the rest out; evaluation computes all, as the network is drawn, and so do counts of its operations.
+    """
+
+    def __init__(self, layers: Iterable[nn.Module], in_chans: int, image_size: int, seen: int | None = None):
         super().__init__(*layers)
-        self.in_chans, self.image_size = in_chans, image_size
+        self.in_chans, self.image_size, self.seen = in_chans, image_size, seen or image_size
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, self.in_chans, self.image_size)
-        return super().forward(x)
+        return super().forward(x[..., : self.seen, : self.seen] if self.training else x)
 
     def __getitem__(self, index: int | slice) -> nn.Module:
         """Return one layer, or a plain ``nn.Sequential`` of a slice of them: ``features[:3]`` are the first three."""
         return nn.Sequential(*list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
+
+
+class Dropout(nn.Dropout):
+    """torch's dropout, from uniform random numbers: its own yes or no takes long (`python -m benchmarks levers`)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 1 or x.device.type != "cpu":
+            return super().forward(x)
+        kept = torch.rand_like(x, dtype=torch.float32).ge_(self.p).div_(1 - self.p)  # 0, or 1 over the share kept
+        return x * kept.to(x.dtype)
 
 
 class Normalize(nn.Module):

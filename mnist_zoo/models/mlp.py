@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from mnist_zoo.models.layers import Features, make_activation
+from mnist_zoo.models.layers import Dropout, Features, make_activation
 from mnist_zoo.models.registry import register_model
 
 
@@ -34,7 +34,7 @@ class MLP(nn.Module):
         for width_in, width_out in pairwise(widths):
             layers += [nn.Linear(width_in, width_out), make_activation(activation)]
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
         self.features = Features(layers, in_chans, image_size)  # (N, hidden[-1])
         self.head = nn.Linear(widths[-1], num_classes)
 
