@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mnist_zoo import LitClassifier, create_model
-from mnist_zoo.models.patches import ConvMaxPool2d
+from mnist_zoo.models.patches import ConvMaxPool2d, join_pooling
 
 
 def whole_numbers(*shape: int, largest: int = 2) -> torch.Tensor:
@@ -93,6 +93,13 @@ def test_elsewhere_it_convolves_and_pools(case):
 )
 def test_layers_that_it_cannot_stand_for_do_not_fit(layers):
     assert not ConvMaxPool2d.fits(*layers)
+
+
+def test_a_layer_that_stands_twice_separates_others_twice():
+    activation = nn.GELU()
+    network = nn.Sequential(activation, nn.Conv2d(1, 4, 3), activation, nn.MaxPool2d(2))
+    join_pooling(network)
+    assert [type(layer).__name__ for layer in network] == ["GELU", "Conv2d", "GELU", "MaxPool2d"]
 
 
 def test_a_classifier_joins_them_and_keeps_names_weights_and_penalty():

@@ -66,10 +66,9 @@ class ConvMaxPool2d(nn.Conv2d):
 def join_pooling(network: nn.Module) -> None:
     """Put a `ConvMaxPool2d` wherever a network's ``nn.Sequential`` has what fits it; names of parameters stay."""
     for sequence in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        for (name, layer), (following, pooling) in pairwise(list(sequence.named_children())):
+        for place, (layer, pooling) in enumerate(pairwise(list(sequence))):
             if ConvMaxPool2d.fits(layer, pooling):
-                setattr(sequence, name, ConvMaxPool2d(layer))
-                setattr(sequence, following, nn.Identity())
+                sequence[place], sequence[place + 1] = ConvMaxPool2d(layer), nn.Identity()
 
 
 class _LargestOfFour(torch.autograd.Function):
