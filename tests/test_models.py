@@ -156,6 +156,34 @@ def test_dropout_is_that_of_torch():
     assert torch.equal(dropout.eval()(images), images)
 
 
+@pytest.mark.parametrize("name", ["lenet5", "cnn"])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_flattening_keeps_the_layout_on_the_way_back(name, layout):
+    features = create_model(name).train().features
+    features.to(memory_format=layout)
+    last = [isinstance(layer, nn.Flatten) for layer in features].index(True) - 1
+    seen = []
+    features[last].register_full_backward_hook(lambda module, before, after: seen.append(after[0]))
+    features(torch.rand(2, 1, 28, 28)).square().sum().backward()
+    assert [gradient.is_contiguous(memory_format=layout) for gradient in seen] == [True]
+
+
+@pytest.mark.parametrize("name", ["lenet5", "cnn"])
+def test_gradients_of_single_images_come_from_torch_func(name):
+    network = create_model(name).train().to(memory_format=torch.channels_last)
+    images, labels = torch.rand(3, 1, 28, 28), torch.tensor([1, 2, 3])
+    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
+
+    def loss(parameters, image, label):
+        logits = torch.func.functional_call(network, parameters, (image[None],))
+        return nn.functional.cross_entropy(logits, label[None])
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(parameters, images, labels)
+    nn.functional.cross_entropy(network(images), labels).backward()
+    for name, parameter in network.named_parameters():
+        assert torch.allclose(each[name].mean(0), parameter.grad, atol=1e-5)
+
+
 def test_resnet18_loads_torchvisions_state_dict():
     theirs = torchvision.models.resnet18(num_classes=10)
     theirs.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError, unknown
-from mnist_zoo.models.layers import MONOTONE, Dropout, Features, make_activation
+from mnist_zoo.models.layers import MONOTONE, Dropout, Features, Flatten, make_activation
 from mnist_zoo.models.registry import register_model
 
 DOWNSAMPLING = ("pooling", "stride")
@@ -88,7 +88,7 @@ class CNN(nn.Module):
                 )
             layers += [*stage, Dropout(dropout)] if dropout else stage
             width = widths[-1]
-        layers.append(nn.Flatten())  # (N, width * side * side): 1600 for cnn
+        layers.append(Flatten())  # (N, width * side * side): 1600 for cnn
         seen = None
         # Pooling drops an odd map's last row and column, and without zeros around, what only those depend on is dropped
         # with them: cnn never sees its images' last two. (Batch norm's statistics do.)

@@ -95,6 +95,16 @@ class Dropout(nn.Dropout):
         return x * kept.to(x.dtype)
 
 
+class Flatten(nn.Flatten):
+    """torch's, whose gradient comes back in the layout of its input: pooling's backward pass takes long otherwise."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.requires_grad and x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
+            # Not contiguous(memory_format=...), which torch.func does not know how to map over a batch.
+            x.register_hook(lambda gradient: gradient.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2))
+        return super().forward(x)
+
+
 class Normalize(nn.Module):
     """Pixels 0-255 of any dtype, ``(N, C, H, W)``, to float32 ``(pixels / 255 - mean) / std``."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError, unknown
-from mnist_zoo.models.layers import Features, make_activation
+from mnist_zoo.models.layers import Features, Flatten, make_activation
 from mnist_zoo.models.registry import register_model
 
 POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
@@ -40,7 +40,7 @@ class LeNet5(nn.Module):
             nn.Conv2d(6, 16, 5),  # (N, 16, 10, 10)
             make_activation(activation),
             POOLINGS[pooling](2),  # (N, 16, 5, 5)
-            nn.Flatten(),  # (N, 400)
+            Flatten(),  # (N, 400)
             nn.Linear(16 * side * side, 120),
             make_activation(activation),
             nn.Linear(120, 84),
