@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from benchmarks import data
 from benchmarks.rounds import Record, Spread, run_python, say
@@ -79,7 +79,7 @@ def render(records: list[Record]) -> list[str]:
 
 
 def _mb(size: float) -> str:
-    return f"{size / 2**20:,.0f} MB"
+    return f"{round(size / 2**20):,} MB"
 
 
 def summary(records: list[Record], axis: str, model: str) -> list[tuple[int, Spread, Spread]]:
@@ -112,6 +112,7 @@ def draw(records: list[Record]) -> Figure:
             panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panels[0][column].set_title(re.sub("^.", lambda first: first[0].upper(), axis))
         panels[1][column].set_xlabel(axis)
+        panels[1][column].xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panels[0][column].set_yscale("log")
     panels[0][0].set_ylabel("training, seconds")
     panels[1][0].set_ylabel("peak memory")
