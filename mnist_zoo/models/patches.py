@@ -19,8 +19,8 @@ class ConvMaxPool2d(nn.Conv2d):
     The first layer of a CNN computes little and moves much: it makes many channels of one, at full size, and pooling
     drops three quarters of them. A pooled value sees ``(k+1) x (k+1)`` pixels: it is the largest of the products of
     that patch with four shifted kernels. While it trains in float32 on a CPU this layer multiplies so, a few images at
-    a time, and stores pooled values alone: the backward pass computes the others again. Elsewhere it convolves and
-    pools. Both are one function but for rounding, ties included; the former's gradients have no gradients.
+    a time, and keeps no map of full size: the backward pass computes it again. Elsewhere it convolves and pools. Both
+    are one function but for rounding, ties included; the former's gradients have no gradients.
 
     Args:
         convolution: whose parameters become this layer's: `fits` must be true of it.
