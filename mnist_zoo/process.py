@@ -40,8 +40,7 @@ def flush_subnormals() -> None:
     """Let the processor take numbers below the least normal one (1e-38 in float32) for 0.
 
     An L2 penalty shrinks weights that nothing else moves until they are such numbers, and a processor may need
-    many times as long for a product with one. `python -m benchmarks levers` shows it: five times for `cnn_l2` after
-    four epochs.
+    many times as long for a product with one. `python -m benchmarks levers` shows it for `cnn_l2` after four epochs.
     """
     torch.set_flush_denormal(True)
 
