@@ -13,7 +13,7 @@ from types import ModuleType
 from benchmarks.parts import NAMES
 from benchmarks.settings import Settings, machine
 from mnist_zoo.errors import InputError
-from mnist_zoo.report.figures import style
+from mnist_zoo.plots.style import style
 from mnist_zoo.runs import read_json, write_atomically
 
 RAW, PAGE = "results.json", "results.md"

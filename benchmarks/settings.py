@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnist_zoo import __version__
-from mnist_zoo.config import cores
 from mnist_zoo.errors import InputError
+from mnist_zoo.machine import cores
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
@@ -58,7 +58,7 @@ class Settings:
 
 def machine(settings: Settings) -> dict:
     """Return what a reader must know of the machine and the software."""
-    from mnist_zoo.evaluation import processor_name
+    from mnist_zoo.machine import processor_name
 
     return {
         "processor": processor_name(),

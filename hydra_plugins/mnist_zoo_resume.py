@@ -5,7 +5,7 @@ from __future__ import annotations
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mnist_zoo.sweep import run_sweep
+from mnist_zoo.hydra_app.sweep import run_sweep
 
 
 class ResumeSweeper(BasicSweeper):

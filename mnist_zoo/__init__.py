@@ -16,11 +16,11 @@ _HOMES = {
     "LitClassifier": "mnist_zoo.classifier",
     "MNISTDataModule": "mnist_zoo.data",
     "create_model": "mnist_zoo.models",
-    "export_model": "mnist_zoo.export",
+    "export_model": "mnist_zoo.inference.export",
     "list_datasets": "mnist_zoo.data",
     "list_models": "mnist_zoo.models",
     "list_pretrained": "mnist_zoo.weights",
-    "predict_images": "mnist_zoo.predict",
+    "predict_images": "mnist_zoo.inference.predict",
     "register_dataset": "mnist_zoo.data",
     "register_model": "mnist_zoo.models",
 }
@@ -29,9 +29,9 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__ does it
     from mnist_zoo.classifier import LitClassifier
     from mnist_zoo.data import MNISTDataModule, list_datasets, register_dataset
-    from mnist_zoo.export import export_model
+    from mnist_zoo.inference.export import export_model
+    from mnist_zoo.inference.predict import predict_images
     from mnist_zoo.models import create_model, list_models, register_model
-    from mnist_zoo.predict import predict_images
     from mnist_zoo.weights import list_pretrained
 
 

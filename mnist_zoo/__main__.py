@@ -13,11 +13,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_zoo.commandline import CONFIG_DIR, explain, prepare, require_multirun
-from mnist_zoo.config import check
 from mnist_zoo.errors import InputError, ZooError
+from mnist_zoo.hydra_app.commandline import CONFIG_DIR, explain, prepare, require_multirun
+from mnist_zoo.hydra_app.sweep import job_record
 from mnist_zoo.runs import FolderInUse, to_json, write_atomically
-from mnist_zoo.sweep import job_record
+from mnist_zoo.training.settings import check
 
 _failures: list[ZooError] = []  # of a single run: Hydra prints a header of its own for what a job raises
 
@@ -36,7 +36,9 @@ def train(cfg: DictConfig) -> float:
         check(cfg)
         if sweeping:
             write_atomically(folder / "job.json", to_json(job_record(job.overrides.task)))
-        from mnist_zoo.train import run  # here: it imports torch and Lightning, which a wrong config need not wait for
+        from mnist_zoo.training.run import (
+            run,  # here: it imports torch and Lightning, which a wrong config need not wait for
+        )
 
         return run(cfg, folder, resume=True if sweeping else None)
     except Exception as error:

@@ -15,9 +15,9 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.models import create_model
-from mnist_zoo.models.patches import join_pooling
 from mnist_zoo.optim import build_optimizer, build_scheduler
 from mnist_zoo.rows import Rows
+from mnist_zoo.speed.patches import join_pooling
 
 STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step")
 AUXILIARY_WEIGHT = 0.3  # of each auxiliary head's loss: Szegedy et al. 2015, section 5
@@ -33,7 +33,7 @@ class LitClassifier(pl.LightningModule):
 
     With ``automatic_optimization`` set to False, ``training_step`` takes a list of batches, and an optimizer step for
     each: Lightning's bookkeeping, which takes about as long as a step of a small network, is then paid once a list. The
-    weights come out the same to the last bit. `mnist_zoo.train.run` does so where nothing can tell the difference.
+    weights come out the same to the last bit. `training.run.run` does so where nothing can tell the difference.
 
     Args:
         model: a registered name, or a dict with ``name`` and the network's options.

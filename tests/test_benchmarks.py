@@ -181,7 +181,7 @@ def test_a_lever_that_is_taken_out_is_out(tmp_path, off):
     code = f"""
 import torch
 from pytorch_lightning.callbacks import Callback
-import mnist_zoo.train
+import mnist_zoo.training.run
 from benchmarks.contenders import LEVERS
 from benchmarks.contenders.zoo import take_out
 from mnist_zoo.commandline import compose_config
@@ -196,7 +196,7 @@ class Look(Callback):
 
 overrides, callbacks = take_out(list({off}))
 cfg = compose_config(["data=mnist5k", "trainer=smoke", "progress=none", "logger=none", *overrides])
-mnist_zoo.train.run(cfg, "{tmp_path}/run", callbacks=[*callbacks, Look()])
+mnist_zoo.training.run.run(cfg, "{tmp_path}/run", callbacks=[*callbacks, Look()])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     found = [line for line in done.stdout.splitlines() if line.startswith(("[", "True", "False", "0.0", "1e-40"))]

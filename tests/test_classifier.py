@@ -8,9 +8,9 @@ from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader, TensorDataset
 
 from mnist_zoo import LitClassifier
-from mnist_zoo.callbacks import EMA
 from mnist_zoo.errors import InputError
 from mnist_zoo.optim import OPTIMIZERS
+from mnist_zoo.training.callbacks import EMA
 
 
 def loader(count=64, size=16, **options):

@@ -12,9 +12,9 @@ import pytest
 import torch
 import yaml
 
-from mnist_zoo.commandline import job_name, prepare
-from mnist_zoo.config import check_value
 from mnist_zoo.errors import InputError
+from mnist_zoo.hydra_app.commandline import job_name, prepare
+from mnist_zoo.training.settings import check_value
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "trainer=cpu")

@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from mnist_zoo import LitClassifier, create_model, list_models
-from mnist_zoo.commandline import CONFIG_DIR
-from mnist_zoo.config import CHECKS, check, identity
 from mnist_zoo.data.augment import PRESETS, Augment
+from mnist_zoo.hydra_app.commandline import CONFIG_DIR
 from mnist_zoo.optim import OPTIMIZERS, SCHEDULERS, build_optimizer
+from mnist_zoo.runs.identity import identity
+from mnist_zoo.training.settings import CHECKS, check
 
 
 def group(name: str) -> list[str]:

@@ -34,11 +34,20 @@ def examples(module) -> list[doctest.DocTest]:
 
 @pytest.mark.parametrize(
     "module",
-    ["classifier", "data.datamodule", "data.sources", "models.registry", "predict", "digitise", "export", "weights"],
+    [
+        "classifier",
+        "data.datamodule",
+        "data.sources",
+        "models.registry",
+        "inference.predict",
+        "inference.digitise",
+        "inference.export",
+        "weights",
+    ],
 )
 def test_examples_in_docstrings_do_what_they_say(module, own_registries, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mnist_zoo.export.TIMED", 0.01)
+    monkeypatch.setattr("mnist_zoo.inference.export.TIMED", 0.01)
     found = examples(importlib.import_module(f"mnist_zoo.{module}"))
     assert found, "a module on this list has examples"
     for test in found:

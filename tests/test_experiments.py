@@ -10,11 +10,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from mnist_zoo.commandline import CONFIG_DIR, prepare, require_multirun
-from mnist_zoo.config import check
 from mnist_zoo.errors import InputError
+from mnist_zoo.hydra_app.commandline import CONFIG_DIR, prepare, require_multirun
 from mnist_zoo.runs import read_metrics
-from mnist_zoo.train import run
+from mnist_zoo.training.run import run
+from mnist_zoo.training.settings import check
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml"))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnist_zoo import explore
 from mnist_zoo.data import MNISTDataModule, sources
 from mnist_zoo.errors import InputError
+from mnist_zoo.plots import exploration as explore
 
 
 @pytest.fixture

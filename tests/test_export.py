@@ -10,7 +10,7 @@ import torch
 
 from mnist_zoo import create_model, export_model
 from mnist_zoo.errors import InputError
-from mnist_zoo.export import _FORMATS, ExportError, main
+from mnist_zoo.inference.export import _FORMATS, ExportError, main
 from mnist_zoo.weights import Description, pack, read_weights
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -20,7 +20,7 @@ pytest.importorskip("onnxscript")
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mnist_zoo.export.TIMED", 0.01)
+    monkeypatch.setattr("mnist_zoo.inference.export.TIMED", 0.01)
     return tmp_path
 
 

@@ -175,7 +175,7 @@ def test_a_registered_network_and_data_set_train_and_predict(tmp_path, monkeypat
     assert metrics["test_acc"] > 0.9
 
     from mnist_zoo.data import sources
-    from mnist_zoo.predict import main
+    from mnist_zoo.inference.predict import main
 
     monkeypatch.setattr(
         registry, "_BUILDERS", dict(registry._BUILDERS)

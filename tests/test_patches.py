@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mnist_zoo import LitClassifier, create_model
-from mnist_zoo.models.patches import ConvMaxPool2d, join_pooling
+from mnist_zoo.speed.patches import ConvMaxPool2d, join_pooling
 
 
 def whole_numbers(*shape: int, largest: int = 2) -> torch.Tensor:

@@ -16,9 +16,9 @@ from PIL import Image
 
 from mnist_zoo import predict_images
 from mnist_zoo.data.sources import load
-from mnist_zoo.digitise import digitise
 from mnist_zoo.errors import InputError
-from mnist_zoo.predict import find_images, main
+from mnist_zoo.inference.digitise import digitise
+from mnist_zoo.inference.predict import find_images, main
 
 ROOT = Path(__file__).parents[1]
 
@@ -114,7 +114,7 @@ def test_a_prediction_says_everything_about_one_image(digits):
 
 def test_batches_do_not_change_predictions(digits, monkeypatch):
     whole = predict_images("cnn", digits[0][:20], raw=True)
-    monkeypatch.setattr("mnist_zoo.predict.BATCH_SIZE", 7)
+    monkeypatch.setattr("mnist_zoo.inference.predict.BATCH_SIZE", 7)
     parts = predict_images("cnn", digits[0][:20], raw=True)
     assert [p.label for p in whole] == [p.label for p in parts]
     assert [p.probability for p in whole] == pytest.approx([p.probability for p in parts], abs=1e-5)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from mnist_zoo.errors import InputError
+from mnist_zoo.plots.images import image_grid
 from mnist_zoo.report import compare, group_by_images, read_runs, significance, vote, write_report
 from mnist_zoo.report.ensembles import ensembles
-from mnist_zoo.report.images import image_grid
 from mnist_zoo.report.published import Row, judge, published_rows
 from mnist_zoo.report.tables import accuracy_cells, class_report, count_test_accuracies, frequent_confusions
 
@@ -386,7 +386,7 @@ def test_the_command_says_where_it_wrote_and_refuses_in_one_line(tmp_path):
 
 
 def test_the_images_tab_of_tensorboard_shows_predictions():
-    from mnist_zoo.report.tensorboard import log_figures
+    from mnist_zoo.plots.tensorboard import log_figures
 
     class Writer(dict):
         def add_figure(self, tag, figure):

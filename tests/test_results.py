@@ -9,7 +9,7 @@ import pytest
 from test_report import write_run
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.results import BEGIN, END, EXPERIMENTS, collect, main, read_results, render, replace_block
+from results.collect import BEGIN, END, EXPERIMENTS, collect, main, read_results, render, replace_block
 
 ROOT = Path(__file__).parent.parent
 
@@ -97,7 +97,7 @@ def test_the_command_writes_both_files(tmp_path, monkeypatch, capsys):
 
 def test_the_repositorys_results_are_those_of_its_csv_files():
     page, block = render(ROOT / "results")
-    cure = "run python -m mnist_zoo.results render"
+    cure = "run python -m results render"
     assert (ROOT / "results" / "README.md").read_text() == page, cure
     readme = (ROOT / "README.md").read_text()
     assert replace_block(readme, block) == readme, cure

@@ -7,7 +7,7 @@ import torch
 
 from mnist_zoo import LitClassifier
 from mnist_zoo.rows import Rows
-from mnist_zoo.train import run
+from mnist_zoo.training.run import run
 
 
 def test_rows_come_back_in_order_and_can_be_forgotten():

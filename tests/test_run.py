@@ -12,10 +12,10 @@ from pytorch_lightning.callbacks import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
-from mnist_zoo.callbacks import Record
 from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.runs import find_runs, read_curves, read_metrics
-from mnist_zoo.train import run
+from mnist_zoo.training.callbacks import Record
+from mnist_zoo.training.run import run
 
 TIMES = {"fit_seconds", "train_images_per_second", "peak_memory_bytes"}
 
@@ -36,7 +36,7 @@ def finished(tmp_path_factory):
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from mnist_zoo.commandline import CONFIG_DIR
+    from mnist_zoo.hydra_app.commandline import CONFIG_DIR
 
     overrides = ["data=custom", "data.name=stripes", "model=mlp", "epochs=3", "trainer=cpu", "augment.shift=0.05"]
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
@@ -566,7 +566,7 @@ def test_a_missing_extra_says_what_to_install(stripes_config, tmp_path, logger, 
 
 def test_threads_that_must_share_busy_cores_are_warned_of(stripes_config, tmp_path, monkeypatch):
     monkeypatch.setattr("os.getloadavg", lambda: (8.0, 0.0, 0.0))
-    monkeypatch.setattr("mnist_zoo.train.cores", lambda: 2)
+    monkeypatch.setattr("mnist_zoo.training.run.cores", lambda: 2)
     run(stripes_config("epochs=1"), tmp_path / "one thread")  # a warning would be an error here
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     with pytest.warns(UserWarning, match=r"2 threads want the 2 cores, and 8\.0 are busy .* set OMP_NUM_THREADS=1"):

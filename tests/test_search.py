@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from mnist_zoo import search as search_module
-from mnist_zoo.commandline import CONFIG_DIR, compose_config
 from mnist_zoo.errors import InputError
-from mnist_zoo.search import _suggest, main, read_space, search
+from mnist_zoo.hydra_app import search as search_module
+from mnist_zoo.hydra_app.commandline import CONFIG_DIR, compose_config
+from mnist_zoo.hydra_app.search import _suggest, main, read_space, search
 
 SMALL = ("data=custom", "data.name=stripes", "model=mlp", "trainer=cpu", "progress=none", "logger=none", "epochs=2")
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from mnist_zoo import sweep as sweep_module
-from mnist_zoo.commandline import job_name
 from mnist_zoo.errors import InputError
+from mnist_zoo.hydra_app import sweep as sweep_module
+from mnist_zoo.hydra_app.commandline import job_name
+from mnist_zoo.hydra_app.sweep import SweepFailed, job_record, run_sweep
 from mnist_zoo.runs import RunFolder, in_use, read_curves, read_json
-from mnist_zoo.status import run_status, sweep_status, table
-from mnist_zoo.sweep import SweepFailed, job_record, run_sweep
+from mnist_zoo.runs.status import run_status, sweep_status, table
 
 ROOT = Path(__file__).parents[1]
 JOBS = [["data=mnist5k", f"lr={lr}"] for lr in (0.1, 0.2, 0.3)]
@@ -33,7 +33,7 @@ class Grid:
         self.place, self.config, self.launched = place, config, []
         self.broken: set[str] = set()
         self.composed = 0
-        monkeypatch.setattr("mnist_zoo.train.load_data", lambda cfg: type("Data", (), {"fingerprint": FINGERPRINT}))
+        monkeypatch.setattr("mnist_zoo.data.load_data", lambda cfg: type("Data", (), {"fingerprint": FINGERPRINT}))
 
     def run(self, jobs=JOBS, *overrides: str) -> list[float]:
         self.launched, self.extra = [], overrides
@@ -140,7 +140,7 @@ class TestChanges:
         if module_value == "__version__":
             monkeypatch.setattr(sweep_module, "__version__", value)
         else:
-            monkeypatch.setattr("mnist_zoo.train.load_data", lambda cfg: type("Data", (), {"fingerprint": value}))
+            monkeypatch.setattr("mnist_zoo.data.load_data", lambda cfg: type("Data", (), {"fingerprint": value}))
         with pytest.raises(InputError, match=message):
             grid.run()
 

@@ -12,7 +12,7 @@ from benchmarks.contenders.networks import plain
 from benchmarks.turn import Turn
 from mnist_zoo import MNISTDataModule, create_model
 from mnist_zoo.classifier import AUXILIARY_WEIGHT, lay_out
-from mnist_zoo.process import flush_subnormals, keep_freed_memory
+from mnist_zoo.speed.process import flush_subnormals, keep_freed_memory
 
 
 def main(

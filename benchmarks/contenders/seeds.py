@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import count
 from pathlib import Path
 
-import mnist_zoo.train
+import mnist_zoo.training.run
 from benchmarks.contenders.zoo import take_out
 from benchmarks.turn import Turn
-from mnist_zoo.commandline import compose_config
+from mnist_zoo.hydra_app.commandline import compose_config
 from mnist_zoo.runs import read_metrics
 
 
@@ -18,6 +18,6 @@ def main(turn: Turn, overrides: list[str], folder: str, off: list[str]) -> None:
     for seed in count():
         turn.wait()
         run = Path(folder) / str(seed)
-        mnist_zoo.train.run(compose_config([*overrides, *further, f"seed={seed}"]), run, callbacks=callbacks)
+        mnist_zoo.training.run.run(compose_config([*overrides, *further, f"seed={seed}"]), run, callbacks=callbacks)
         metrics = read_metrics(run)
         turn.report(metrics["n_train"] * metrics["epochs_run"], seed=seed, test_acc=metrics["test_acc"])

@@ -6,9 +6,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from torch.profiler import ProfilerActivity, profile
 
-import mnist_zoo.train
+import mnist_zoo.training.run
 from benchmarks.turn import Turn
-from mnist_zoo.commandline import compose_config
+from mnist_zoo.hydra_app.commandline import compose_config
 
 # `.item()` and its like, and CUDA's own ways to wait. The profiler itself waits for the device once, when it stops.
 WAITS = ("aten::_local_scalar_dense", "cudaStreamSynchronize", "cudaEventSynchronize", "cudaDeviceSynchronize")
@@ -18,7 +18,7 @@ def main(turn: Turn, overrides: list[str], folder: str) -> None:
     """Profile the second epoch's training part in the one turn there is, and report steps and each of `WAITS`."""
     turn.wait()
     counter = _Counter()
-    mnist_zoo.train.run(compose_config([*overrides, "epochs=2"]), folder, callbacks=[counter])
+    mnist_zoo.training.run.run(compose_config([*overrides, "epochs=2"]), folder, callbacks=[counter])
     turn.report(counter.images, steps=counter.steps, **counter.waits)
     turn.wait()
 

@@ -8,12 +8,12 @@ from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 import mnist_zoo.classifier
-import mnist_zoo.process
-import mnist_zoo.train
+import mnist_zoo.speed.process
+import mnist_zoo.training.run
 from benchmarks.contenders import LEVERS
 from benchmarks.contenders.epochs import Epochs
 from benchmarks.turn import Turn
-from mnist_zoo.commandline import compose_config
+from mnist_zoo.hydra_app.commandline import compose_config
 from mnist_zoo.models import cnn
 from mnist_zoo.models.layers import Features
 
@@ -30,7 +30,7 @@ def main(turn: Turn, overrides: list[str], folder: str, off: list[str]) -> None:
     further, callbacks = take_out(off)
     cfg = compose_config([*overrides, *further, "epochs=1000000"])
     epochs = Epochs(turn, lambda trainer: len(trainer.datamodule.labels("train")))
-    mnist_zoo.train.run(cfg, folder, callbacks=[*callbacks, epochs])
+    mnist_zoo.training.run.run(cfg, folder, callbacks=[*callbacks, epochs])
 
 
 class _Contiguous(Callback):
@@ -65,11 +65,11 @@ def _drop_torchs_way() -> None:
 
 
 def _free_memory() -> None:
-    mnist_zoo.process.keep_freed_memory = lambda: None
+    mnist_zoo.speed.process.keep_freed_memory = lambda: None
 
 
 def _keep_subnormals() -> None:
-    mnist_zoo.process.flush_subnormals = lambda: None
+    mnist_zoo.speed.process.flush_subnormals = lambda: None
 
 
 # How each lever is taken out of the real command: by an override, a callback or a patch.

@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks.contenders import LEVERS
 from benchmarks.rounds import Contender, Record, interleave, pick
 from benchmarks.settings import Settings
+from mnist_zoo.plots.tables import markdown
 from mnist_zoo.report.statistics import mean_interval
-from mnist_zoo.results import markdown
 
 TITLE = "Accuracy of the fast and of the plain path"
 FAST, PLAIN = "fast", "plain"

@@ -6,7 +6,7 @@ from benchmarks.parts.throughput import zoo
 from benchmarks.rounds import Contender, Record, Spread, interleave, pick, ratio, speed
 from benchmarks.settings import Settings
 from benchmarks.tables import cell, verdict
-from mnist_zoo.results import markdown
+from mnist_zoo.plots.tables import markdown
 
 TITLE = "Augmentation"
 BATCHED, TENSOR, PIL = "this library", "torchvision, a tensor at a time", "torchvision, a PIL image at a time"

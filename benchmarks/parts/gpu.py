@@ -12,8 +12,8 @@ from benchmarks.rounds import Contender, Record, Spread, Worker, interleave, pic
 from benchmarks.settings import Settings
 from benchmarks.tables import cell, missing, verdict
 from mnist_zoo import list_models
-from mnist_zoo.config import cores
-from mnist_zoo.results import markdown
+from mnist_zoo.machine import cores
+from mnist_zoo.plots.tables import markdown
 
 TITLE = "GPU"
 ZOO, BF16, BARE, COMPILED = "this library", "this library, bf16-mixed", "bare loop, all tuned", "the same, compiled"

@@ -7,7 +7,7 @@ from benchmarks.parts.throughput import ZOO, zoo
 from benchmarks.rounds import Contender, Record, Spread, cpu_speed, interleave, pick, ratio, speed
 from benchmarks.settings import Settings
 from benchmarks.tables import cell
-from mnist_zoo.results import markdown
+from mnist_zoo.plots.tables import markdown
 
 TITLE = "What each lever gives inside the real command"
 FUSED, LAYOUT, POOLING, PATCHES, UNSEEN, DROPOUT, MEMORY, SUBNORMALS, STEPS = LEVERS

@@ -6,7 +6,7 @@ from benchmarks.parts.throughput import ZOO, zoo
 from benchmarks.rounds import Record, Spread, cpu_speed, interleave, pick, ratio, speed
 from benchmarks.settings import Settings
 from benchmarks.tables import cell
-from mnist_zoo.results import markdown
+from mnist_zoo.plots.tables import markdown
 
 TITLE = "Mixed precision"
 MIXED = "bf16-mixed"

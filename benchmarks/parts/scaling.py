@@ -11,8 +11,8 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from benchmarks import data
 from benchmarks.rounds import Record, Spread, run_python, say
 from benchmarks.settings import Settings
-from mnist_zoo.report.figures import look
-from mnist_zoo.results import markdown
+from mnist_zoo.plots.style import look
+from mnist_zoo.plots.tables import markdown
 from mnist_zoo.runs import read_metrics
 
 TITLE = "Cost against work"

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.rounds import BenchmarkFailed, Record, Spread, pick, ratio, run_python, timed
 from benchmarks.settings import Settings
 from benchmarks.tables import cell, verdict
-from mnist_zoo.results import markdown
+from mnist_zoo.plots.tables import markdown
 
 TITLE = "Start"
 GROUP = "start"

@@ -7,8 +7,8 @@ from functools import partial
 from benchmarks.rounds import Record, Spread, pick, ratio, run_python, timed
 from benchmarks.settings import Settings
 from benchmarks.tables import cell, verdict
-from mnist_zoo.config import cores
-from mnist_zoo.results import markdown
+from mnist_zoo.machine import cores
+from mnist_zoo.plots.tables import markdown
 
 TITLE = "Sweeps: eight jobs on the cores of one machine"
 ALL_THREADS, ONE_THREAD, LAUNCHER = "one after another, all threads", "one after another, 1 thread", "joblib_cores"

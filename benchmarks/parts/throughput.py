@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from benchmarks.rounds import Contender, Record, Spread, cpu_speed, interleave, pick, ratio, speed
 from benchmarks.settings import Settings
 from benchmarks.tables import cell, missing, verdict
-from mnist_zoo.report.figures import COLOURS
-from mnist_zoo.results import markdown
+from mnist_zoo.plots.style import COLOURS
+from mnist_zoo.plots.tables import markdown
 
 TITLE = "Training throughput"
 ZOO, EAGER, FUSED, TUNED = "this library", "bare loop, default Adam", "bare loop, fused Adam", "bare loop, all tuned"

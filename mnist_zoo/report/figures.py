@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -20,44 +18,14 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
+from mnist_zoo.plots.style import COLOURS, TRAIN, VAL, duration, look
 from mnist_zoo.runs import read_curves
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; its yellow is too pale for lines on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-TRAIN, VAL = COLOURS[0], COLOURS[1]
-LINES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D")
 PANELS = 24  # most panels or lines in one figure: beyond that nobody can read them
 # Per cent: ticks of an axis of accuracy, where it is long and where it is short.
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 90)
 FINE_ERRORS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5)
 FINE_ERRORS += (3, 4, 5, 6, 7, 8, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90)
-STYLE = {
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "figure.dpi": 120,
-    "figure.constrained_layout.use": True,
-}
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """Draw in the report's style inside the block, and leave other figures of the process alone."""
-    with matplotlib.rc_context(STYLE):
-        yield
-
-
-def look(index: int) -> tuple[str, str, str]:
-    """Return colour, line and marker of the index-th series: 28 that differ in at least one of them."""
-    turn = index // len(COLOURS)
-    return COLOURS[index % len(COLOURS)], LINES[turn % len(LINES)], MARKERS[turn % len(MARKERS)]
 
 
 def legend_beside(figure: Figure, labels: Iterable[str], lines: bool = True) -> None:
@@ -224,14 +192,6 @@ def times(rows: pd.DataFrame) -> Figure:
     axis.set_xlabel("training time (s)")
     axis.grid(axis="y", visible=False)
     return figure
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as a person says them: ``18 s``, ``3.4 min``, ``2.1 h``."""
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def costs(rows: pd.DataFrame) -> Figure:

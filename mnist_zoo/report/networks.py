@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.report import images
-from mnist_zoo.report.reading import load_data, read_predictions
+from mnist_zoo.plots import images
+from mnist_zoo.report.reading import load_data
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
 from mnist_zoo.report.statistics import calibration, softmax
 from mnist_zoo.report.tables import class_report, confusions, frequent_confusions
 from mnist_zoo.report.testsets import TestSet
+from mnist_zoo.runs import read_predictions
 
 GRID_IMAGES = 30
 

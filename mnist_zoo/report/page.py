@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from mnist_zoo import __version__
 from mnist_zoo.errors import InputError
-from mnist_zoo.report.figures import style
+from mnist_zoo.plots.style import style
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.reading import read_runs
 from mnist_zoo.report.sections import beside_papers, comparison, shared_sections

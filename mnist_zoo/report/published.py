@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mnist_zoo.report.reading import augment_name, read_predictions
+from mnist_zoo.report.reading import augment_name
 from mnist_zoo.report.statistics import (
     WIDE,
     accuracy_words,
@@ -21,6 +21,7 @@ from mnist_zoo.report.statistics import (
     single_run_half_width,
     wilson_interval,
 )
+from mnist_zoo.runs import read_predictions
 
 # Overrides that do not change what is compared.
 NEUTRAL = ("experiment", "seed", "data.root", "sweep", "output_dir", "logger", "progress", "plugins", "debug", "resume")

@@ -6,9 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -153,22 +151,6 @@ def _word(key: str, value) -> str:
         return f"images={str(value)[:6]}"
     text = f"{value:g}" if isinstance(value, float) else json.dumps(value, separators=(",", ":")).strip('"')
     return f"{name}={text}"
-
-
-def read_predictions(folder: str | Path) -> dict[str, np.ndarray]:
-    """Return a run's ``logits`` (float32 ``(N, C)``) and ``labels`` (``(N,)``) of the test set, ``val_...`` likewise.
-
-    Raises:
-        InputError: if ``predictions.npz`` is missing or damaged.
-    """
-    path = Path(folder) / "predictions.npz"
-    try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            return {key: arrays[key] for key in ("logits", "labels", "val_logits", "val_labels")}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(
-            f"{path} cannot be read ({type(error).__name__}): delete its folder and run it again"
-        ) from error
 
 
 def load_data(run: pd.Series, data_root: str | Path | None = None):

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mnist_zoo.plots.style import duration
 from mnist_zoo.report import figures
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
 from mnist_zoo.report.published import Verdict
-from mnist_zoo.report.reading import read_predictions
 from mnist_zoo.report.statistics import CONFIDENCE, plus_minus
 from mnist_zoo.report.tables import (
     Significance,
@@ -23,6 +23,7 @@ from mnist_zoo.report.tables import (
     significance,
 )
 from mnist_zoo.report.testsets import TestSet
+from mnist_zoo.runs import read_predictions
 
 OPEN_ROWS = 30  # longer tables are folded
 
@@ -129,7 +130,7 @@ def _cost_row(row) -> dict:
         "seed SD": "-" if math.isnan(row.seed_sd) else f"{100 * row.seed_sd:.3f}",
         "sampling SE": f"{100 * row.sampling_se:.3f}",
         "ECE (%)": f"{100 * row.ece:.2f}",
-        "time": figures.duration(row.fit_seconds),
+        "time": duration(row.fit_seconds),
         "images/s": f"{row.images_per_second:,.0f}",
         "device": row.device,
     }

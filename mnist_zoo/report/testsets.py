@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.report.reading import read_predictions
 from mnist_zoo.report.statistics import calibration, softmax
+from mnist_zoo.runs import read_predictions
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Trained weights: the ones shipped in this folder, and reading one's own from run folders, checkpoints and files.
 
 Nothing that is read here can run code: checkpoints are loaded with ``weights_only=True``, and the network is built
-from the plain names and numbers beside them. ``python -m mnist_zoo.weights RUN...`` makes the shipped files.
+from the plain names and numbers beside them. ``python -m results.ship RUN...`` makes the shipped files.
 """
 
 from __future__ import annotations

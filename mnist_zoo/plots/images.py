@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from mnist_zoo.report.figures import COLOURS
+from mnist_zoo.plots.style import COLOURS
 from mnist_zoo.report.statistics import Calibration
 
 WRONG, RIGHT = COLOURS[1], COLOURS[0]

@@ -1,4 +1,4 @@
-"""``python -m mnist_zoo.weights RUN...``: turn run folders into the weights that come with the package.
+"""``python -m results.ship RUN...``: turn run folders into the weights that come with the package.
 
 Each run becomes ``<model>-<data>.safetensors`` and a card of the same name, ``.json``. Weights are stored as float16
 where that costs no validation accuracy, and every accuracy on the card is of the values as stored.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from mnist_zoo.errors import InputError, ZooError
 from mnist_zoo.runs import read_metrics, to_json, write_atomically
+from mnist_zoo.weights import FOLDER
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,11 +30,11 @@ _PLACES = ("output_dir=", "sweep=", "progress=", "debug=", "logger=", "data.root
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of ``python -m mnist_zoo.weights``."""
-    parser = argparse.ArgumentParser(prog="python -m mnist_zoo.weights", description=__doc__.split(": ", 1)[1])
+    """Entry point of ``python -m results.ship``."""
+    parser = argparse.ArgumentParser(prog="python -m results.ship", description=__doc__.split(": ", 1)[1])
     parser.add_argument("runs", nargs="+", metavar="RUN", help="finished run folders")
     parser.add_argument("--data-root", default="data", metavar="DIR", help="where the data set's files are (data)")
-    parser.add_argument("--to", default=str(Path(__file__).parent), metavar="DIR", help="write here (the package)")
+    parser.add_argument("--to", default=str(FOLDER), metavar="DIR", help="write here (the package)")
     options = parser.parse_args(arguments)
     try:
         for run in options.runs:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import re
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -18,10 +14,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from mnist_zoo import __version__
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.data.datamodule import SPLITS
+from mnist_zoo.machine import processor_name, versions
 from mnist_zoo.rows import Rows
 from mnist_zoo.runs import RunFolder, read_curves
 
@@ -55,7 +51,7 @@ def evaluate_best(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNIST
     for split in SPLITS:
         metrics |= {f"{split}_{name}": value for name, value in score(logits[split], data.labels(split)).items()}
     metrics |= {"test_evaluations": folder.status.get("test_evaluations", 0) + 1}
-    metrics |= {"device": _device(evaluator), "versions": _versions(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
+    metrics |= {"device": _device(evaluator), "versions": versions(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
     if trainer.logger:
         _log(trainer.logger, cfg["logger"]["name"], metrics, data, logits["test"])
     predictions = {
@@ -118,7 +114,7 @@ def _log(logger, kind: str, metrics: dict, data: MNISTDataModule, logits: Tensor
     summary = ("val_acc", "val_loss", "test_acc", "test_loss", "fit_seconds")
     final = {f"final/{key}": metrics[key] for key in summary}
     if kind == "tensorboard":
-        from mnist_zoo.report.tensorboard import log_figures  # here: matplotlib is needed for nothing else
+        from mnist_zoo.plots.tensorboard import log_figures  # here: matplotlib is needed for nothing else
 
         logger.log_hyperparams(parameters, final)
         images, labels = data.images("test").numpy(), data.labels("test").numpy()
@@ -186,19 +182,3 @@ def _device(trainer: pl.Trainer) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"{processor_name()} {device.type}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def processor_name() -> str:
-    """Return what the system calls its processor."""
-    try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:  # not Linux
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
-    return {"mnist_zoo": __version__, "python": platform.python_version()} | {
-        package: importlib.metadata.version(package) for package in packages
-    }

@@ -19,15 +19,17 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.multiprocessing import ProcessRaisedException
 
-from mnist_zoo import __version__, process
-from mnist_zoo.callbacks import EMA, Bar, EpochSeed, Record, TunedProcess, progress, silence_lightning
+from mnist_zoo import __version__
 from mnist_zoo.classifier import LitClassifier
-from mnist_zoo.config import check, comparable, cores, identity
-from mnist_zoo.data import MNISTDataModule
+from mnist_zoo.data import MNISTDataModule, load_data
 from mnist_zoo.errors import DivergedError, InputError
-from mnist_zoo.evaluation import count_flops, evaluate_best
-from mnist_zoo.plugins import import_plugin
+from mnist_zoo.machine import cores
 from mnist_zoo.runs import RunFolder, read_metrics
+from mnist_zoo.runs.identity import comparable, identity
+from mnist_zoo.speed import process
+from mnist_zoo.training.callbacks import EMA, Bar, EpochSeed, Record, TunedProcess, progress, silence_lightning
+from mnist_zoo.training.evaluation import count_flops, evaluate_best
+from mnist_zoo.training.settings import check
 
 GROUPED_FLOPS = 10e6  # of an image forward: on a CPU the step of a larger network dwarfs Lightning's bookkeeping
 LOGGER_EXTRAS = {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}
@@ -81,16 +83,6 @@ def _reopen(folder: RunFolder, finished: dict) -> None:
     )
     folder.update(test_evaluations=times)
     folder.reopen()
-
-
-def load_data(cfg: Mapping) -> MNISTDataModule:
-    """Return the DataModule that a composed config describes; raises InputError as `MNISTDataModule` does."""
-    for plugin in cfg["plugins"]:
-        import_plugin(plugin)
-    options = {key: value for key, value in cfg["data"].items() if key != "name"}
-    return MNISTDataModule(
-        cfg["data"]["name"], batch_size=cfg["batch_size"], seed=cfg["seed"], augment=cfg["augment"], **options
-    )
 
 
 def _train_and_test(cfg: dict, folder: RunFolder, resume: bool, callbacks: Iterable[Callback]) -> float:

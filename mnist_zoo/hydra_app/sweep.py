@@ -13,10 +13,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from mnist_zoo import __version__
-from mnist_zoo.commandline import CONFIG_DIR, job_name
-from mnist_zoo.config import NEUTRAL, check, comparable, differences
 from mnist_zoo.errors import InputError, ZooError
+from mnist_zoo.hydra_app.commandline import CONFIG_DIR, job_name
 from mnist_zoo.runs import RunFolder, in_use, read_json, read_metrics, to_json, write_atomically
+from mnist_zoo.runs.identity import NEUTRAL, comparable, differences
+from mnist_zoo.training.settings import check
 
 SWEEP_FILE = "sweep.json"
 
@@ -127,7 +128,7 @@ class _Current:
     def _fingerprint(self, overrides: list[str], data: dict, cfg: dict | None) -> str:
         key = json.dumps([data, sorted(o for o in overrides if o.startswith(("data.", "data=", "plugins")))])
         if key not in self._fingerprints:
-            from mnist_zoo.train import load_data  # here: it imports torch, which a first sweep's plan does not need
+            from mnist_zoo.data import load_data  # here: it imports torch, which a first sweep's plan does not need
 
             self._fingerprints[key] = load_data(cfg or self.config(overrides)).fingerprint
         return self._fingerprints[key]

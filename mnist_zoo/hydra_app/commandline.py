@@ -18,10 +18,12 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_zoo.config import NEUTRAL, check_value, cores
 from mnist_zoo.errors import InputError, unknown
+from mnist_zoo.machine import cores
+from mnist_zoo.runs.identity import NEUTRAL
+from mnist_zoo.training.settings import check_value
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 # An installed wheel carries conf/ inside the package; in a checkout it stands beside it.
 CONFIG_DIR = next(path for path in (PACKAGE / "conf", PACKAGE.parent / "conf") if path.is_dir())
 

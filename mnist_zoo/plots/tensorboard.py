@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mnist_zoo.report.figures import style
-from mnist_zoo.report.images import confusion_matrix, sample_predictions
+from mnist_zoo.plots.images import confusion_matrix, sample_predictions
+from mnist_zoo.plots.style import style
 from mnist_zoo.report.tables import confusions
 
 SAMPLES = 20  # of the first test images, and as many of those the network has wrong

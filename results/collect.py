@@ -1,4 +1,4 @@
-"""Measured results as data: ``python -m mnist_zoo.results collect outputs/sweeps/*``, then ``... render``.
+"""Measured results as data: ``python -m results collect outputs/sweeps/*``, then ``... render``.
 
 `collect` keeps finished runs as rows of ``results/<experiment>.csv`` (``zoo.csv`` for those of no experiment); `render`
 writes from those alone ``results/README.md`` and the block between two markers in ``README.md``.
@@ -16,12 +16,13 @@ from pathlib import Path
 import pandas as pd
 
 from mnist_zoo.errors import InputError, ZooError
+from mnist_zoo.plots.style import duration
+from mnist_zoo.plots.tables import markdown
 from mnist_zoo.report.ensembles import ensembles
-from mnist_zoo.report.figures import duration
 from mnist_zoo.report.published import NEUTRAL, Row, Verdict, measured, published_rows, rows_of
-from mnist_zoo.report.reading import name_configurations, read_predictions, read_runs
+from mnist_zoo.report.reading import name_configurations, read_runs
 from mnist_zoo.report.tables import accuracy_cells, against_papers, compare, count_test_accuracies
-from mnist_zoo.runs import write_atomically
+from mnist_zoo.runs import read_predictions, write_atomically
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 COLUMNS = [
@@ -168,7 +169,7 @@ def render(results: str | Path = "results") -> tuple[str, str]:
     tables = {experiment: read_results(results, experiment) for experiment in EXPERIMENTS}
     verdicts = [v for table in tables.values() if table is not None for v in against_papers(table)]
     summary = _summary(verdicts)
-    pages = ["# Results", "", f"Written by `python -m mnist_zoo.results render` from the CSV files here. {summary}", ""]
+    pages = ["# Results", "", f"Written by `python -m results render` from the CSV files here. {summary}", ""]
     for experiment, (title, note) in EXPERIMENTS.items():
         own = [v for v in verdicts if v.row.experiment == experiment]
         pages += [f"## `{experiment}`: {title}", "", note, "", *_experiment(experiment, tables[experiment], own), ""]
@@ -265,13 +266,6 @@ def _votes(votes: pd.DataFrame) -> list[str]:
     return ["### Votes, chosen on validation", "", *markdown(header, body), ""]
 
 
-def markdown(header: Iterable[str], body: Iterable[Iterable]) -> list[str]:
-    """Return the lines of a Markdown table."""
-    header = list(header)
-    rows = [" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in body]
-    return [f"| {' | '.join(header)} |", "|" + " --- |" * len(header), *(f"| {row} |" for row in rows)]
-
-
 def replace_block(text: str, block: str) -> str:
     """Return `text` with what stands between the two markers replaced.
 
@@ -286,8 +280,8 @@ def replace_block(text: str, block: str) -> str:
 
 
 def main() -> None:
-    """Entry point of ``python -m mnist_zoo.results``."""
-    parser = argparse.ArgumentParser(prog="python -m mnist_zoo.results", description=__doc__.splitlines()[0])
+    """Entry point of ``python -m results``."""
+    parser = argparse.ArgumentParser(prog="python -m results", description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the CSV files")
     commands = parser.add_subparsers(dest="command", required=True)
     adding = commands.add_parser("collect", help="finished sweeps into results/<experiment>.csv")

@@ -18,10 +18,10 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mnist_zoo import process
 from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.optim import count_steps
 from mnist_zoo.runs import RunFolder
+from mnist_zoo.speed import process
 
 
 def silence_lightning() -> None:

@@ -1,0 +1,1 @@
+"""The command line and sweeps on top of Hydra."""

@@ -1,0 +1,1 @@
+"""What report, explore and benchmarks share: one look, grids of images, tables."""
