@@ -40,7 +40,7 @@ def train(cfg: DictConfig) -> float:
             run,  # here: it imports torch and Lightning, which a wrong config need not wait for
         )
 
-        return run(cfg, folder, resume=True if sweeping else None)
+        return run(cfg, folder, resume=True if sweeping else None, tune_process=True)
     except Exception as error:
         if cfg.debug or not (sweeping or isinstance(error, ZooError)):
             raise

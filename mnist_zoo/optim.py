@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
 from mnist_zoo.errors import InputError, unknown
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,
@@ -21,16 +21,16 @@ OPTIMIZERS = {
 SCHEDULERS = ("none", "plateau", "exponential", "cosine", "onecycle")
 
 
-def build_optimizer(
-    choice: dict, parameters: Iterable[nn.Parameter], lr: float, *, fused: bool = True
-) -> torch.optim.Optimizer:
-    """Return ``choice["name"]`` over the parameters, with the other entries of `choice` as torch's own options.
+def build_optimizer(choice: Mapping[str, Any], parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+    """Return an optimizer over the parameters.
 
-    The fused kernels of torch are used, if `fused`, where an optimizer has them (all but RMSprop): the same update in
-    one pass.
+    Args:
+        choice: ``name``, one of `OPTIMIZERS`, and any of torch's own options of that optimizer.
+        parameters: of the network.
+        lr: learning rate.
 
     Raises:
-        InputError: unknown name or option, or a value torch refuses.
+        InputError: unknown name or option, or a value that torch refuses.
     """
     options = dict(choice)
     name = options.pop("name")
@@ -40,58 +40,55 @@ def build_optimizer(
     for option in options:
         if option not in accepted:
             raise unknown(f"option of optimizer '{name}'", option, set(accepted) - {"params", "lr"})
-    if name != "rmsprop":
-        options.setdefault("fused", fused)
     try:
-        return OPTIMIZERS[name](parameters, lr=lr, **options)
+        return OPTIMIZERS[name](parameters, lr=lr, **options)  # type: ignore[call-arg]  # each class has its options
     except ValueError as error:
         raise InputError(f"optimizer '{name}': {error}") from error
 
 
-def build_scheduler(choice: dict, optimizer: torch.optim.Optimizer, trainer: pl.Trainer):
-    """Return what ``configure_optimizers`` must return for the schedule ``choice["name"]``.
+def build_scheduler(
+    choice: Mapping[str, Any], optimizer: torch.optim.Optimizer, steps: int, steps_per_epoch: int
+) -> dict[str, Any]:
+    """Return Lightning's ``lr_scheduler`` config of a schedule other than ``none``.
 
-    ``plateau`` (``monitor``, ``patience``, ``factor``, ``min_lr``) and ``exponential`` (``gamma``) change the rate
-    after an epoch; ``cosine`` (``min_lr``) and ``onecycle`` (``pct_start``) after every step, over all epochs.
+    ``plateau`` (``monitor``, ``patience``, ``factor``, ``min_lr``) and ``exponential`` (``gamma``) change the learning
+    rate after an epoch; ``cosine`` (``min_lr``) and ``onecycle`` (``pct_start``) after every step, over all epochs.
+
+    Args:
+        choice: ``name``, one of `SCHEDULERS`, and the options above.
+        optimizer: whose learning rate changes.
+        steps: optimizer steps of the whole training.
+        steps_per_epoch: batches of one epoch.
 
     Raises:
-        InputError: unknown name or option.
+        InputError: unknown name or option, or a value that torch refuses.
     """
     options = dict(choice)
     name = options.pop("name")
-    if name not in SCHEDULERS:
-        raise unknown("scheduler", name, SCHEDULERS)
-    if name == "none":
-        return optimizer
-    (steps, steps_per_epoch), lr = count_steps(trainer), optimizer.param_groups[0]["lr"]
-    monitor = options.pop("monitor", "val_acc") if name == "plateau" else None
+    # All schedules count batches, also those that act once an epoch: Lightning updates an "epoch" schedule after it
+    # has written the epoch's checkpoint, and a resumed run would miss the update.
+    config: dict[str, Any] = {"interval": "step", "frequency": 1}
+    if name in ("plateau", "exponential"):
+        config["frequency"] = steps_per_epoch
+    if name == "plateau":
+        config |= {"monitor": options.pop("monitor", "val_acc"), "strict": True}
+        options["mode"] = "max" if config["monitor"].endswith("acc") else "min"
     try:
         match name:
             case "plateau":
-                mode = "max" if monitor.endswith("acc") else "min"
-                scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, mode=mode, **options)
+                config["scheduler"] = lr_scheduler.ReduceLROnPlateau(optimizer, **options)
             case "exponential":
-                scheduler = lr_scheduler.ExponentialLR(optimizer, **options)
+                config["scheduler"] = lr_scheduler.ExponentialLR(optimizer, **options)
             case "cosine":
                 min_lr = options.pop("min_lr", 0.0)
-                scheduler = lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=min_lr, **options)
+                config["scheduler"] = lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=min_lr, **options)
             case "onecycle":
-                scheduler = lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=steps, **options)
+                lr = optimizer.param_groups[0]["lr"]
+                config["scheduler"] = lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=steps, **options)
+            case _:
+                raise unknown("scheduler", name, SCHEDULERS)
     except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"scheduler '{name}': {error}") from error
-    # Counted in steps even where it acts once an epoch: Lightning updates "epoch" schedules after the checkpoint of
-    # that epoch is written, and a continued run would miss the update.
-    each = steps_per_epoch if name in ("plateau", "exponential") else 1
-    config = {"scheduler": scheduler, "interval": "step", "frequency": each}
-    if monitor:
-        config |= {"monitor": monitor, "strict": True}
-    return {"optimizer": optimizer, "lr_scheduler": config}
-
-
-def count_steps(trainer: pl.Trainer) -> tuple[int, int]:
-    """Return the optimizer steps of the whole training and of one epoch."""
-    steps = int(trainer.estimated_stepping_batches)  # loads the data, too
-    if trainer.lightning_module.automatic_optimization:
-        return steps, trainer.num_training_batches
-    per_epoch = trainer.train_dataloader.num_batches
-    return per_epoch * trainer.max_epochs, per_epoch
+    return config

@@ -1,41 +1,40 @@
-"""Ready batches from images in memory: no worker processes, no image touched on its own."""
+"""Training and evaluation batches from images in memory, without worker processes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mnist_zoo.data.augment import DRAWS, Augment
-from mnist_zoo.errors import InputError
 
-CHUNK = 256  # images gathered, scaled and augmented at once: their floats, 0.8 MB, stay in a core's cache meanwhile
-LIST = 2048  # images of a list of batches
+# Images that are gathered, scaled and augmented in one call. On a CPU their float32 values (0.8 MB) stay in a core's
+# cache; on a GPU fewer and larger kernels are faster.
+CHUNK = {"cpu": 256}
+GPU_CHUNK = 16_384
 
 
 class Batches:
-    """An iterable of ``(images, labels)``: float32 ``(B, C, H, W)`` scaled and augmented, int64 ``(B,)``.
+    """An iterable of batches ``(images, labels)``: float32 ``(B, C, H, W)``, scaled and augmented, and int64 ``(B,)``.
 
-    The order and every image's augmentation depend on ``(seed, epoch)`` alone, not on what ran before, nor on the
-    device: a run continued at epoch 5 sees what an uninterrupted one sees there. Lightning sets the epoch through
-    `sampler`; in a plain loop each pass over the batches is the next epoch.
+    The order of the images and the augmentation of each depend on ``(seed, epoch)`` alone. They are the same on every
+    device, and the same whether training ran through or was resumed. Lightning sets the epoch through `sampler`; in a
+    plain loop each pass over the batches is the next epoch.
 
     Args:
         images: uint8 ``(N, C, H, W)``, on the device that trains.
         labels: int64 ``(N,)``, on the same device.
-        batch_size: images a batch over all processes. A last batch that would leave a process fewer than two images
-            is merged into the one before: batch norm cannot train on one.
-        scale, shift: a pixel of 0-255 becomes ``pixel * scale + shift``.
-        shuffle: new order each epoch.
+        batch_size: images of a batch, over all processes. If the last batch would leave a process with fewer than two
+            images, it is merged into the batch before it, because batch norm cannot train on one image.
+        scale: a pixel of 0-255 becomes ``pixel * scale + shift``.
+        shift: see `scale`.
+        shuffle: whether each epoch has a new order.
         seed: of the order and the augmentation.
-        augment: what to do to each image; needs no `shuffle`.
-        rank, world_size: this process and the number of processes that share each batch; `batch_size` must be a
-            multiple of `world_size`.
-        grouped: yield lists of consecutive batches, as many as ``LIST`` images make (at least one), for a training
-            step that takes several optimizer steps; ``len`` then counts the lists.
+        augment: applied to each image with its own random parameters.
+        rank: index of this process among those that share each batch.
+        world_size: number of these processes; `batch_size` must be a multiple of it.
     """
 
     def __init__(
@@ -51,96 +50,87 @@ class Batches:
         augment: Augment | None = None,
         rank: int = 0,
         world_size: int = 1,
-        grouped: bool = False,
     ):
         self.images, self.labels = images, labels
         self.batch_size, self.scale, self.shift = batch_size, scale, shift
         self.shuffle, self.seed, self.augment = shuffle, seed, augment
-        self.rank, self.world_size, self.grouped = rank, world_size, grouped
+        self.rank, self.world_size = rank, world_size
         self.epoch = 0
-        self._per_chunk, self._per_list = max(1, CHUNK // batch_size), max(1, LIST // batch_size)  # batches
-        self._position = 0  # how many items (batches, or lists of them) the pass under way has handed out
-        self._first = 0  # how many of them the next pass leaves out
+        self._handed_out = 0  # batches of the pass under way
+        self._first = 0  # batch that the next pass starts with
+        self._batches_per_chunk = max(1, CHUNK.get(images.device.type, GPU_CHUNK) // batch_size)
         stops = list(range(batch_size, len(images) + batch_size, batch_size))
         stops[-1] = len(images)
         if len(stops) > 1 and stops[-1] - stops[-2] < 2 * world_size:
             del stops[-2]
-        # Images of the epoch's order that this process has seen when a batch ends: it takes every world_size-th.
-        self._stops = [(stop - rank + world_size - 1) // world_size for stop in stops]
+        self._ends = stops  # of each batch, in images of the epoch's order
+        # The same in images of this process, which takes every world_size-th image.
+        self._own_ends = [(stop - rank + world_size - 1) // world_size for stop in stops]
 
     @property
     def sampler(self) -> Batches:
-        """This object: Lightning calls ``loader.sampler.set_epoch(epoch)`` before each epoch."""
+        """This object. Lightning calls ``loader.sampler.set_epoch(epoch)`` before each epoch."""
         return self
 
-    batch_sampler = sampler  # Lightning asks a loader that has the one for the other
+    batch_sampler = sampler  # Lightning reads both attributes
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch (counted from 0) whose order and augmentation the next pass has."""
+        """Choose the epoch, counted from 0, whose order and augmentation the next pass has."""
         self.epoch = epoch
 
     @property
-    def num_batches(self) -> int:
-        """How many batches an epoch has, grouped or not."""
-        return len(self._stops)
+    def position(self) -> int:
+        """Number of batches that the pass under way has handed out; 0 after a whole pass."""
+        return self._handed_out % len(self)
 
-    def state_dict(self) -> dict:
-        """Return where the pass under way stands: Lightning puts it into checkpoints."""
-        return {"position": self._position % len(self), "batches": len(self)}
+    def start_at(self, position: int) -> None:
+        """Let the next pass, and only that one, start with batch `position`, counted from 0."""
+        self._first = position
 
-    def load_state_dict(self, state_dict: dict) -> None:
-        """Let the next pass start where another one stood.
+    def share(self, batch: int) -> float:
+        """Return this process's number of images in a batch over the mean number of all processes.
 
-        Raises:
-            InputError: if that was within an epoch of other batches.
+        It differs from 1 only in a last batch that the processes cannot share evenly.
         """
-        if state_dict["position"] and state_dict["batches"] != len(self):
-            raise InputError(
-                f"the checkpoint is of an epoch of {state_dict['batches']} batches, and here are {len(self)}: continue "
-                f"with the devices and settings that the run had, or start a new one"
-            )
-        self._first = state_dict["position"]
+        start, own_start = (self._ends[batch - 1], self._own_ends[batch - 1]) if batch else (0, 0)
+        return (self._own_ends[batch] - own_start) * self.world_size / (self._ends[batch] - start)
 
     def __len__(self) -> int:
-        return -(-self.num_batches // self._per_list) if self.grouped else self.num_batches
+        return len(self._ends)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]] | Iterator[list[tuple[Tensor, Tensor]]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         first, self._first = self._first, 0
-        for position, batch in enumerate(self._lists() if self.grouped else self._batches(), 1):
-            self._position = position
-            if position > first:
+        for position, batch in enumerate(self._prepare()):
+            if position >= first:
+                self._handed_out = position + 1
                 yield batch
 
-    def _lists(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
-        batches = self._batches()
-        while batch_list := list(islice(batches, self._per_list)):
-            yield batch_list
-
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _prepare(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of one epoch, prepared some at a time."""
         device, count = self.images.device, len(self.images)
-        # Drawn on the CPU for all images at once: the same numbers on every device, and no transfer inside the epoch.
-        generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch))
+        # Drawn on the CPU for the whole epoch: the same numbers on every device, and no transfer within the epoch.
+        generator = torch.Generator().manual_seed(mix(self.seed, self.epoch))
         self.epoch += 1
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         draws = torch.rand(count, DRAWS, generator=generator) if self.augment else None
-        mine = slice(self.rank, None, self.world_size)
-        order = order[mine].to(device)
-        draws = None if draws is None else draws[mine].to(device)
+        own = slice(self.rank, None, self.world_size)
+        order = order[own].to(device)
+        draws = None if draws is None else draws[own].to(device)
 
         start = 0
-        for first in range(0, self.num_batches, self._per_chunk):
-            stops = self._stops[first : first + self._per_chunk]
-            chunk = order[start : stops[-1]]
-            # This copies an image at a time; indexing with [] goes pixel by pixel.
+        for first in range(0, len(self), self._batches_per_chunk):
+            ends = self._own_ends[first : first + self._batches_per_chunk]
+            chunk = order[start : ends[-1]]
+            # index_select copies whole images; indexing with [] copies pixel by pixel, which is slower.
             images, labels = self.images.index_select(0, chunk).float(), self.labels.index_select(0, chunk)
-            if draws is not None:
-                images = self.augment(images, draws[start : stops[-1]])
+            if self.augment and draws is not None:
+                images = self.augment(images, draws[start : ends[-1]])
             images.mul_(self.scale).add_(self.shift)
-            sizes = [stop - before for stop, before in zip(stops, [start, *stops], strict=False)]
+            sizes = [end - begin for begin, end in zip([start, *ends], ends, strict=False)]
             yield from zip(images.split(sizes), labels.split(sizes), strict=True)
-            start = stops[-1]
+            start = ends[-1]
 
 
-def _mix(seed: int, epoch: int) -> int:
-    """Return 63 well-mixed bits, so that neighbouring seeds and epochs share nothing."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def mix(*numbers: int) -> int:
+    """Return 63 bits that differ in about half of their places for neighbouring numbers, for use as a seed."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

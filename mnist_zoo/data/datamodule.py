@@ -1,4 +1,4 @@
-"""One LightningDataModule for every data set of the zoo."""
+"""The LightningDataModule of every data set of the zoo."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -18,33 +19,33 @@ from mnist_zoo.data.batches import Batches
 from mnist_zoo.data.filters import apply_filters
 from mnist_zoo.data.split import stratified_split
 from mnist_zoo.errors import InputError
+from mnist_zoo.runs import SPLITS
 
-EVAL_BATCH_SIZE = 500  # images; evaluation has no gradient to keep, and results do not depend on it
-SPLITS = ("train", "val", "test")
+EVAL_BATCH_SIZE = 500  # images; metrics do not depend on it
 
 
 class MNISTDataModule(pl.LightningDataModule):
-    """MNIST-sized images in memory, split, scaled and augmented, as batches on the device that trains.
+    """MNIST-sized images in memory, split and scaled, as batches on the device that trains.
 
-    Batches are float32 ``(B, 1, 28, 28)`` and int64 ``(B,)``; the loaders are `Batches`, not ``DataLoader``. With
-    ``grouped`` set to True, `train_dataloader` yields lists of them (see `LitClassifier`).
+    Batches are float32 ``(B, C, H, W)`` and int64 ``(B,)``. The loaders are `Batches`, not ``DataLoader``. A checkpoint
+    keeps the position within the epoch, and training resumes there.
 
     Args:
         data: a name in `list_datasets`.
-        root: folder of torchvision's files; they are downloaded below it if they are not there.
-        batch_size: training images a batch, over all processes.
-        seed: of the order and the augmentation; the split has its own.
+        root: folder of torchvision's files. Missing files are downloaded to it.
+        batch_size: training images of a batch, over all processes.
+        seed: of the order and the augmentation of the training images. The split has a seed of its own.
         val_size: validation images: a count (int), or a share of the training images (float below 1).
-        split_seed: of the stratified train/validation split: the same split for every model and seed.
-        train_fraction: share of the training part to keep, stratified; validation and test stay whole.
-        normalize: scale to mean 0 and standard deviation 1 of the training part; else to 0-1.
-        filters: ``{"blur": times, "sharpen": bool}``, applied to every split (see `apply_filters`).
-        augment: ``none``, ``affine``, ``thesis``, or a dict of `Augment`'s attributes; training batches only.
-        fallback: the data set to go on with when `data` is not to be had, or None to stop.
-        **options: of the data set: ``train_csv`` and ``test_csv`` for ``csv``.
+        split_seed: of the stratified train/validation split, which is therefore the same for all models and seeds.
+        train_fraction: share of the training split to keep, stratified. Validation and test split stay whole.
+        normalize: scale to mean 0 and standard deviation 1 of the training split; if False, to 0-1.
+        filters: ``{"blur": times, "sharpen": bool}``, applied to all splits (see `apply_filters`).
+        augment: ``none``, ``affine``, ``thesis``, or a dict of the attributes of `Augment`; for training batches only.
+        fallback: data set to use if `data` is neither on disk nor can be downloaded; None raises an error instead.
+        **options: options of the data set: ``train_csv`` and ``test_csv`` for ``csv``.
 
     Raises:
-        InputError: unknown names, values out of range, damaged files, or a split without training images.
+        InputError: unknown names, values out of range, damaged files, or a split that is empty.
 
     Example:
         >>> from mnist_zoo import MNISTDataModule
@@ -70,31 +71,30 @@ class MNISTDataModule(pl.LightningDataModule):
         filters: dict | None = None,
         augment: str | dict | None = "none",
         fallback: str | None = None,
-        **options,
+        **options: Any,
     ):
         super().__init__()
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size}: it must be 1 or more")
         if not 0 < train_fraction <= 1:
             raise InputError(f"train_fraction={train_fraction}: it must lie in (0, 1]")
-        self.name = data  # what is truly used: the fallback's name once it has been taken
+        self.name = data  # becomes the fallback's name if that is used
         self.root, self.options, self.fallback = Path(root).expanduser(), options, fallback
         self.batch_size, self.seed = batch_size, seed
         self.val_size, self.split_seed, self.train_fraction = val_size, split_seed, train_fraction
         self.normalize, self.filters = normalize, dict(filters or {})
         self.augment = Augment.from_config(augment)
-        self.grouped = False
+        self._start = 0  # batch that the next training loader starts with
+        self._train_batches: Batches | None = None
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
         self.save_hyperparameters()
-
-    # -- loading ------------------------------------------------------------------------------------------------
 
     def prepare_data(self) -> None:
         """Download what is missing (Lightning calls this in one process)."""
         self.setup()
 
     def setup(self, stage: str | None = None) -> None:
-        """Load, filter and split the images; a second call does nothing."""
+        """Load, filter and split the images. Later calls do nothing."""
         if self._splits:
             return
         data = self._load()
@@ -116,7 +116,7 @@ class MNISTDataModule(pl.LightningDataModule):
         except sources.DataUnavailable as error:
             if self.fallback is None:
                 raise
-            warnings.warn(f"{error}; going on with data={self.fallback}, which is not {self.name}", stacklevel=2)
+            warnings.warn(f"{error}; continuing with data={self.fallback}, which is another data set", stacklevel=2)
             self.name = self.fallback
             return sources.load(self.fallback, self.root, {})
 
@@ -124,8 +124,8 @@ class MNISTDataModule(pl.LightningDataModule):
         count = self.val_size if isinstance(self.val_size, int) else round(self.val_size * len(labels))
         if not 1 <= count < len(labels):
             raise InputError(
-                f"val_size={self.val_size} takes {count} of {len(labels)} images: it must leave one or more both to "
-                f"train and to validate (a count, or a share below 1)"
+                f"val_size={self.val_size} takes {count} of {len(labels)} images: at least one image must be left for "
+                f"training and one for validation (give a count, or a share below 1)"
             )
         rest, val = stratified_split(labels, count, self.split_seed)
         if self.train_fraction < 1:
@@ -133,17 +133,15 @@ class MNISTDataModule(pl.LightningDataModule):
             rest = rest[stratified_split(labels[rest], keep, self.split_seed)[1]]
         return rest, val
 
-    # -- what was loaded ----------------------------------------------------------------------------------------
-
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What to call each label, in order."""
+        """Names of the labels, in order."""
         self.setup()
         return self._class_names
 
     @property
     def num_classes(self) -> int:
-        """How many labels there are."""
+        """Number of labels."""
         return len(self.class_names)
 
     @property
@@ -153,7 +151,7 @@ class MNISTDataModule(pl.LightningDataModule):
 
     @property
     def class_counts(self) -> dict[str, list[int]]:
-        """For ``train``, ``val`` and ``test``: how many images each class has, in label order."""
+        """Number of images of each class, in label order, for ``train``, ``val`` and ``test``."""
         return {split: self.labels(split).bincount(minlength=self.num_classes).tolist() for split in SPLITS}
 
     def images(self, split: str) -> Tensor:
@@ -167,48 +165,47 @@ class MNISTDataModule(pl.LightningDataModule):
         return self._splits[split][1]
 
     def denormalize(self, images: Tensor) -> Tensor:
-        """Turn float images of a batch back into brightness 0-1, for plots."""
+        """Map the float images of a batch back to brightness 0-1, for plots."""
         self.setup()
         return (images * self.std + self.mean).clamp(0, 1)
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that change when an image, a label or the split does."""
+        """16 hexadecimal digits that change if an image, a label or the split changes."""
         digest = hashlib.blake2b(digest_size=8)
         for split in SPLITS:
             digest.update(self.images(split).numpy().tobytes())
             digest.update(self.labels(split).numpy().tobytes())
         return digest.hexdigest()
 
-    # -- batches ------------------------------------------------------------------------------------------------
-
     def train_dataloader(self) -> Batches:
-        """Return shuffled, augmented training batches."""
+        """Return the training images as shuffled, augmented batches."""
         world_size = self.trainer.world_size if self.trainer else 1
         if self.batch_size % world_size:
             raise InputError(f"batch_size={self.batch_size} cannot be shared by {world_size} processes: use a multiple")
-        return self._batches(
-            "train", self.batch_size, shuffle=True, seed=self.seed, augment=self.augment, grouped=self.grouped
-        )
+        batches = self._batches("train", self.batch_size, shuffle=True, seed=self.seed, augment=self.augment)
+        batches.start_at(self._start)
+        self._start, self._train_batches = 0, batches
+        return batches
 
     def val_dataloader(self) -> Batches:
-        """Return the validation images in order, not augmented."""
+        """Return the validation images in order, without augmentation."""
         return self.eval_dataloader("val")
 
     def test_dataloader(self) -> Batches:
-        """Return the test images in order, not augmented."""
+        """Return the test images in order, without augmentation."""
         return self.eval_dataloader("test")
 
     def predict_dataloader(self) -> list[Batches]:
-        """Return all three splits, ``train``, ``val`` and ``test``, in order, not augmented."""
+        """Return loaders of ``train``, ``val`` and ``test``, in order, without augmentation."""
         return [self.eval_dataloader(split) for split in SPLITS]
 
     def eval_dataloader(self, split: str) -> Batches:
-        """Return the images of ``train``, ``val`` or ``test`` in order, not augmented."""
+        """Return the images of ``train``, ``val`` or ``test`` in order, without augmentation."""
         world_size = self.trainer.world_size if self.trainer else 1
         return self._batches(split, EVAL_BATCH_SIZE * world_size)
 
-    def _batches(self, split: str, batch_size: int, **options) -> Batches:
+    def _batches(self, split: str, batch_size: int, **options: Any) -> Batches:
         self.setup()
         trainer = self.trainer
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
@@ -224,21 +221,29 @@ class MNISTDataModule(pl.LightningDataModule):
             **options,
         )
 
-    # -- checkpoints --------------------------------------------------------------------------------------------
-
     def state_dict(self) -> dict:
-        """Return what a checkpoint needs to prepare new images as the network knows them."""
+        """Return what a checkpoint keeps: how to prepare images for the network, and the position within the epoch.
+
+        ``position`` holds ``batch``, the number of batches that the epoch has handed out, and ``of``, the number of
+        items (batches, or lists of batches) that Lightning counts in an epoch.
+        """
         self.setup()
+        training = self._train_batches is not None and self.trainer is not None
         return {
             "data": self.name,
             "image_shape": list(self.image_shape),
             "mean": self.mean,
             "std": self.std,
             "class_names": list(self.class_names),
+            "position": {
+                "batch": self._train_batches.position if self._train_batches is not None else 0,
+                "of": int(self.trainer.num_training_batches) if training else 0,
+            },
         }
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Nothing to restore: the same data give the same numbers (and another data set keeps its own)."""
+        """Let the next training epoch start at the checkpoint's position; the rest follows from the data themselves."""
+        self._start = state_dict.get("position", {"batch": 0})["batch"]
 
 
 def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -247,8 +252,8 @@ def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def _mean_and_std(images: Tensor) -> tuple[float, float]:
-    """Return mean and standard deviation of uint8 images as brightness 0-1, exact to the last digits."""
-    counts = torch.zeros(256, dtype=torch.int64)  # of each value: sums of whole numbers, so they are exact
+    """Return mean and standard deviation of uint8 images as brightness 0-1, from exact sums of integers."""
+    counts = torch.zeros(256, dtype=torch.int64)  # how often each value occurs
     for part in images.split(1024):
         counts += part.flatten().bincount(minlength=256)
     values = torch.arange(256)

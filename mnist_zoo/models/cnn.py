@@ -1,49 +1,53 @@
-"""The convolutional networks of the papers: one family, a preset for each row of their tables."""
+"""The convolutional networks of the papers: one family, with a preset for each row of their tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError, unknown
-from mnist_zoo.models.layers import MONOTONE, Dropout, Features, Flatten, make_activation
+from mnist_zoo.models.layers import Features, make_activation
 from mnist_zoo.models.registry import register_model
 
+PADDINGS = ("valid", "same")
 DOWNSAMPLING = ("pooling", "stride")
 
 
 class CNN(nn.Module):
     """Stages of convolutions that each halve the image, then dense layers.
 
+    A stage is one or more times (convolution, optional batch norm, activation), then max-pooling and optional dropout.
+
+    Sources, with parameter counts for 10 classes: `cnn` and `cnn_dropout` (225,034) are the baseline and the improved
+    network of the `dropout` paper; `cnn_2dense` (241,546), `cnn_batchnorm` (242,250), `cnn_l2`, `cnn_2dense_dropout`
+    and `deep_cnn` (2,098,442) are rows of Table 1 of `architectures`; `two_conv` (65,194) and `double_conv` (887,530)
+    are the networks of `digits_fashion`. `cnn_strided` (80,554) is our own, made for `experiment=fast99`, with strided
+    5x5 convolutions as in LeCun et al. 1989.
+
     Args:
-        num_classes, in_chans: width of the logits, channels of the images.
+        num_classes: width of the logits.
+        in_chans: channels of the images.
         image_size: side of the square images, pixels.
-        channels: one entry a stage: the channels of its convolution, or a list for several.
-        kernel_size: side of the kernels, one number or one a stage.
-        padding: ``valid``, or ``same`` (zeros around: a stride apart, the size stays).
-        downsampling: how a stage halves the image: ``pooling`` (2x2, max) at its end, or ``stride`` (2, of its last
-            convolution, no pooling: Springenberg et al. 2015), a quarter of the work in that convolution.
-        ceil_mode: round the pooled size up, so that five stages fit 28x28 (28-14-7-4-2-1).
-        dense: units of each dense layer (a number or a list; empty for none).
+        channels: one entry a stage: the output channels of its convolution, or a list for several convolutions.
+        kernel_size: side of the kernels: one number, or one a stage.
+        padding: ``valid`` (no padding) or ``same`` (zero padding that keeps the size, but for strides).
+        downsampling: how a stage halves the image: ``pooling`` (2x2 max-pooling at its end), or ``stride`` (its last
+            convolution has stride 2, and there is no pooling; Springenberg et al. 2015).
+        ceil_mode: round the size after pooling up, so that five stages fit 28x28 images (28-14-7-4-2-1).
+        dense: units of each dense layer: a number or a list; empty for none.
         dropout: rate after each stage.
         dropout_dense: rate before the output layer.
         batch_norm: batch norm after every convolution and dense layer.
         activation: a name in `mnist_zoo.models.layers.ACTIVATIONS`.
-        l2: factor of the squared weights that `penalty` returns for the loss.
-
-    Sources, with parameter counts for 10 classes: `cnn` and `cnn_dropout` (225,034) are the baseline and improved
-    networks of the `dropout` paper; `cnn_2dense` (241,546), `cnn_batchnorm` (242,250), `cnn_l2`, `cnn_2dense_dropout`
-    and `deep_cnn` (2,098,442) are rows of Table 1 of `architectures`; `two_conv` (65,194) and `double_conv` (887,530)
-    are the two networks of `digits_fashion`; `cnn_strided` (80,554) is the zoo's own, for `experiment=fast99`, with
-    the strided 5x5 convolutions of LeCun et al. 1989. Where batch norm and pooling meet, the order is convolution,
-    batch norm, pooling, activation: the same function as pooling last, for a quarter of the work (monotone activations
-    only).
+        l2: factor of the sum of squared weights that `penalty` returns.
 
     Raises:
-        InputError: if the images are too small for the stages, or the arguments do not fit each other.
+        InputError: if the images are too small for the stages, or the arguments contradict each other.
     """
 
     def __init__(
@@ -66,94 +70,76 @@ class CNN(nn.Module):
         super().__init__()
         self.l2 = l2
         kernels = [kernel_size] * len(channels) if isinstance(kernel_size, int) else list(kernel_size)
-        if len(kernels) != len(channels):
-            raise InputError(f"kernel_size has {len(kernels)} entries for {len(channels)} stages of channels")
-        if padding not in ("valid", "same"):
-            raise InputError(f"padding must be 'valid' or 'same', not '{padding}'")
-        if downsampling not in DOWNSAMPLING:
-            raise unknown("downsampling", downsampling, DOWNSAMPLING)
-        strided = downsampling == "stride"
-        if strided and ceil_mode:
-            raise InputError("ceil_mode=true rounds the pooled size, and downsampling=stride pools nothing: drop one")
+        _check(channels, kernels, padding, downsampling, ceil_mode)
 
         layers: list[nn.Module] = []
-        width, side = in_chans, image_size
-        for number, (stage_channels, kernel) in enumerate(zip(channels, kernels, strict=True), start=1):
-            widths = [width, *_as_list(stage_channels)]
-            stage, side = _stage(widths, kernel, side, padding, strided, ceil_mode, batch_norm, activation)
+        width, side = in_chans, image_size  # cnn: (N, 1, 28, 28)
+        for stage_channels, kernel in zip(channels, kernels, strict=True):
+            outputs = _as_list(stage_channels)
+            for position, out in enumerate(outputs, start=1):
+                stride = 2 if downsampling == "stride" and position == len(outputs) else 1
+                zeros = (kernel - 1) // 2 if padding == "same" else 0
+                # torch has no padding="same" for convolutions with a stride: these get explicit zeros.
+                layers.append(nn.Conv2d(width, out, kernel, stride, padding if stride == 1 else zeros))
+                side = side if padding == "same" and stride == 1 else (side + 2 * zeros - kernel) // stride + 1
+                if batch_norm:
+                    layers.append(nn.BatchNorm2d(out))
+                layers.append(make_activation(activation))
+                width = out
+            if downsampling == "pooling":
+                layers.append(nn.MaxPool2d(2, ceil_mode=ceil_mode))
+                side = (side + 1) // 2 if ceil_mode else side // 2
+            if dropout:
+                layers.append(nn.Dropout(dropout))
             if side < 1:
                 raise InputError(
-                    f"a {image_size}x{image_size} image vanishes in stage {number} of channels={list(channels)}: "
-                    f"use fewer stages, or padding=same{'' if strided else ' with ceil_mode=true'}"
+                    f"a {image_size}x{image_size} image has no pixels left after the stages channels={list(channels)}: "
+                    f"use fewer stages, or padding=same{' with ceil_mode=true' if downsampling == 'pooling' else ''}"
                 )
-            layers += [*stage, Dropout(dropout)] if dropout else stage
-            width = widths[-1]
-        layers.append(Flatten())  # (N, width * side * side): 1600 for cnn
-        seen = None
-        # Pooling drops an odd map's last row and column, and without zeros around, what only those depend on is dropped
-        # with them: cnn never sees its images' last two. (Batch norm's statistics do.)
-        if padding == "valid" and not (strided or ceil_mode or batch_norm):
-            seen = side
-            for stage_channels, kernel in reversed(list(zip(channels, kernels, strict=True))):
-                seen = 2 * seen + (kernel - 1) * len(_as_list(stage_channels))
-        width *= side * side
-        for units in _as_list(dense):
+            # cnn: (N, 32, 13, 13) after the first stage, (N, 64, 5, 5) after the second
+
+        layers.append(nn.Flatten())  # cnn: (N, 1600)
+        widths = [width * side * side, *_as_list(dense)]
+        for width, units in pairwise(widths):
             layers.append(nn.Linear(width, units))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(units))
             layers.append(make_activation(activation))
-            width = units
         if dropout_dense:
-            layers.append(Dropout(dropout_dense))
-        self.features = Features(layers, in_chans, image_size, seen)
-        self.head = nn.Linear(width, num_classes)
+            layers.append(nn.Dropout(dropout_dense))
+        self.features = Features(layers, in_chans, image_size)  # cnn: (N, 128)
+        self.head = nn.Linear(widths[-1], num_classes)  # (N, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
     def penalty(self) -> Tensor | None:
-        """Return ``l2 * sum(w^2)`` over convolution and dense weights (no biases), a scalar, or None without L2."""
+        """Return ``l2 * sum(w^2)`` over convolution and dense weights (not biases), a scalar; None if `l2` is 0."""
         if not self.l2:
             return None
-        layers = (layer for layer in self.modules() if isinstance(layer, (nn.Conv2d, nn.Linear)))
-        return self.l2 * sum(layer.weight.square().sum() for layer in layers)
+        weights = [layer.weight for layer in self.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+        return self.l2 * torch.stack([weight.square().sum() for weight in weights]).sum()
 
 
-def _stage(
-    widths: Sequence[int],
-    kernel: int,
-    side: int,
-    padding: str,
-    strided: bool,
-    ceil_mode: bool,
-    batch_norm: bool,
-    activation: str,
-) -> tuple[list[nn.Module], int]:
-    """Return layers of convolutions between these numbers of channels, the last halving, and the side they leave."""
-    layers: list[nn.Module] = []
-    for number, (width, out) in enumerate(pairwise(widths), start=1):
-        if strided and number == len(widths) - 1:
-            zeros = (kernel - 1) // 2 if padding == "same" else 0  # torch has no padding="same" with a stride
-            layers.append(nn.Conv2d(width, out, kernel, stride=2, padding=zeros))
-            side = (side + 2 * zeros - kernel) // 2 + 1
-        else:
-            layers.append(nn.Conv2d(width, out, kernel, padding=padding))
-            side -= kernel - 1 if padding == "valid" else 0
-        if batch_norm:
-            layers.append(nn.BatchNorm2d(out))
-        layers.append(make_activation(activation))
-    if not strided:
-        pooling = nn.MaxPool2d(2, ceil_mode=ceil_mode)
-        layers.insert(len(layers) - 1 if activation in MONOTONE else len(layers), pooling)
-        side = -(-side // 2) if ceil_mode else side // 2
-    return layers, side
+def _check(channels: Sequence, kernels: Sequence[int], padding: str, downsampling: str, ceil_mode: bool) -> None:
+    """Raise InputError for arguments of `CNN` that are unknown or contradict each other."""
+    if len(kernels) != len(channels):
+        raise InputError(f"kernel_size has {len(kernels)} entries for {len(channels)} stages of channels")
+    if padding not in PADDINGS:
+        raise unknown("padding", padding, PADDINGS)
+    if downsampling not in DOWNSAMPLING:
+        raise unknown("downsampling", downsampling, DOWNSAMPLING)
+    if downsampling == "stride" and ceil_mode:
+        raise InputError(
+            "ceil_mode=true rounds the size after pooling, and downsampling=stride has no pooling: drop one"
+        )
 
 
 def _as_list(value: int | Sequence[int]) -> list[int]:
     return [value] if isinstance(value, int) else list(value)
 
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "cnn": {},
     "cnn_dropout": {"dropout": 0.25, "dropout_dense": 0.5},
     "cnn_2dense": {"dense": (128, 128)},

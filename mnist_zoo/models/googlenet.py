@@ -1,9 +1,10 @@
-"""GoogLeNet for small grey images: what the `lr_sweep` paper's "LeNet" rows were measured on."""
+"""GoogLeNet for small grey images, on which the `lr_sweep` paper measured its rows named "LeNet"."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torchvision.models.googlenet import GoogLeNet as TorchvisionGoogLeNet
+from torchvision.models.googlenet import GoogLeNetOutputs
 
 from mnist_zoo.models.layers import check_images
 from mnist_zoo.models.registry import register_model
@@ -28,25 +29,24 @@ STAGES = (
     "avgpool",
 )
 
-
-SMALLEST = 15  # pixels a side: one pixel is left before the last unpadded pooling
+SMALLEST = 15  # pixels a side; smaller images have no pixel left at the last pooling
 
 
 @register_model("googlenet")
 class GoogLeNet(TorchvisionGoogLeNet):
     """torchvision's GoogLeNet with ``in_chans`` input channels and both auxiliary heads, 9,954,366 parameters.
 
-    Source: Figure 17 of the `lr_sweep` paper. In training `forward` returns torchvision's named tuple
-    ``(logits, aux_logits2, aux_logits1)``, each ``(N, num_classes)``; in evaluation the logits alone.
+    Source: Figure 17 of the `lr_sweep` paper. In training, `forward` returns torchvision's named tuple
+    ``(logits, aux_logits2, aux_logits1)``, each ``(N, num_classes)``; in evaluation it returns the logits.
     """
 
     def __init__(self, num_classes: int = 10, in_chans: int = 1):
         super().__init__(num_classes=num_classes, aux_logits=True, init_weights=True)
         self.in_chans = in_chans
         self.conv1.conv = nn.Conv2d(in_chans, 64, 7, stride=2, padding=3, bias=False)
-        nn.init.trunc_normal_(self.conv1.conv.weight, std=0.01, a=-2, b=2)  # as torchvision does
+        nn.init.trunc_normal_(self.conv1.conv.weight, std=0.01, a=-2, b=2)  # as in torchvision
 
-    def forward(self, x: Tensor):
+    def forward(self, x: Tensor) -> Tensor | GoogLeNetOutputs:
         check_images(x, self.in_chans, at_least=SMALLEST)
         return super().forward(x)
 
@@ -56,7 +56,7 @@ class GoogLeNet(TorchvisionGoogLeNet):
         return self.fc
 
     def features(self, x: Tensor) -> Tensor:
-        """Map images ``(N, in_chans, H, W)`` to pooled features ``(N, 1024)``, auxiliary heads left out."""
+        """Map images ``(N, in_chans, H, W)`` to pooled features ``(N, 1024)``, without the auxiliary heads."""
         check_images(x, self.in_chans, at_least=SMALLEST)
         for stage in STAGES:
             x = getattr(self, stage)(x)

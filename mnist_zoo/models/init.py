@@ -14,10 +14,10 @@ SCHEMES = {
 
 
 def initialise(model: nn.Module, scheme: str) -> nn.Module:
-    """Draw the weights of all convolutions and linear layers anew, and set their biases to zero; return the model.
+    """Draw new weights for all convolutions and linear layers, set their biases to zero, and return the model.
 
-    Schemes: ``default`` leaves the network's own initialisation alone; ``xavier`` is Glorot's uniform; ``he`` is
-    Kaiming's normal with fan-in and ReLU gain; ``normal`` has mean 0 and standard deviation 0.05.
+    Schemes: ``default`` keeps the network's own initialisation; ``xavier`` is Glorot uniform; ``he`` is Kaiming normal
+    with fan-in and ReLU gain; ``normal`` has mean 0 and standard deviation 0.05.
 
     Raises:
         InputError: if the scheme is unknown.

@@ -14,11 +14,19 @@ STEMS = ("standard", "small")
 
 @register_model("resnet18")
 class ResNet18(ResNet):
-    """torchvision's ResNet-18 with ``in_chans`` input channels; loads its state dicts where the shapes agree.
+    """torchvision's ResNet-18 with ``in_chans`` input channels. Loads torchvision's state dicts where shapes agree.
 
-    Source: the `lr_sweep` paper: the 7x7 stride-2 stem followed by pooling, 11,175,370 parameters for one channel and
-    10 classes; a 28x28 image is 1x1 at the last stage. ``stem="small"`` (He et al. 2016, section 4.2, for CIFAR) has a
-    3x3 stride-1 stem without pooling, 11,172,810 parameters, and keeps 4x4 there for 14 times the work.
+    Source: the `lr_sweep` paper (11,175,370 parameters for one channel and 10 classes).
+
+    Args:
+        num_classes: width of the logits.
+        in_chans: channels of the images.
+        stem: ``standard``: 7x7 convolution with stride 2, then pooling; a 28x28 image is 1x1 in the last stage.
+            ``small``: 3x3 convolution with stride 1 and no pooling, as He et al. 2016, section 4.2, use for CIFAR; the
+            last stage is 4x4, with 11,172,810 parameters and 14 times the operations.
+
+    Raises:
+        InputError: unknown stem.
     """
 
     def __init__(self, num_classes: int = 10, in_chans: int = 1, stem: str = "standard"):
@@ -31,8 +39,7 @@ class ResNet18(ResNet):
             self.maxpool = nn.Identity()
         else:
             self.conv1 = nn.Conv2d(in_chans, 64, 7, stride=2, padding=3, bias=False)
-            self.channels_last = False  # its maps of 7x7 and less gain nothing by it
-        nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
+        nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")  # as in torchvision
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, self.in_chans)
@@ -46,6 +53,10 @@ class ResNet18(ResNet):
     def features(self, x: Tensor) -> Tensor:
         """Map images ``(N, in_chans, H, W)`` to pooled features ``(N, 512)``."""
         check_images(x, self.in_chans)
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (N, 64, 7, 7) at 28x28
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (N, 512, 1, 1)
-        return self.avgpool(x).flatten(1)
+        x = self.relu(self.bn1(self.conv1(x)))  # (N, 64, 14, 14) for 28x28 images and the standard stem
+        x = self.maxpool(x)  # (N, 64, 7, 7)
+        x = self.layer1(x)  # (N, 64, 7, 7)
+        x = self.layer2(x)  # (N, 128, 4, 4)
+        x = self.layer3(x)  # (N, 256, 2, 2)
+        x = self.layer4(x)  # (N, 512, 1, 1)
+        return self.avgpool(x).flatten(1)  # (N, 512)

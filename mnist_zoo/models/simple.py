@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,10 +15,21 @@ from mnist_zoo.models.registry import register_model
 
 
 class SimpleCNN(nn.Module):
-    """Valid, bias-free convolutions with batch norm and ReLU, no pooling; a bias-free linear layer with batch norm.
+    """Valid convolutions without bias, each with batch norm and ReLU; no pooling; a linear layer with batch norm.
 
-    Source: An et al. 2020, Table 1: M3 has ten 3x3 layers of 32 to 176 channels (1,124,180 parameters), M5 five 5x5
-    layers of 32 to 160 (1,128,180), M7 four 7x7 layers of 48 to 192 (2,291,972).
+    Source: An et al. 2020, Table 1. `simple_m3` has ten 3x3 convolutions of 32 to 176 channels (1,124,180 parameters),
+    `simple_m5` five 5x5 convolutions of 32 to 160 (1,128,180), `simple_m7` four 7x7 convolutions of 48 to 192
+    (2,291,972).
+
+    Args:
+        num_classes: width of the logits.
+        in_chans: channels of the images.
+        image_size: side of the square images, pixels.
+        kernel_size: side of all kernels.
+        channels: output channels of each convolution.
+
+    Raises:
+        InputError: if the images are too small for the convolutions.
     """
 
     def __init__(
@@ -32,8 +44,8 @@ class SimpleCNN(nn.Module):
         side = image_size - len(channels) * (kernel_size - 1)
         if side < 1:
             raise InputError(
-                f"a {image_size}x{image_size} image vanishes in {len(channels)} valid {kernel_size}x{kernel_size} "
-                f"convolutions: use fewer channels entries, or larger images"
+                f"a {image_size}x{image_size} image has no pixels left after {len(channels)} valid convolutions "
+                f"{kernel_size}x{kernel_size}: use fewer entries in channels, or larger images"
             )
         layers: list[nn.Module] = []
         widths = [in_chans, *channels]
@@ -49,7 +61,7 @@ class SimpleCNN(nn.Module):
         return self.head(self.features(x))
 
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "simple_m3": {"kernel_size": 3, "channels": tuple(range(32, 177, 16))},
     "simple_m5": {"kernel_size": 5, "channels": tuple(range(32, 161, 32))},
     "simple_m7": {"kernel_size": 7, "channels": tuple(range(48, 193, 48))},

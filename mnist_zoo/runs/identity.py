@@ -9,7 +9,18 @@ from collections.abc import Mapping
 from mnist_zoo import __version__
 
 # What cannot change a result: where things lie, what is shown, and how to go on.
-NEUTRAL = ("output_dir", "sweep", "resume", "on_change", "debug", "progress", "logger", "plugins", "experiment")
+NEUTRAL = (
+    "output_dir",
+    "sweep",
+    "resume",
+    "on_change",
+    "debug",
+    "progress",
+    "logger",
+    "plugins",
+    "experiment",
+    "speed",
+)
 
 
 def comparable(cfg: Mapping) -> dict:

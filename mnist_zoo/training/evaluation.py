@@ -1,57 +1,66 @@
-"""After the training: test its best epoch once, and say in one record what was run and what came out."""
+"""After training: evaluate the best epoch once, and write what was run and its metrics."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics.functional.classification import multiclass_accuracy
 
+from mnist_zoo import speed
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import MNISTDataModule
-from mnist_zoo.data.datamodule import SPLITS
 from mnist_zoo.machine import processor_name, versions
-from mnist_zoo.rows import Rows
-from mnist_zoo.runs import RunFolder, read_curves
+from mnist_zoo.models.flops import count_flops
+from mnist_zoo.runs import SPLITS, RunFolder, read_curves
 
-# Of the trainer's settings: where it computes. All others can change what comes out by more than rounding.
+# The Trainer's settings that say where it computes. All others can change the metrics by more than rounding.
 HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "deterministic")
 
 
-def evaluate_best(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNISTDataModule) -> float:
-    """Evaluate the best epoch on every split, the test set among them for the first and only time.
+def evaluate_best(
+    cfg: dict[str, Any],
+    folder: RunFolder,
+    trainer: pl.Trainer,
+    data: MNISTDataModule,
+    optimisations: list[str],
+    off: Collection[str],
+) -> float:
+    """Evaluate the best epoch on all splits and finish the run folder. The test split is read here, once.
 
-    (A finished run that is trained on is tested again: ``test_evaluations`` counts.)
+    (A finished run that is trained on is tested again; ``test_evaluations`` counts.) Writes ``metrics.json``,
+    ``predictions.npz`` and the logger's final metrics, and prints a summary.
 
-    Writes ``metrics.json``, ``predictions.npz`` and the logger's final figures, prints the summary, and returns the
-    validation accuracy (a fraction).
+    Args:
+        cfg: a composed config.
+        folder: the run folder.
+        trainer: that trained.
+        data: that it trained on.
+        optimisations: names of the optimisations of speed that were on in training.
+        off: names of those that are not to be used in evaluation either.
+
+    Returns:
+        The validation accuracy, a fraction.
     """
     best = LitClassifier.load_from_checkpoint(folder.best_checkpoint, map_location="cpu", weights_only=True)
-    gathered = _Gathered()
-    evaluator = pl.Trainer(
-        accelerator=cfg["trainer"]["accelerator"],
-        devices=1,
-        callbacks=[gathered],
-        precision=cfg["trainer"].get("precision"),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    evaluator.predict(best, datamodule=data, return_predictions=False)
-    logits = {split: rows.tensor().float().cpu() for split, rows in gathered.rows.items()}
+    logits, device = _predict(best, data, cfg["trainer"], off)
     metrics = _what_was_run(cfg, best, data) | _how_it_went(folder, trainer)
     for split in SPLITS:
         metrics |= {f"{split}_{name}": value for name, value in score(logits[split], data.labels(split)).items()}
-    metrics |= {"test_evaluations": folder.status.get("test_evaluations", 0) + 1}
-    metrics |= {"device": _device(evaluator), "versions": versions(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
+    metrics |= {
+        "test_evaluations": folder.status.get("test_evaluations", 0) + 1,
+        "speed": optimisations,
+        "device": device,
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
     if trainer.logger:
         _log(trainer.logger, cfg["logger"]["name"], metrics, data, logits["test"])
     predictions = {
@@ -65,17 +74,55 @@ def evaluate_best(cfg: dict, folder: RunFolder, trainer: pl.Trainer, data: MNIST
     return metrics["val_acc"]
 
 
-class _Gathered(Callback):
-    """The logits that `Trainer.predict` would keep batch by batch."""
+def _predict(
+    best: LitClassifier, data: MNISTDataModule, options: Mapping[str, Any], off: Collection[str]
+) -> tuple[dict[str, Tensor], str]:
+    """Return the logits of each split, float32 ``(N, C)`` on the CPU, and the name of the device."""
+    gathered = _Logits(data)
+    evaluator = pl.Trainer(
+        accelerator=options["accelerator"],
+        devices=1,
+        callbacks=[gathered],
+        precision=options.get("precision"),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    speed.apply_to_network(best.model, evaluator.strategy.root_device, off)
+    evaluator.predict(best, datamodule=data, return_predictions=False)
+    return {split: logits.cpu() for split, logits in gathered.logits.items()}, _device(evaluator)
 
-    def __init__(self):
-        self.rows = {split: Rows() for split in SPLITS}
 
-    def on_predict_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
-        self.rows[SPLITS[dataloader_idx]].append(outputs)
+class _Logits(Callback):
+    """The logits of each split, copied into one tensor batch by batch.
+
+    (A list of the batches' tensors would keep the memory from being reused in which they were computed.)
+    """
+
+    def __init__(self, data: MNISTDataModule):
+        self.logits: dict[str, Tensor] = {}
+        self._sizes = {split: len(data.labels(split)) for split in SPLITS}
+        self._filled = dict.fromkeys(SPLITS, 0)
+
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        split = SPLITS[dataloader_idx]
+        if split not in self.logits:
+            self.logits[split] = outputs.new_empty(self._sizes[split], outputs.shape[1], dtype=torch.float32)
+        start = self._filled[split]
+        self._filled[split] = start + len(outputs)
+        self.logits[split][start : self._filled[split]] = outputs
 
 
-def _what_was_run(cfg: dict, best: LitClassifier, data: MNISTDataModule) -> dict:
+def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModule) -> dict[str, Any]:
     return {
         "model": cfg["model"]["name"],
         "num_params": sum(parameter.numel() for parameter in best.model.parameters()),
@@ -93,28 +140,28 @@ def _what_was_run(cfg: dict, best: LitClassifier, data: MNISTDataModule) -> dict
     }
 
 
-def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict:
+def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict[str, Any]:
     rows = read_curves(folder.path)
     speeds = sorted(row["images_per_second"] for row in rows)
     saved = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True, mmap=True)
     return {
         "epochs_run": len(rows),
         "best_epoch": saved["epoch"] + 1,
-        "stopped_early": len(rows) < trainer.max_epochs,
+        "stopped_early": len(rows) < (trainer.max_epochs or 0),
         "fit_seconds": round(sum(row["seconds"] for row in rows), 3),
         "train_images_per_second": speeds[len(speeds) // 2],
         "peak_memory_bytes": _peak_memory(trainer),
     }
 
 
-def _log(logger, kind: str, metrics: dict, data: MNISTDataModule, logits: Tensor) -> None:
-    """Give the logger the settings with the final figures; TensorBoard also gets pictures of the test set."""
+def _log(logger: Any, kind: str, metrics: Mapping[str, Any], data: MNISTDataModule, logits: Tensor) -> None:
+    """Log the settings with the final metrics; for TensorBoard also plots of the test split."""
     settings = ("model", "data", "lr", "batch_size", "seed", "epochs", "num_params")
     parameters = {key: metrics[key] for key in settings}
     summary = ("val_acc", "val_loss", "test_acc", "test_loss", "fit_seconds")
     final = {f"final/{key}": metrics[key] for key in summary}
     if kind == "tensorboard":
-        from mnist_zoo.plots.tensorboard import log_figures  # here: matplotlib is needed for nothing else
+        from mnist_zoo.plots.tensorboard import log_figures  # here: nothing else in a run needs matplotlib
 
         logger.log_hyperparams(parameters, final)
         images, labels = data.images("test").numpy(), data.labels("test").numpy()
@@ -134,18 +181,8 @@ def score(logits: Tensor, labels: Tensor) -> dict[str, float]:
     }
 
 
-def count_flops(model: torch.nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Return the floating-point operations of one image forward: 2 a multiply-add, convolutions and products alone."""
-    training = model.training
-    model.eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, *image_shape, device=next(model.parameters()).device))
-    model.train(training)
-    return counter.get_total_flops()
-
-
-def summary_table(metrics: Mapping, folder: RunFolder) -> str:
-    """Return the table that a run ends with, and where things are."""
+def summary_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
+    """Return the table that a run prints at its end."""
     lines = [
         f"{metrics['model']} on {metrics['data']}: {metrics['num_params']:,} parameters, "
         f"{metrics['flops'] / 1e6:.2f} MFLOP an image; best epoch {metrics['best_epoch']} of {metrics['epochs_run']}",
@@ -165,12 +202,12 @@ def summary_table(metrics: Mapping, folder: RunFolder) -> str:
 
 
 def _peak_memory(trainer: pl.Trainer) -> int | None:
-    """Return the most bytes used at once: on the GPU if one trained, else the resident size of the process."""
+    """Return the peak of memory in bytes: of the GPU if it trained there, else of the process."""
     if trainer.strategy.root_device.type == "cuda":
         return torch.cuda.max_memory_allocated(trainer.strategy.root_device)
     try:
         import resource
-    except ImportError:  # Windows does not count it
+    except ImportError:  # Windows
         return None
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, kilobytes on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,41 @@
+"""All uses of what Lightning does not document. Each says why there is no public way, and has a test of its own.
+
+If an upgrade of Lightning breaks one of them, ``tests/test_internals.py`` names it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+
+def count_optimizer_steps(trainer: pl.Trainer, steps: int) -> None:
+    """Add optimizer steps to ``trainer.global_step``, in manual optimisation.
+
+    Lightning counts the steps of its own wrapper of the optimizer. `mnist_zoo.speed.several_steps` calls torch's
+    optimizer directly, because the wrapper costs as much as a step of a small network, and has to count them itself.
+    """
+    trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.increment_by(steps)
+
+
+def agree_on_steps(checkpoint: dict[str, Any]) -> None:
+    """Let a checkpoint resume in automatic as well as in manual optimisation, with the same ``global_step``.
+
+    Lightning counts the optimizer steps of the two modes apart, and reads the count of the mode in use. A run may be
+    resumed in the other mode (``speed=none`` after ``speed=full``).
+    """
+    loop = checkpoint["loops"]["fit_loop"]
+    automatic = loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]
+    manual = loop["epoch_loop.manual_optimization.optim_step_progress"]
+    for count in (automatic["total"], manual["total"]):
+        count["ready"] = count["completed"] = checkpoint["global_step"]
+
+
+def loader_state(checkpoint: dict[str, Any]) -> dict[str, int] | None:
+    """Return the position within the epoch that version 0.1.0 let Lightning save: ``position`` of ``batches`` items.
+
+    Later versions keep it in ``MNISTDataModule.state_dict``, the documented place.
+    """
+    states = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader") or []
+    return states[0] if states and "position" in states[0] else None
