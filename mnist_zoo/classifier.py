@@ -117,8 +117,9 @@ class LitClassifier(pl.LightningModule):
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
         for head in auxiliary:
             loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(head, labels, label_smoothing=smoothing)
-        penalty = self.model.penalty() if hasattr(self.model, "penalty") else None
-        return (loss if penalty is None else loss + penalty), logits
+        penalty = getattr(self.model, "penalty", None)
+        l2 = penalty() if penalty is not None else None
+        return (loss if l2 is None else loss + l2), logits
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
         images, labels = batch
@@ -153,7 +154,8 @@ class LitClassifier(pl.LightningModule):
 
     # A checkpoint within an epoch keeps the training metrics of the epoch so far.
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["train_metrics"] = {key: value.clone() for key, value in self.train_metrics.metric_state.items()}
+        sums = ("loss", "correct", "images")
+        checkpoint["train_metrics"] = {name: getattr(self.train_metrics, name).clone() for name in sums}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, value in checkpoint.get("train_metrics", {}).items():

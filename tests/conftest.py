@@ -1,8 +1,9 @@
-"""What the tests share: a small data set, configs composed as the command line does, and the command itself."""
+"""Shared fixtures: a small data set, configs composed as the command line does, the command, and a run's results."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from omegaconf import OmegaConf
 
 from mnist_zoo.data import ImageSet, register_dataset
 from mnist_zoo.hydra_app.commandline import CONFIG_DIR
+from mnist_zoo.runs import read_curves, read_metrics
 
 ROOT = Path(__file__).parents[1]
 
@@ -76,3 +78,33 @@ def command(tmp_path):
         return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
     return call
+
+
+# How a run was made, not what came out.
+HOW = {"fit_seconds", "train_images_per_second", "peak_memory_bytes", "speed"}
+
+
+@pytest.fixture
+def results():
+    """Return ``results(folder)``: a run's metrics, curves and last weights, but neither times nor optimisations."""
+
+    def read(folder: Path) -> dict:
+        metrics = {key: value for key, value in read_metrics(folder).items() if key not in HOW}
+        curves = [
+            {key: value for key, value in row.items() if key not in ("seconds", "images_per_second")}
+            for row in read_curves(folder)
+        ]
+        weights = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        return {
+            "metrics": metrics,
+            "curves": curves,
+            "weights": {key: value.tolist() for key, value in weights.items()},
+        }
+
+    return read
+
+
+@pytest.fixture
+def version_0_1_0(tmp_path) -> Path:
+    """Return a copy of what version 0.1.0 left behind (see ``tests/fixtures/0.1.0/README.md``)."""
+    return Path(shutil.copytree(ROOT / "tests/fixtures/0.1.0", tmp_path / "0.1.0"))

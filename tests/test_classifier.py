@@ -1,5 +1,7 @@
 """LitClassifier in somebody's own Trainer, with somebody's own DataLoader."""
 
+import weakref
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -8,9 +10,10 @@ from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader, TensorDataset
 
 from mnist_zoo import LitClassifier
+from mnist_zoo.classifier import LossAndAccuracy
 from mnist_zoo.errors import InputError
 from mnist_zoo.optim import OPTIMIZERS
-from mnist_zoo.training.callbacks import EMA
+from mnist_zoo.training.ema import EMA
 
 
 def loader(count=64, size=16, **options):
@@ -38,7 +41,7 @@ def test_it_trains_validates_and_tests_with_a_plain_dataloader(tmp_path):
     assert own.test(model, loader(), verbose=False)[0]["test_acc"] > 0.9
 
 
-def test_figures_are_those_of_the_whole_epoch(tmp_path):
+def test_metrics_are_those_of_the_whole_epoch(tmp_path):
     """The last batch is smaller: a mean of batch means would be wrong."""
     model = LitClassifier("cnn_dropout")
     result = trainer(tmp_path).validate(model, loader(count=50), verbose=False)[0]
@@ -49,7 +52,7 @@ def test_figures_are_those_of_the_whole_epoch(tmp_path):
     assert result["val_acc"] == pytest.approx((logits.argmax(1) == labels).float().mean().item())
 
 
-def test_training_figures_are_the_running_ones_of_the_epoch(tmp_path):
+def test_training_metrics_are_the_running_ones_of_the_epoch(tmp_path):
     class Spy(Callback):
         losses = []
 
@@ -88,14 +91,6 @@ def test_auxiliary_heads_count_three_tenths_each():
         F.cross_entropy(second, labels) + F.cross_entropy(first, labels)
     )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("model", "last"), [("cnn", True), ("resnet18", False), ({"name": "resnet18", "stem": "small"}, True)]
-)
-def test_convolutions_have_channels_last_unless_the_network_says_otherwise(model, last):
-    weight = next(p for p in LitClassifier(model).parameters() if p.ndim == 4 and p.shape[1] > 1)
-    assert weight.is_contiguous(memory_format=torch.channels_last) is last
 
 
 def test_label_smoothing_is_torchs():
@@ -154,7 +149,7 @@ class Rates(Callback):
          [[0.01, 0.028, 0.046, 0.064], [0.082, 0.1, 0.085, 0.07], [0.055, 0.04, 0.025, 0.01]], "up, then down"),
     ],
 )  # fmt: skip
-def test_schedules_change_the_rate_when_they_say(tmp_path, scheduler, rates, why):
+def test_schedules_change_the_learning_rate_when_they_say(tmp_path, scheduler, rates, why):
     spy = Rates()
     model = LitClassifier("mlp", lr=0.1, optimizer="sgd", scheduler=scheduler)
     trainer(tmp_path, spy, max_epochs=3).fit(model, loader(), loader())
@@ -209,3 +204,22 @@ def test_bad_arguments_are_named(arguments, message):
 def test_bad_optimizers_and_schedules_are_named(tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
         trainer(tmp_path).fit(LitClassifier("mlp", **arguments), loader(), loader())
+
+
+@pytest.mark.parametrize("batch_sizes", [(50,), (16, 16, 18), (1,) * 50], ids=len)
+def test_metrics_do_not_depend_on_how_images_were_divided_into_batches(batch_sizes):
+    logits, labels = torch.randn(50, 10), torch.arange(50) % 10
+    metric = LossAndAccuracy()
+    for part, own in zip(logits.split(batch_sizes), labels.split(batch_sizes), strict=True):
+        metric.update(part, own)
+    expected = F.cross_entropy(logits.double(), labels).item()
+    assert metric.compute()["loss"].item() == pytest.approx(expected, rel=1e-7)
+    assert metric.compute()["acc"].item() == (logits.argmax(1) == labels).sum().item() / 50
+
+
+@pytest.mark.parametrize("step", ["training_step", "validation_step", "test_step"])
+def test_a_step_keeps_no_reference_to_its_logits(step):
+    model, outputs = LitClassifier("mlp_128"), []
+    model.model.register_forward_hook(lambda module, inputs, output: outputs.append(weakref.ref(output)))
+    getattr(model, step)((torch.rand(8, 1, 28, 28), torch.arange(8)), 0)
+    assert [output() for output in outputs] == [None]

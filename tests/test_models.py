@@ -1,4 +1,4 @@
-"""The zoo's contract, and the papers' parameter counts."""
+"""The contract of every network, and the papers' parameter counts."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 
 from mnist_zoo import create_model, list_models, register_model
 from mnist_zoo.errors import InputError
-from mnist_zoo.models.layers import Dropout
+from mnist_zoo.models.flops import count_flops
 
 PARAMETERS = {
     "mlp": 105_214,
@@ -114,14 +114,24 @@ def test_options_change_what_they_say(name, options, parameters, why):
     assert model.eval()(torch.rand(2, 1, size, size)).shape == (2, 10)
 
 
-def test_pooling_before_the_activation_changes_nothing():
+def test_cnn_is_convolution_activation_pooling_and_dense_layers_as_the_papers_draw_it():
     model, images = create_model("cnn").eval(), torch.randn(2, 1, 28, 28)
-    convolutions = [layer for layer in model.features if isinstance(layer, nn.Conv2d)]
     x = images
-    for convolution in convolutions:
+    for convolution in (layer for layer in model.features if isinstance(layer, nn.Conv2d)):
         x = nn.functional.max_pool2d(convolution(x).relu(), 2)
     dense = next(layer for layer in model.features if isinstance(layer, nn.Linear))
     assert torch.allclose(model.head(dense(x.flatten(1)).relu()), model(images), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_flops_are_those_of_convolutions_and_matrix_products(name):
+    model = create_model(name).train()
+    products = []
+    for layer in model.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            layer.register_forward_hook(lambda layer, _, y: products.append(2 * layer.weight[0].numel() * y[0].numel()))
+    assert count_flops(model, (1, 28, 28)) == sum(products)
+    assert model.training, "the mode is restored"
 
 
 def test_a_slice_of_the_features_is_a_network_of_its_own():
@@ -129,59 +139,11 @@ def test_a_slice_of_the_features_is_a_network_of_its_own():
     assert first(torch.zeros(2, 1, 28, 28)).shape == (2, 32, 13, 13)
 
 
-def test_pooling_comes_after_activations_that_are_not_monotone():
-    kinds = [type(layer).__name__ for layer in create_model("cnn", activation="gelu").features]
-    assert kinds.index("GELU") < kinds.index("MaxPool2d")
-
-
 def test_the_l2_penalty_covers_weights_and_no_biases():
     model = create_model("cnn_l2", l2=0.5)
     weights = [p for name, p in model.named_parameters() if name.endswith("weight")]
     assert model.penalty().item() == pytest.approx(0.5 * sum(w.square().sum().item() for w in weights), rel=1e-5)
     assert create_model("cnn").penalty() is None
-
-
-def test_dropout_is_that_of_torch():
-    dropout, images = Dropout(0.25), torch.ones(200, 1, 28, 28, requires_grad=True)
-    torch.manual_seed(0)
-    dropped = dropout(images)
-    torch.manual_seed(0)
-    assert torch.equal(dropped, dropout(images))
-    assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
-    assert (dropped == 0).float().mean().item() == pytest.approx(0.25, abs=0.005)  # four standard errors
-    dropped.sum().backward()
-    assert torch.equal(images.grad, dropped.detach())
-    assert dropout(images.bfloat16()).dtype == torch.bfloat16
-    assert not Dropout(1.0)(images).any()
-    assert torch.equal(dropout.eval()(images), images)
-
-
-@pytest.mark.parametrize("name", ["lenet5", "cnn"])
-@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_flattening_keeps_the_layout_on_the_way_back(name, layout):
-    features = create_model(name).train().features
-    features.to(memory_format=layout)
-    last = [isinstance(layer, nn.Flatten) for layer in features].index(True) - 1
-    seen = []
-    features[last].register_full_backward_hook(lambda module, before, after: seen.append(after[0]))
-    features(torch.rand(2, 1, 28, 28)).square().sum().backward()
-    assert [gradient.is_contiguous(memory_format=layout) for gradient in seen] == [True]
-
-
-@pytest.mark.parametrize("name", ["lenet5", "cnn"])
-def test_gradients_of_single_images_come_from_torch_func(name):
-    network = create_model(name).train().to(memory_format=torch.channels_last)
-    images, labels = torch.rand(3, 1, 28, 28), torch.tensor([1, 2, 3])
-    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
-
-    def loss(parameters, image, label):
-        logits = torch.func.functional_call(network, parameters, (image[None],))
-        return nn.functional.cross_entropy(logits, label[None])
-
-    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(parameters, images, labels)
-    nn.functional.cross_entropy(network(images), labels).backward()
-    for name, parameter in network.named_parameters():
-        assert torch.allclose(each[name].mean(0), parameter.grad, atol=1e-5)
 
 
 def test_resnet18_loads_torchvisions_state_dict():
@@ -198,17 +160,17 @@ def test_resnet18_loads_torchvisions_state_dict():
     [
         ("resnet19", {}, "unknown model 'resnet19'; did you mean resnet18"),
         ("cnn", {"dens": 96}, "unknown option of model 'cnn' 'dens'; did you mean dense"),
-        ("cnn", {"channels": [8] * 6}, "vanishes in stage 4"),
+        ("cnn", {"channels": [8] * 6}, "has no pixels left after the stages"),
         ("cnn", {"kernel_size": [3]}, "kernel_size has 1 entries for 2 stages"),
         ("cnn", {"activation": "rellu"}, "unknown activation 'rellu'; did you mean relu"),
-        ("cnn", {"channels": [8] * 5, "downsampling": "stride"}, "vanishes in stage 4"),
+        ("cnn", {"channels": [8] * 5, "downsampling": "stride"}, "has no pixels left after the stages"),
         ("cnn", {"downsampling": "strides"}, "unknown downsampling 'strides'; did you mean stride"),
-        ("cnn", {"downsampling": "stride", "ceil_mode": True}, "downsampling=stride pools nothing"),
-        ("cnn", {"padding": "full"}, "padding must be 'valid' or 'same'"),
+        ("cnn", {"downsampling": "stride", "ceil_mode": True}, "downsampling=stride has no pooling"),
+        ("cnn", {"padding": "full"}, "unknown padding 'full'"),
         ("cnn", {"init": "zeros"}, "unknown initialisation 'zeros'"),
         ("resnet18", {"stem": "big"}, "unknown stem 'big'"),
         ("lenet5", {"pooling": "min"}, "unknown pooling 'min'"),
-        ("simple_m7", {"image_size": 20}, "vanishes in 4 valid 7x7 convolutions"),
+        ("simple_m7", {"image_size": 20}, "has no pixels left after 4 valid convolutions 7x7"),
         ("mlp", {"num_classes": 0}, "num_classes and in_chans must be 1 or more"),
     ],
 )

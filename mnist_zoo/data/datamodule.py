@@ -117,8 +117,8 @@ class MNISTDataModule(pl.LightningDataModule):
             if self.fallback is None:
                 raise
             warnings.warn(f"{error}; continuing with data={self.fallback}, which is another data set", stacklevel=2)
-            self.name = self.fallback
-            return sources.load(self.fallback, self.root, {})
+            self.name = str(self.fallback)
+            return sources.load(self.name, self.root, {})
 
     def _split(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         count = self.val_size if isinstance(self.val_size, int) else round(self.val_size * len(labels))
@@ -147,7 +147,8 @@ class MNISTDataModule(pl.LightningDataModule):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """``(channels, height, width)`` of every image."""
-        return tuple(self.images("train").shape[1:])
+        channels, height, width = self.images("train").shape[1:]
+        return channels, height, width
 
     @property
     def class_counts(self) -> dict[str, list[int]]:
@@ -228,7 +229,6 @@ class MNISTDataModule(pl.LightningDataModule):
         items (batches, or lists of batches) that Lightning counts in an epoch.
         """
         self.setup()
-        training = self._train_batches is not None and self.trainer is not None
         return {
             "data": self.name,
             "image_shape": list(self.image_shape),
@@ -237,7 +237,7 @@ class MNISTDataModule(pl.LightningDataModule):
             "class_names": list(self.class_names),
             "position": {
                 "batch": self._train_batches.position if self._train_batches is not None else 0,
-                "of": int(self.trainer.num_training_batches) if training else 0,
+                "of": int(self.trainer.num_training_batches) if self._train_batches is not None and self.trainer else 0,
             },
         }
 
@@ -247,8 +247,8 @@ class MNISTDataModule(pl.LightningDataModule):
 
 
 def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
-    images = torch.from_numpy(np.ascontiguousarray(images))
-    return (images.unsqueeze(1) if images.ndim == 3 else images), torch.from_numpy(labels.astype(np.int64))
+    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    return (pixels.unsqueeze(1) if pixels.ndim == 3 else pixels), torch.from_numpy(labels.astype(np.int64))
 
 
 def _mean_and_std(images: Tensor) -> tuple[float, float]:

@@ -17,5 +17,5 @@ def apply(network: nn.Module, device: torch.device) -> bool:
     convolutions = any(isinstance(module, nn.Conv2d) for module in network.modules())
     if device.type != "cpu" or small_maps or not convolutions:
         return False
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's annotations
+    network.to(memory_format=torch.channels_last)
     return True

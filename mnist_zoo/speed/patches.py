@@ -87,10 +87,10 @@ class _LargestOfFour(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        patches, rows, columns = _patches(images, weight.shape[2:])
+        patches, rows, columns = _patches(images, (weight.shape[2], weight.shape[3]))
         kernels = _kernels(weight, bias)
         ctx.save_for_backward(patches, kernels)
-        ctx.kernel_size = weight.shape[2:]
+        ctx.kernel_size = (weight.shape[2], weight.shape[3])
         ctx.part = IMAGES_AT_ONCE * torch.get_num_threads() * rows * columns
         pooled = patches.new_empty(patches.shape[1], len(weight))
         values = _memory(ctx.part, pooled)

@@ -57,8 +57,7 @@ class BatchLists:
 class SeveralSteps(LitClassifier):
     """A `LitClassifier` whose ``training_step`` takes a list of batches and makes an optimizer step for each."""
 
-    # Whether single steps have to go through Lightning: for its precision, its profiler or a callback's hook.
-    steps_are_watched = True
+    steps_are_watched = True  # see `_steps_are_watched`
     _schedule: dict[str, Any] | None = None
 
     def training_step(self, batch: list[tuple[Tensor, Tensor]], batch_idx: int) -> None:  # type: ignore[override]
@@ -105,28 +104,31 @@ class SeveralSteps(LitClassifier):
 
 def apply(classifier: LitClassifier, data: MNISTDataModule, trainer: pl.Trainer) -> bool:
     """Let a classifier train on lists of batches, where this is faster and nothing depends on single batches."""
-    device = trainer.strategy.root_device
-    on_cpu = device.type == "cpu"
     if type(classifier) is not LitClassifier or not _batches_may_be_grouped(classifier, trainer):
         return False
+    on_cpu = trainer.strategy.root_device.type == "cpu"
     if on_cpu and count_flops(classifier.model, data.image_shape) > LARGEST_NETWORK:
         return False
-    grouped = SeveralSteps
-    classifier.__class__ = grouped  # the same attributes and parameters, another training step
-    assert isinstance(classifier, SeveralSteps)
-    classifier.automatic_optimization = False
-    classifier.steps_are_watched = (
+    grouped: Any = classifier
+    grouped.__class__ = SeveralSteps  # the same attributes and parameters, another training step
+    grouped.automatic_optimization = False
+    grouped.steps_are_watched = _steps_are_watched(trainer)
+    plain_loader = data.train_dataloader
+    # An attribute of this object, which Lightning finds before the method of its class.
+    setattr(data, "train_dataloader", lambda: BatchLists(plain_loader(), IMAGES_PER_LIST))  # noqa: B010  (for mypy)
+    return True
+
+
+def _steps_are_watched(trainer: Any) -> bool:
+    """Return whether single steps must go through Lightning's wrapper of the optimizer."""
+    return (
         trainer.precision != "32-true"
         or not isinstance(trainer.profiler, PassThroughProfiler)
         or any(_overrides(callback, hook) for callback in trainer.callbacks for hook in STEP_HOOKS)
     )
-    train_dataloader = data.train_dataloader
-    # An attribute of this one object, in front of the method of its class.
-    data.train_dataloader = lambda: BatchLists(train_dataloader(), IMAGES_PER_LIST)  # type: ignore[assignment,method-assign,return-value]
-    return True
 
 
-def _batches_may_be_grouped(classifier: LitClassifier, trainer: pl.Trainer) -> bool:
+def _batches_may_be_grouped(classifier: LitClassifier, trainer: Any) -> bool:
     """Return whether neither callbacks nor settings of the Trainer depend on single batches."""
     callbacks = [callback for callback in trainer.callbacks if not getattr(callback, "accepts_lists", False)]
     return (

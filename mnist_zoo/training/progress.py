@@ -20,7 +20,9 @@ def progress(recorder: Recorder, style: str) -> list[Callback]:
     """Return the callback for a style: ``bar``, ``lines``, ``none``, or ``auto`` (a bar on a terminal, else lines)."""
     if style == "auto":
         style = "bar" if sys.stdout.isatty() else "lines"
-    return {"bar": [Bar(recorder)], "lines": [Lines(recorder)], "none": []}[style]
+    if style == "none":
+        return []
+    return [Bar(recorder) if style == "bar" else Lines(recorder)]
 
 
 def epoch_line(row: Mapping[str, Any], best_epoch: int) -> str:

@@ -1,4 +1,4 @@
-"""run(cfg, folder): what a training leaves behind, and that it can be continued and repeated."""
+"""run(cfg, folder): what a run leaves behind, and that it can be repeated and resumed."""
 
 import csv
 import json
@@ -9,25 +9,13 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
 from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.runs import find_runs, read_curves, read_metrics
-from mnist_zoo.training.callbacks import Record
+from mnist_zoo.speed import switch
+from mnist_zoo.training.recorder import Recorder
 from mnist_zoo.training.run import run
-
-TIMES = {"fit_seconds", "train_images_per_second", "peak_memory_bytes"}
-
-
-def results(folder) -> dict:
-    """Everything a run says but how long it took."""
-    metrics = {key: value for key, value in read_metrics(folder).items() if key not in TIMES}
-    curves = [
-        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in read_curves(folder)
-    ]
-    weights = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    return {"metrics": metrics, "curves": curves, "weights": {key: value.tolist() for key, value in weights.items()}}
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +112,7 @@ class TestRunFolder:
     def test_another_run_in_the_same_folder_is_refused_and_nothing_is_lost(self, finished):
         folder, _, cfg = finished
         before = (folder / "metrics.json").read_bytes()
-        with pytest.raises(InputError, match="holds a run already: continue it with resume="):
+        with pytest.raises(InputError, match="already holds a run: continue it with resume="):
             run(cfg, folder)
         assert (folder / "metrics.json").read_bytes() == before
 
@@ -134,7 +122,7 @@ class TestRunFolder:
         assert "is finished" in capsys.readouterr().out
 
 
-def test_the_same_seed_gives_the_same_result_and_another_seed_another(stripes_config, tmp_path):
+def test_the_same_seed_gives_the_same_result_and_another_seed_another(stripes_config, tmp_path, results):
     dropout = ("model=cnn_dropout", "epochs=2", "augment=affine")
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run(stripes_config(*dropout, f"seed={seed}"), tmp_path / name)
@@ -155,11 +143,13 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another(stripes_co
     ],
     ids=lambda settings: settings[0],
 )
-def test_a_run_cut_off_and_continued_equals_one_that_ran_through(stripes_config, tmp_path, monkeypatch, settings):
+def test_a_run_cut_off_and_continued_equals_one_that_ran_through(
+    stripes_config, tmp_path, monkeypatch, settings, results
+):
     cfg = stripes_config(*settings, "epochs=4")
     run(stripes_config(*settings, "epochs=4"), tmp_path / "whole")
 
-    start = Record.on_train_epoch_start
+    start = Recorder.on_train_epoch_start
 
     def power_cut(record, trainer, module):
         if trainer.current_epoch == 2:
@@ -167,7 +157,7 @@ def test_a_run_cut_off_and_continued_equals_one_that_ran_through(stripes_config,
         start(record, trainer, module)
 
     with monkeypatch.context() as patch, pytest.raises(KeyError):
-        patch.setattr(Record, "on_train_epoch_start", power_cut)
+        patch.setattr(Recorder, "on_train_epoch_start", power_cut)
         run(cfg, tmp_path / "cut")
     status = json.loads((tmp_path / "cut/status.json").read_text())
     assert status["state"] == "failed" and "power cut" in status["reason"]
@@ -175,133 +165,6 @@ def test_a_run_cut_off_and_continued_equals_one_that_ran_through(stripes_config,
 
     run(stripes_config(*settings, "epochs=4", f"resume={tmp_path / 'cut'}"), tmp_path / "cut")
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
-
-
-class ByBatch(Callback):
-    """Acts by the batch, as people's callbacks may: training then has to hand over every batch."""
-
-    def __init__(self):
-        self.batches, self.global_steps = 0, []
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        self.batches += 1
-        self.global_steps.append(trainer.global_step)
-
-
-class AtTheEnd(Callback):
-    """Notes whether batches came in lists, and how many steps were counted."""
-
-    def on_train_end(self, trainer, module):
-        self.grouped, self.global_step = not module.automatic_optimization, trainer.global_step
-
-
-class ByStep(AtTheEnd):
-    """Uses the hooks that are there however batches come."""
-
-    def __init__(self):
-        self.backward = self.steps = 0
-
-    def on_after_backward(self, trainer, module):
-        self.backward += 1
-
-    def on_before_optimizer_step(self, trainer, module, optimizer):
-        self.steps += 1
-
-
-class TestSeveralStepsACall:
-    """Lists of batches save Lightning's bookkeeping for each; nothing else may differ."""
-
-    @pytest.fixture(autouse=True)
-    def short_lists(self, monkeypatch):
-        monkeypatch.setattr("mnist_zoo.data.batches.LIST", 64)  # 176 images in batches of 16: lists of 4, 4 and 3
-
-    @pytest.mark.parametrize(
-        "settings",
-        [
-            ["model=cnn_dropout", "augment=affine"],
-            ["optimizer=sgd", "optimizer.momentum=0.9", "scheduler=onecycle"],
-            ["optimizer=rmsprop", "scheduler=exponential", "label_smoothing=0.1"],
-            ["trainer.precision=bf16-mixed", "scheduler=cosine"],
-        ],
-        ids=" ".join,
-    )
-    def test_the_result_is_that_of_single_batches_to_the_last_bit(self, stripes_config, tmp_path, settings):
-        cfg = stripes_config("batch_size=16", *settings)
-        by_batch, by_step, unwatched = ByBatch(), ByStep(), AtTheEnd()
-        for spy in (by_batch, by_step, unwatched):
-            run(cfg, tmp_path / type(spy).__name__, callbacks=[spy])
-        assert by_batch.batches == 33 and by_step.grouped and unwatched.grouped
-        assert by_step.backward == by_step.steps == by_step.global_step == 33, "hooks and global_step count steps"
-        assert unwatched.global_step == 33
-        assert results(tmp_path / "ByStep") == results(tmp_path / "ByBatch")
-        assert results(tmp_path / "AtTheEnd") == results(tmp_path / "ByBatch")
-
-    def test_a_hook_that_lists_would_pass_over_keeps_batches(self, stripes_config, tmp_path):
-        class Zeroed(AtTheEnd):
-            calls = 0
-
-            def on_before_zero_grad(self, trainer, module, optimizer):
-                self.calls += 1
-
-        spy = Zeroed()
-        run(stripes_config("batch_size=16"), tmp_path / "run", callbacks=[spy])
-        assert not spy.grouped and spy.calls == 33
-
-    def test_a_network_whose_step_is_long_keeps_batches(self, stripes_config, tmp_path):
-        spy = AtTheEnd()
-        run(stripes_config("model=two_conv", "epochs=1"), tmp_path / "run", callbacks=[spy])
-        assert not spy.grouped
-
-    @pytest.mark.parametrize(
-        "setting",
-        ["ema=0.9", "grad_clip=1", "scheduler=plateau", "+trainer.accumulate_grad_batches=2", "+trainer.max_steps=22",
-         "+trainer.limit_train_batches=5", "+trainer.val_check_interval=0.5"],
-    )  # fmt: skip
-    def test_what_counts_or_acts_by_the_batch_keeps_batches(self, stripes_config, tmp_path, setting):
-        spy = AtTheEnd()
-        run(stripes_config("batch_size=16", setting), tmp_path / "run", callbacks=[spy])
-        assert not spy.grouped
-
-    @pytest.mark.filterwarnings("ignore:.*was tested")  # a finished run is continued
-    def test_a_run_continues_in_the_other_mode(self, stripes_config, tmp_path):
-        spies = [ByBatch(), ByStep()]
-        run(stripes_config("batch_size=16", "epochs=4"), tmp_path / "through")
-        run(stripes_config("batch_size=16", "epochs=2"), tmp_path / "run")
-        run(stripes_config("batch_size=16", "epochs=3"), tmp_path / "run", resume=True, callbacks=spies[:1])
-        run(stripes_config("batch_size=16", "epochs=4"), tmp_path / "run", resume=True, callbacks=spies[1:])
-        assert spies[0].global_steps == list(range(23, 34))
-        assert spies[1].global_step == 44
-        continued, through = results(tmp_path / "run"), results(tmp_path / "through")
-        assert continued["metrics"].pop("test_evaluations") == 3 and through["metrics"].pop("test_evaluations") == 1
-        assert continued == through
-
-    def test_a_warning_within_a_list_is_obeyed_after_it_and_nothing_is_lost(
-        self, stripes_config, tmp_path, monkeypatch
-    ):
-        settings = ["model=cnn_dropout", "augment=affine", "scheduler=onecycle", "batch_size=16"]
-        run(stripes_config(*settings), tmp_path / "whole")
-        losses, loss = [], LitClassifier._loss
-
-        def warned(self, images, labels):
-            losses.append(1)
-            if len(losses) == 13:  # the second batch of the second epoch's first list
-                signal.raise_signal(signal.SIGTERM)
-            return loss(self, images, labels)
-
-        monkeypatch.setattr(LitClassifier, "_loss", warned)
-        with pytest.raises(KeyboardInterrupt, match="what was trained so far"):
-            run(stripes_config(*settings), tmp_path / "cut")
-        assert len(losses) == 15
-        monkeypatch.setattr(LitClassifier, "_loss", loss)
-        with pytest.raises(InputError, match=r"an epoch of 3 batches, and here are 11: continue with the .* settings"):
-            run(stripes_config(*settings), tmp_path / "cut", resume=True, callbacks=[ByBatch()])
-        run(stripes_config(*settings), tmp_path / "cut", resume=True)
-        assert results(tmp_path / "cut") == results(tmp_path / "whole")
-
-    def test_loggers_count_steps(self, stripes_config, tmp_path):
-        run(stripes_config("batch_size=16", "logger=tensorboard"), tmp_path / "run")
-        events = EventAccumulator(str(tmp_path / "run")).Reload()
-        assert [event.step for event in events.Scalars("val_acc")] == [11, 22, 33]
 
 
 class Warn(Callback):
@@ -346,11 +209,11 @@ class TestAWarningFromTheBatchSystem:
         ids=["first batch", "within an epoch", "last batch", "validation"],
     )
     def test_ends_the_run_at_once_and_continuing_loses_nothing(
-        self, stripes_config, tmp_path, settings, where, within_epoch
+        self, stripes_config, tmp_path, settings, where, within_epoch, results
     ):
         settings = (*settings, "epochs=4", "batch_size=16")
         run(stripes_config(*settings), tmp_path / "whole")
-        said = "what was trained so far" if within_epoch else "the last whole epoch"
+        said = "the state of training" if within_epoch else "the last whole epoch"
         with pytest.raises(KeyboardInterrupt, match=f"interrupted; {said} is in "):
             run(stripes_config(*settings), tmp_path / "cut", callbacks=[where])
         assert read_metrics(tmp_path / "cut") is None
@@ -378,7 +241,7 @@ class TestAWarningFromTheBatchSystem:
         assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_config, tmp_path):
+def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_config, tmp_path, results):
     run(stripes_config(), tmp_path / "whole")
     run(stripes_config(), tmp_path / "cut")
     (tmp_path / "cut/metrics.json").unlink()
@@ -391,7 +254,7 @@ def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_co
 
 @pytest.mark.parametrize("name", ["best", "last"])
 @pytest.mark.parametrize("left", [0, 1000])
-def test_a_damaged_checkpoint_costs_time_but_no_result(stripes_config, tmp_path, name, left):
+def test_a_damaged_checkpoint_costs_time_but_no_result(stripes_config, tmp_path, name, left, results):
     settings = ("lr=0.05", "epochs=4")
     run(stripes_config(*settings), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -406,7 +269,7 @@ def test_a_damaged_checkpoint_costs_time_but_no_result(stripes_config, tmp_path,
 
 
 @pytest.mark.parametrize("epochs", [2, 4], ids=["trained", "half trained"])
-def test_lost_curves_are_in_the_checkpoint(stripes_config, tmp_path, epochs):
+def test_lost_curves_are_in_the_checkpoint(stripes_config, tmp_path, epochs, results):
     run(stripes_config("epochs=4"), tmp_path / "whole")
     run(stripes_config("epochs=2"), tmp_path / "cut")
     for name in ("metrics.json", "curves.csv"):
@@ -416,10 +279,10 @@ def test_lost_curves_are_in_the_checkpoint(stripes_config, tmp_path, epochs):
     assert len(cut["curves"]) == epochs and cut["curves"] == whole["curves"][:epochs]
 
 
-def test_a_finished_run_trains_on_when_asked_for_more_epochs(stripes_config, tmp_path):
+def test_a_finished_run_trains_on_when_asked_for_more_epochs(stripes_config, tmp_path, results):
     run(stripes_config("epochs=4"), tmp_path / "whole")
     run(stripes_config("epochs=2"), tmp_path / "longer")
-    with pytest.warns(UserWarning, match="was tested 1 time already, and will be again"):
+    with pytest.warns(UserWarning, match="was tested 1 time already, and will be tested again"):
         run(stripes_config("epochs=4", f"resume={tmp_path / 'longer'}"), tmp_path / "longer")
     longer, whole = results(tmp_path / "longer"), results(tmp_path / "whole")
     assert (longer["metrics"].pop("test_evaluations"), whole["metrics"].pop("test_evaluations")) == (2, 1)
@@ -430,7 +293,7 @@ def test_a_finished_run_that_trains_on_is_unfinished_until_it_is_done(stripes_co
     run(stripes_config("epochs=1"), tmp_path)
     longer = stripes_config("epochs=3", f"resume={tmp_path}")
     with monkeypatch.context() as patch, pytest.warns(UserWarning, match="tested 1 time"), pytest.raises(KeyError):
-        patch.setattr(Record, "on_train_epoch_end", lambda *_: {}["power cut"])
+        patch.setattr(Recorder, "on_train_epoch_end", lambda *_: {}["power cut"])
         run(longer, tmp_path)
     assert read_metrics(tmp_path) is None
     run(longer, tmp_path)
@@ -450,7 +313,7 @@ def test_a_checkpoint_of_another_model_is_refused(stripes_config, tmp_path):
 
 
 def test_a_loss_that_becomes_nan_stops_the_run_and_names_epoch_and_lr(stripes_config, tmp_path):
-    with pytest.raises(DivergedError, match=r"train_loss became nan in epoch \d at lr=1e\+20: lower lr"):
+    with pytest.raises(DivergedError, match=r"train_loss became nan in epoch \d at lr=1e\+20: use a lower lr"):
         run(stripes_config("lr=1e20", "optimizer=sgd"), tmp_path)
     status = json.loads((tmp_path / "status.json").read_text())
     assert status["state"] == "failed" and "nan" in status["reason"]
@@ -458,33 +321,54 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_names_epoch_and_lr(stripes_co
 
 
 class TestProcess:
-    def test_numbers_too_small_to_matter_are_zeros(self, stripes_config, tmp_path):
-        class Product(Callback):
-            def on_train_epoch_start(self, trainer, module):
-                self.product = (torch.tensor([1e-40]) * torch.ones(1)).item()
+    """A run leaves the process as it is, but for what it is asked to set."""
 
+    class Spy(Callback):
+        """Notes the settings of the process in training."""
+
+        def on_train_epoch_start(self, trainer, module):
+            self.product = (torch.tensor([1e-40]) * torch.ones(1)).item()  # subnormal
+            self.precision = torch.get_float32_matmul_precision()
+
+    @pytest.fixture(autouse=True)
+    def untouched(self, monkeypatch):
         torch.set_flush_denormal(False)
-        spy = Product()
-        run(stripes_config("epochs=1"), tmp_path / "run", callbacks=[spy])
-        assert spy.product == 0.0
+        monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning sets it
+        yield
+        torch.set_flush_denormal(False)
 
-    def test_the_precision_of_products_is_the_jobs_own(self, stripes_config, tmp_path):
-        class Precision(Callback):
-            def on_train_epoch_start(self, trainer, module):
-                self.found = torch.get_float32_matmul_precision()
+    @pytest.mark.parametrize(
+        ("arguments", "settings", "applied"),
+        [
+            ({}, [], []),
+            ({"tune_process": True}, [], ["memory", "subnormals", "cuda_check"]),
+            ({"tune_process": True}, ["speed.off=[subnormals]"], ["memory", "cuda_check"]),
+            ({"tune_process": True}, ["speed=none"], []),
+        ],
+    )
+    def test_its_settings_are_made_only_when_asked(
+        self, stripes_config, tmp_path, monkeypatch, arguments, settings, applied
+    ):
+        memory = []
+        monkeypatch.setitem(switch._PROCESS, "memory", lambda: memory.append("set") or True)  # it cannot be undone
+        spy = self.Spy()
+        run(stripes_config("epochs=1", *settings), tmp_path / "run", callbacks=[spy], **arguments)
+        found = read_metrics(tmp_path / "run")["speed"]
+        on = [name for name in found if name in ("memory", "subnormals", "cuda_check")]
+        assert [name for name in applied if name != "cuda_check" or not torch.cuda.is_available()] == on
+        assert (spy.product == 0) is ("subnormals" in applied)
+        assert bool(memory) is ("memory" in applied)
 
-        spy = Precision()
+    def test_the_precision_of_matrix_products_is_that_of_the_run_and_is_restored(self, stripes_config, tmp_path):
+        spy = self.Spy()
         run(stripes_config("epochs=1", "trainer.matmul_precision=medium"), tmp_path / "first", callbacks=[spy])
-        assert spy.found == "medium"
-        run(stripes_config("epochs=1"), tmp_path / "second", callbacks=[spy])
-        assert spy.found == "highest"
+        assert spy.precision == "medium" and torch.get_float32_matmul_precision() == "highest"
 
-    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA to be found")
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
     def test_a_step_does_not_look_for_cuda(self, stripes_config, tmp_path, monkeypatch):
         searches = []
         monkeypatch.setattr("torch.cuda.device_count", lambda: searches.append(1) or 0)
-        monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning sets it
-        run(stripes_config("batch_size=16"), tmp_path / "run")
+        run(stripes_config("batch_size=16"), tmp_path / "run", tune_process=True)
         assert len(searches) < 33, "fewer than there were steps"
 
     def test_an_unknown_precision_of_products_is_refused(self, stripes_config, tmp_path):
@@ -569,7 +453,7 @@ def test_threads_that_must_share_busy_cores_are_warned_of(stripes_config, tmp_pa
     monkeypatch.setattr("mnist_zoo.training.run.cores", lambda: 2)
     run(stripes_config("epochs=1"), tmp_path / "one thread")  # a warning would be an error here
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
-    with pytest.warns(UserWarning, match=r"2 threads want the 2 cores, and 8\.0 are busy .* set OMP_NUM_THREADS=1"):
+    with pytest.warns(UserWarning, match=r"2 threads share 2 cores, and 8\.0 cores are busy .* set OMP_NUM_THREADS=1"):
         run(stripes_config("epochs=1"), tmp_path / "two threads")
 
 
