@@ -1,6 +1,6 @@
 """Rules of the source: which way imports point, how long files are, and that no private name of a library is used.
 
-All rules are read from the source with `ast`; nothing is imported. CONTRIBUTING.md and docs/architecture.md explain them.
+All rules are checked on the syntax tree; nothing is imported. docs/architecture.md explains the rooms.
 """
 
 from __future__ import annotations
@@ -48,15 +48,8 @@ ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier",
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a
 # wrong override and `import mnist_zoo` then answer at once.
 HEAVY = {
-    "torch",
-    "torchvision",
-    "torchmetrics",
-    "pytorch_lightning",
-    "numpy",
-    "pandas",
-    "scipy",
-    "sklearn",
-    "matplotlib",
+    *("torch", "torchvision", "torchmetrics", "pytorch_lightning"),
+    *("numpy", "pandas", "scipy", "sklearn", "matplotlib"),
 }
 LIGHT = ("", "__main__", "runs", "hydra_app", *DOORS)
 
