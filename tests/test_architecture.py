@@ -43,7 +43,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 # Modules whose room is not the first part of their name.
 DOORS = ("status", "search", "predict", "export", "explore", "report.__main__")
-ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier", "rows": "classifier"}
+ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier"}
 
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a
 # wrong override and `import mnist_zoo` then answer at once.

@@ -84,12 +84,12 @@ def test_a_wheel_runs_from_any_directory(tmp_path):
     zipfile.ZipFile(wheel).extractall(site)
     here = next(path for path in sys.path if path.endswith("site-packages"))
     (site / "behind.pth").write_text(f"{here}\n")
-    interpreter, empty = tmp_path / "env/bin/python", tmp_path / "empty"
+    interpreter, empty = [tmp_path / "env/bin/python", "-E"], tmp_path / "empty"  # -E: without PYTHONPATH
     empty.mkdir()
     where = "import mnist_zoo; print(mnist_zoo.__file__)"
-    found = subprocess.run([interpreter, "-c", where], cwd=empty, check=True, capture_output=True, text=True).stdout
+    found = subprocess.run([*interpreter, "-c", where], cwd=empty, check=True, capture_output=True, text=True).stdout
     assert found.startswith(str(tmp_path / "env"))
     arguments = ["data=mnist5k", "model=mlp", "epochs=1", "data.train_fraction=0.1"]
-    done = subprocess.run([interpreter, "-m", "mnist_zoo", *arguments], cwd=empty, capture_output=True, text=True)
+    done = subprocess.run([*interpreter, "-m", "mnist_zoo", *arguments], cwd=empty, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert list((empty / "outputs/runs").glob("*/metrics.json"))
