@@ -14,11 +14,13 @@ import pdoc.render
 from mnist_zoo import __version__ as version
 
 HERE = Path(__file__).parent
-# The public names stand on the first page; behind it, what people subclass, call or read about.
+# The first page has the public names; the other pages have what users call, subclass or read about.
 MODULES = (
     "mnist_zoo",
     "mnist_zoo.models",
     "mnist_zoo.data",
+    "mnist_zoo.training.run",
+    "mnist_zoo.speed",
     "mnist_zoo.inference.predict",
     "mnist_zoo.inference.digitise",
     "mnist_zoo.inference.export",
@@ -29,23 +31,23 @@ MODULES = (
 
 
 def build(folder: Path) -> None:
-    """Write the HTML pages into a folder; a docstring or annotation that pdoc cannot make sense of is an error."""
+    """Write the HTML pages to a folder. A docstring or annotation that pdoc cannot interpret raises an error."""
     pdoc.render.configure(docformat="google", show_source=False, footer_text=f"mnist_zoo {version}")
-    for name in MODULES:  # first, so that what other packages warn of while they are imported is no error
+    for name in MODULES:  # imported first: warnings of other packages during their import are not errors
         module = importlib.import_module(name)
         for public in getattr(module, "__all__", ()):
-            setattr(module, public, getattr(module, public))  # pdoc does not see names that load lazily
+            setattr(module, public, getattr(module, public))  # pdoc does not find names that load lazily
             _hide_hooks(getattr(module, public))
     with warnings.catch_warnings(action="error"):
         pdoc.pdoc(*MODULES, output_directory=folder)
 
 
 def _hide_hooks(public: object) -> None:
-    """Hide methods that have no docstring of ours: Lightning calls them, and its own pages describe them."""
+    """Hide methods without a docstring: Lightning calls them and documents them."""
     if isinstance(public, type):
         for name, member in vars(public).items():
             if inspect.isfunction(member) and not member.__doc__:
-                member.__doc__ = "With the arguments above." if name == "__init__" else "@private"
+                member.__doc__ = "Takes the arguments above." if name == "__init__" else "@private"
 
 
 if __name__ == "__main__":
