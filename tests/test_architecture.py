@@ -27,9 +27,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "plugins": ("errors",),
     "weights": ("errors",),
     "models": ("weights", "errors"),
-    "data": ("errors", "plugins"),
     "classifier": ("models", "errors"),
     "runs": ("errors", "machine"),
+    "data": ("runs", "errors", "plugins"),
     "plots": ("runs", "errors"),
     "speed": ("classifier", "models", "data", "internals", "errors"),
     "training": (
