@@ -42,4 +42,4 @@ class Epochs(Callback):
 
 def training_images(trainer: pl.Trainer) -> int:
     """Return how many images this library's DataModule trains on in an epoch."""
-    return len(trainer.datamodule.labels("train"))
+    return len(trainer.datamodule.labels("train"))  # type: ignore[attr-defined]  # set by Trainer.fit

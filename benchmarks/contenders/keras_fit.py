@@ -30,10 +30,10 @@ def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float, th
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     raw = Path(root) / "MNIST" / "raw"
-    images = np.frombuffer((raw / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16).reshape(-1, 28, 28, 1)
-    labels = np.frombuffer((raw / "train-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
-    count = round(len(images) * 11 / 12 * fraction)  # as many as the other contenders train on
-    images, labels = (images[:count].astype("float32") / 255 - 0.1307) / 0.3081, labels[:count].astype("int64")
+    pixels = np.frombuffer((raw / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16).reshape(-1, 28, 28, 1)
+    classes = np.frombuffer((raw / "train-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
+    count = round(len(pixels) * 11 / 12 * fraction)  # as many as the other contenders train on
+    images, labels = (pixels[:count].astype("float32") / 255 - 0.1307) / 0.3081, classes[:count].astype("int64")
 
     layers = keras.layers
     if model == "mlp":

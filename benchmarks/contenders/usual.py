@@ -74,7 +74,7 @@ def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float, fo
         devices=1,
         default_root_dir=folder,
         limit_train_batches=fraction,
-        callbacks=[Epochs(turn, lambda trainer: min(trainer.num_training_batches * batch_size, len(train)))],
+        callbacks=[Epochs(turn, lambda trainer: min(int(trainer.num_training_batches) * batch_size, len(train)))],
     )
     network = plain(model) if device == "cpu" else create_model(model)
     trainer.fit(

@@ -70,9 +70,9 @@ def render(records: list[Record]) -> list[str]:
     lines = [
         "The real command, and the same without one optimisation (`speed.off=[name]`) or without all (`speed=none`). "
         "The gain is the images/s of training with the optimisation over those without it; names are those of the "
-        "version that was measured. An optimisation that needs another one is taken out together with it: joining the "
-        "first convolution and pooling needs *channels_last* and pooling first. The gain of flushing subnormal numbers "
-        f"is measured after {SHRINKING} epochs, when the penalty has shrunk some weights to such numbers.",
+        "version that was measured. An optimisation that needs another one is taken out together with it: *patches* "
+        "needs *pool_first* and *channels_last*, and *flatten* needs *channels_last*. The gain of *subnormals* is "
+        f"measured after {SHRINKING} epochs, when the penalty has shrunk some weights to such numbers.",
         "",
     ]
     body: list[tuple[object, ...]] = []
