@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure parts, keep every round in results.json, and write results.md and the figures."""
+"""``python -m benchmarks``: measure parts, record every round in results.json, write results.md and the plots."""
 
 from __future__ import annotations
 
@@ -10,76 +10,96 @@ from pathlib import Path
 
 from benchmarks import __doc__ as ABOUT
 from benchmarks import data
-from benchmarks.parts import NAMES
+from benchmarks.parts import ON_REQUEST, PARTS, SELECTABLE
 from mnist_zoo.errors import InputError, ZooError, unknown
 
 HERE = Path(__file__).parent
+TRIALS = Path("outputs/benchmarks")
 
 
-def main() -> None:
-    """Entry point: exit status 1 and one line for what users can mend."""
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of ``python -m benchmarks``: known errors print one line and exit with status 1."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(NAMES)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="just enough to see that all works")
-    parser.add_argument("--render", action="store_true", help="measure nothing: write again what results.json gives")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
+    parser.add_argument("--render", action="store_true", help="measure nothing; rewrite the page from results.json")
+    parser.add_argument("--only", metavar="MODEL[,MODEL]", help=f"networks to measure, in {', '.join(SELECTABLE)}")
+    parser.add_argument("--against", type=Path, metavar="DIR", help="the other checkout of the part versions")
     parser.add_argument("--data", choices=("mnist", "mnist5k"), default="mnist", help="mnist5k: 5,000 digits, repeated")
     parser.add_argument("--data-root", type=Path, default=Path("data"), help="folder that holds MNIST/raw")
-    parser.add_argument("--rounds", type=int, help="that count: 7, or 2 with --quick")
-    parser.add_argument("--threads", type=int, default=1, help="of each worker")
+    parser.add_argument("--rounds", type=int, help="rounds that count; default: 7, or 2 with --quick")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each worker")
     parser.add_argument("--keras-python", default=sys.executable, metavar="PATH", help="interpreter that has Keras")
-    parser.add_argument("--out", type=Path, help="folder to write to: benchmarks, or outputs/benchmarks with --quick")
-    arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also when it is told to stop, it cleans up
+    parser.add_argument("--out", type=Path, help=f"output folder; default: benchmarks, {TRIALS} with --quick or --only")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that workers and files are cleaned up
     try:
-        _run(arguments)
+        _run(options)
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("error: interrupted; the parts before are in results.json", file=sys.stderr)
+        print("error: interrupted; the parts measured before are in results.json", file=sys.stderr)
         sys.exit(130)
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    for part in arguments.parts:
-        if part not in NAMES:
-            raise unknown("part", part, NAMES)
-    for name in ("rounds", "threads"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} {value}: it must be 1 or more")
-    out = arguments.out or (Path("outputs/benchmarks") if arguments.quick else HERE)
-    failed = [] if arguments.render else _measure(arguments, out)
-    from benchmarks import results
+def _run(options: argparse.Namespace) -> None:
+    parts = _check(options)
+    out = options.out or (TRIALS if options.quick or options.only else HERE)
+    failed = [] if options.render else _measure(parts, options, out)
+    from benchmarks import results  # imports Matplotlib, which an invalid argument need not wait for
 
     for path in results.write(out):
         print(path)
     if failed:
-        raise ZooError(f"not measured: {', '.join(failed)} (see above); the others are in {out}")
+        raise ZooError(f"not measured: {', '.join(failed)} (see above); the other parts are in {out}")
 
 
-def _measure(arguments: argparse.Namespace, out: Path) -> list[str]:
-    """Measure the parts asked for, and return the names of those that failed: hours of the others are not lost."""
+def _check(options: argparse.Namespace) -> list[str]:
+    """Return the parts to measure, in the order of the page; raises InputError for invalid arguments."""
+    for part in options.parts:
+        if part not in PARTS:
+            raise unknown("part", part, PARTS)
+    for name in ("rounds", "threads"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} {value}: it must be 1 or more")
+    if options.against is None and "versions" in options.parts:
+        raise InputError("versions compares two checkouts of the library: name the other one with --against DIR")
+    if options.against is not None and not (options.against / "mnist_zoo" / "__init__.py").is_file():
+        raise InputError(f"--against {options.against} is not a checkout of the library: it has no mnist_zoo/")
+    default = [name for name in PARTS if name not in ON_REQUEST]
+    wanted = options.parts or (["versions"] if options.against else default)
+    others = [name for name in wanted if name not in SELECTABLE]
+    if options.only and others:
+        raise InputError(f"--only does not apply to {', '.join(others)}: give parts of {', '.join(SELECTABLE)}")
+    return [name for name in PARTS if name in wanted]
+
+
+def _measure(parts: list[str], options: argparse.Namespace, out: Path) -> list[str]:
+    """Measure these parts, and return the names of those that failed; one failure does not stop the others."""
     failed = []
     with tempfile.TemporaryDirectory(prefix="mnist_zoo_benchmarks_") as scratch:
-        root = data.root(arguments.data, arguments.data_root, Path(scratch))
-        # Here, because it imports torch and Matplotlib, which a wrong argument need not wait for.
+        root = data.root(options.data, options.data_root, Path(scratch))
+        # Imported here because they import torch and Matplotlib, which an invalid argument need not wait for.
         from benchmarks import results
         from benchmarks.rounds import BenchmarkFailed
         from benchmarks.settings import Settings
 
         settings = Settings(
             data_root=root,
-            data=arguments.data,
+            data=options.data,
             scratch=Path(scratch),
-            quick=arguments.quick,
-            rounds=arguments.rounds or (2 if arguments.quick else 7),
-            threads=arguments.threads,
-            keras_python=arguments.keras_python,
+            quick=options.quick,
+            rounds=options.rounds or (2 if options.quick else 7),
+            threads=options.threads,
+            keras_python=options.keras_python,
+            only=tuple(options.only.split(",")) if options.only else (),
+            against=options.against.resolve() if options.against else None,
         )
-        for part in [name for name in NAMES if name in (arguments.parts or NAMES)]:
+        for part in parts:
             print(f"== {part}", flush=True)
             try:
                 results.measure(part, settings, out)

@@ -1,4 +1,4 @@
-"""The images of the benchmark, in torchvision's files, which every contender can read."""
+"""The images of the benchmark in torchvision's file format, which every contender can read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ TRAIN, TEST = 60_000, 10_000
 
 
 def root(data: str, given: Path, scratch: Path) -> Path:
-    """Return the folder that holds ``MNIST/raw``: the one given, or one made of `mnist5k`, repeated to MNIST's size.
+    """Return the folder that holds ``MNIST/raw``.
+
+    Args:
+        data: ``mnist``, which must be in the folder `given`, or ``mnist5k``, repeated to the size of MNIST.
+        given: folder with ``MNIST/raw``.
+        scratch: folder to write the repeated images to.
 
     Raises:
-        InputError: if MNIST is not in the folder given.
+        InputError: if MNIST is not in the folder `given`.
     """
     if data == "mnist5k":
         print(f"data=mnist5k: its 4,000 and 1,000 images are repeated to {TRAIN:,} and {TEST:,}")
-        from mnist_zoo.data import sources  # here: it imports torch, which a wrong folder need not wait for
+        from mnist_zoo.data import sources  # imports torch, which an invalid folder need not wait for
 
         digits = sources.load("mnist5k", given, {})
         arrays = digits.train_images, digits.train_labels, digits.test_images, digits.test_labels
@@ -29,16 +34,16 @@ def root(data: str, given: Path, scratch: Path) -> Path:
     if absent:
         raise InputError(
             f"{given / 'MNIST' / 'raw'} has no file {absent[0]}: name the folder of MNIST's unpacked files with "
-            f"--data-root DIR, or ask for the digits that come with the installation: --data mnist5k"
+            f"--data-root DIR, or use the digits that come with the installation: --data mnist5k"
         )
     return given.resolve()
 
 
 def repeated(source: Path, count: int, folder: Path) -> Path:
-    """Return a folder like `source` whose training images are repeated, or cut, to `count`."""
-    from mnist_zoo.data.idx import read_idx  # here, as above
+    """Write the data of `source` to `folder` with the training images repeated or cut to `count`; return `folder`."""
+    from mnist_zoo.data.idx import read_idx  # imports torch
 
-    arrays = [read_idx(source / "MNIST" / "raw" / file) for file in FILES]
+    arrays = tuple(read_idx(source / "MNIST" / "raw" / file) for file in FILES)
     return write(arrays, count, len(arrays[2]), folder)
 
 

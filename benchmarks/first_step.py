@@ -1,6 +1,7 @@
 """A plug-in for ``plugins=[benchmarks.first_step]``: end the process at the first optimizer step of a training.
 
-The modules imported by then are written, as JSON, to the file that the environment variable ``FIRST_STEP`` names.
+It writes the names of the modules imported so far, as JSON, to the file named by the environment variable
+``FIRST_STEP``.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
+from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 
-def _stop(*arguments) -> None:
+def _stop(optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
     Path(os.environ["FIRST_STEP"]).write_text(json.dumps(sorted(sys.modules)))
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""What was measured as data, and what people read written from that data alone."""
+"""The measured records as JSON, and the page and plots that are written from these records only."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from benchmarks.parts import NAMES
+from benchmarks.parts import PARTS
 from benchmarks.settings import Settings, machine
 from mnist_zoo.errors import InputError
 from mnist_zoo.plots.style import style
 from mnist_zoo.runs import read_json, write_atomically
 
 RAW, PAGE = "results.json", "results.md"
+_PLACES = ("--data-root", "--keras-python", "--out", "--against")
 
 
 def measure(name: str, settings: Settings, out: Path) -> None:
-    """Measure a part, and put its records, with what must be known of the machine, into ``<out>/results.json``."""
+    """Measure a part, and write its records, with a description of the machine, to ``<out>/results.json``."""
     started = time.perf_counter()
     about = machine(settings) | {"command": shlex.join(["python", "-m", "benchmarks", *_public(sys.argv[1:])])}
     records = load(name).measure(settings)
@@ -28,14 +30,18 @@ def measure(name: str, settings: Settings, out: Path) -> None:
     about["minutes"] = round((time.perf_counter() - started) / 60, 1)
     everything = read_json(out / RAW) or {}
     everything[name] = about | {"records": records}
-    write_atomically(out / RAW, to_json({key: everything[key] for key in NAMES if key in everything}))
+    write_atomically(out / RAW, to_json({key: everything[key] for key in PARTS if key in everything}))
 
 
 def write(out: Path) -> list[Path]:
-    """Write ``results.md`` and the figures from ``results.json``, and return their paths."""
+    """Write ``results.md`` and the plots from ``results.json``, and return their paths.
+
+    Raises:
+        InputError: if there is no ``results.json`` in `out`.
+    """
     everything = read_json(out / RAW)
     if everything is None:
-        raise InputError(f"{out} has no {RAW} to write from: measure first, or name another folder with --out DIR")
+        raise InputError(f"{out} has no {RAW}: measure a part first, or name another folder with --out DIR")
     write_atomically(out / PAGE, render(everything))
     written = [out / PAGE]
     for name, result in everything.items():
@@ -47,14 +53,15 @@ def write(out: Path) -> list[Path]:
     return written
 
 
-def render(everything: dict) -> str:
+def render(everything: dict[str, Any]) -> str:
     """Return the text of ``results.md`` from what ``results.json`` holds."""
     lines = [
         "# Benchmarks",
         "",
-        "Written by `python -m benchmarks` from `results.json`, which holds every round. All figures of a part are of "
-        "one run on one machine: contenders take turns, one at a time, and what counts are the ratios within a round, "
-        "given as median [least, greatest] over the rounds. Images a second say how fast that machine was that day.",
+        "Written by `python -m benchmarks` from `results.json`, which holds every round. All numbers of a part "
+        "are from one run on one machine. Contenders take turns, one at a time. The results are ratios within a round, "
+        "given as median [least, greatest] over the rounds. Images per second only tell how fast that machine was on "
+        "that day.",
         "",
     ]
     for name, result in everything.items():
@@ -62,14 +69,14 @@ def render(everything: dict) -> str:
         lines += [f"## {part.TITLE}", "", *_about(result), "", *part.render(result["records"]), ""]
         if hasattr(part, "draw") and drawable(result):
             lines += [f"![{part.TITLE}]({name}.png)", ""]
-    absent = [name for name in NAMES if name not in everything]
+    absent = [name for name in PARTS if name not in everything]
     if absent:
         lines += [f"Not measured yet: {', '.join(absent)}.", ""]
     return "\n".join(lines)
 
 
-def drawable(result: dict) -> bool:
-    """Return whether there is anything to draw: not where a part could not be measured."""
+def drawable(result: dict[str, Any]) -> bool:
+    """Return whether there is anything to draw: False if a part could not be measured."""
     return any("missing" not in record for record in result["records"])
 
 
@@ -78,14 +85,14 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"benchmarks.parts.{name}")
 
 
-def _about(result: dict) -> list[str]:
-    lines = ["**Quick: a trial of the benchmark; its figures mean nothing.**", ""] if result["quick"] else []
+def _about(result: dict[str, Any]) -> list[str]:
+    lines = ["**Quick: a trial of the benchmark; its numbers mean nothing.**", ""] if result["quick"] else []
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     rounds = 1 + max(record.get("round", 0) for record in result["records"])
     facts = [
         result["processor"],
         f"{result['cores']} core{'' if result['cores'] == 1 else 's'}",
-        f"threads a worker: {result['threads']}",
+        f"threads per worker: {result['threads']}",
         "load unknown" if result["load"] is None else f"load at the start: {result['load']:g}",
         f"rounds: {rounds}",
         "MNIST" if result["data"] == "mnist" else "mnist5k, repeated to the size of MNIST",
@@ -95,18 +102,17 @@ def _about(result: dict) -> list[str]:
 
 
 def _public(arguments: list[str]) -> list[str]:
-    """Return the arguments without the paths of this machine."""
-    hidden = ("--data-root", "--keras-python", "--out")
+    """Return the arguments without those that are paths of this machine."""
     kept, skip = [], False
     for argument in arguments:
-        if not skip and not argument.startswith(tuple(f"{option}=" for option in hidden)) and argument not in hidden:
+        if not skip and not argument.startswith(tuple(f"{option}=" for option in _PLACES)) and argument not in _PLACES:
             kept.append(argument)
-        skip = argument in hidden
+        skip = argument in _PLACES
     return kept
 
 
-def to_json(everything: dict) -> str:
-    """Return JSON with a record a line: every round can be read, and compared with git."""
+def to_json(everything: dict[str, Any]) -> str:
+    """Return JSON with one record on each line, which git can compare."""
     parts = []
     for name, result in everything.items():
         records = ",\n      ".join(json.dumps(record) for record in result["records"])

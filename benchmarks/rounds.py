@@ -1,51 +1,63 @@
-"""Interleaved rounds: contenders that wait for their turn, and the ratios of what they did within a round."""
+"""Interleaved rounds: contenders that take turns, and the ratios of their results within a round."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.settings import ROOT, Settings
 from mnist_zoo.errors import ZooError
 
-Record = dict  # of one contender in one round: group, contender, round, and what was measured
+Record = dict[str, Any]  # one contender in one round: group, contender, round, and what was measured
 
 
 class BenchmarkFailed(ZooError):
-    """A contender broke down."""
+    """A contender's process failed."""
 
 
 @dataclass
 class Contender:
-    """One of those that are compared.
+    """One of the programs that are compared.
 
     Attributes:
-        name: what tables call it.
-        module: its ``main(turn, **options)`` runs in a process of its own.
+        name: its name in tables.
+        module: its ``main(turn, **options)`` runs in a separate process.
         options: JSON values.
         python: the interpreter.
+        checkout: the checkout of the library that it imports ``mnist_zoo`` from.
     """
 
     name: str
     module: str
-    options: dict = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     python: str = sys.executable
+    checkout: Path = ROOT
 
 
 class Worker:
-    """The parent's end of a contender's process."""
+    """The parent's side of a contender's process."""
 
     def __init__(self, contender: Contender, settings: Settings):
         self.name = contender.name
         self._log = Path(settings.folder("worker")) / "log.txt"
+        folder, environment = ROOT, settings.environment
+        if contender.checkout != ROOT:
+            # Python looks in the working directory first: it must have this benchmark, and no mnist_zoo.
+            folder = Path(settings.folder("checkout"))
+            ignored = shutil.ignore_patterns("__pycache__", "*.json", "*.md", "*.png")
+            shutil.copytree(ROOT / "benchmarks", folder / "benchmarks", ignore=ignored)
+            paths = [str(contender.checkout), environment.get("PYTHONPATH", "")]
+            environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [contender.python, "-m", "benchmarks.worker", contender.module, json.dumps(contender.options)],
@@ -53,50 +65,64 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                cwd=ROOT,
-                env=settings.environment,
+                cwd=folder,
+                env=environment,
             )
+        assert self._process.stdin and self._process.stdout  # both are pipes
+        self._words, self._answers = self._process.stdin, self._process.stdout
 
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self._process.kill()
-        self._process.communicate()  # and close the pipes
+        self._process.communicate()  # also closes the pipes
 
-    def answer(self) -> dict:
-        """Return the worker's next line; raises BenchmarkFailed if the process has ended instead."""
-        line = self._process.stdout.readline()
+    def answer(self) -> Record:
+        """Return the worker's next answer; raises BenchmarkFailed if its process has ended."""
+        line = self._answers.readline()
         if not line:
-            words = self._log.read_text().strip().splitlines() or ["it says nothing"]
-            raise BenchmarkFailed(f"{self.name} broke down: {words[-1]}")
+            raise BenchmarkFailed(f"{self.name} failed: {_last_line(self._log)}")
         return json.loads(line)
 
     def go(self) -> None:
-        """Let the worker work; `answer` then returns what it did."""
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
+        """Start the worker's turn; `answer` then returns its result."""
+        self._words.write("go\n")
+        self._words.flush()
 
-    def turn(self) -> dict:
-        """Let the worker work, wait until it waits again, and return what it did."""
+    def turn(self) -> Record:
+        """Give the worker a turn, wait until it is ready for the next one, and return its result."""
         self.go()
         done = self.answer()
-        self.answer()  # what it does between turns must not disturb the next contender
+        self.answer()  # its work between two turns must not disturb the next contender
         return done
 
 
-def interleave(group: str, contenders: Sequence[Contender], settings: Settings, warm_up: int = 1) -> list[Record]:
-    """Let each contender have a turn a round, and return a record a turn, those of the warm-up left out.
+def _last_line(log: Path) -> str:
+    lines = log.read_text().strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"
 
-    A contender that cannot run here has one record that says why, under ``missing``.
+
+def interleave(group: str, contenders: Sequence[Contender], settings: Settings, warm_up: int = 1) -> list[Record]:
+    """Give each contender one turn in each round, and return one record for each turn.
+
+    Args:
+        group: the name of this comparison.
+        contenders: which take turns.
+        settings: of this call.
+        warm_up: rounds before those that count; they have no records.
+
+    Returns:
+        Records with ``group``, ``contender``, ``round`` and the contender's result. A contender that cannot run here
+        has a single record with the reason under ``missing``.
 
     Raises:
-        BenchmarkFailed: if a contender breaks down.
+        BenchmarkFailed: if a contender's process fails.
     """
     records: list[Record] = []
     with ExitStack() as stack:
-        # One after another: a contender that starts must not disturb, or be disturbed by, one that works.
-        ready = []
+        # Started one after another: one that starts must neither disturb nor be disturbed by one that works.
+        ready: list[Worker] = []
         for contender in contenders:
             worker = stack.enter_context(Worker(contender, settings))
             answer = worker.answer()
@@ -106,7 +132,7 @@ def interleave(group: str, contenders: Sequence[Contender], settings: Settings, 
                 ready.append(worker)
         for number in range(-warm_up, settings.rounds):
             first = number % len(ready) if ready else 0
-            for worker in [*ready[first:], *ready[:first]]:  # nobody always comes after the same neighbour
+            for worker in [*ready[first:], *ready[:first]]:  # the order changes from round to round
                 done = worker.turn()
                 if number >= 0:
                     records.append({"group": group, "contender": worker.name, "round": number} | done)
@@ -114,9 +140,9 @@ def interleave(group: str, contenders: Sequence[Contender], settings: Settings, 
     return records
 
 
-def timed(group: str, calls: dict[str, Callable[[], dict]], rounds: int) -> list[Record]:
-    """Make each call once a round, and return a record a call: what it returned, its ``seconds`` among it."""
-    records = []
+def timed(group: str, calls: Mapping[str, Callable[[], Record]], rounds: int) -> list[Record]:
+    """Make each call once in each round, and return one record for each call: what it returned, with ``seconds``."""
+    records: list[Record] = []
     for number in range(rounds):
         for name, call in calls.items():
             records.append({"group": group, "contender": name, "round": number} | call())
@@ -124,20 +150,20 @@ def timed(group: str, calls: dict[str, Callable[[], dict]], rounds: int) -> list
     return records
 
 
-def run_python(arguments: Sequence[str], environment: dict[str, str], folder: str, status: int = 0) -> dict:
-    """Run Python in a fresh process, from its start to its end.
+def run_python(arguments: Sequence[str], environment: dict[str, str], folder: str, status: int = 0) -> Record:
+    """Run Python in a new process, and measure it from start to end.
 
     Args:
         arguments: of the interpreter.
         environment: variables.
-        folder: where to keep what it prints.
-        status: the exit status that is expected.
+        folder: for a file with its output.
+        status: the expected exit status.
 
     Returns:
-        ``seconds``, ``cpu_seconds`` (its children's too), and ``bytes``, its largest resident size.
+        ``seconds``, ``cpu_seconds`` (with those of its children), and ``bytes``, its largest resident size.
 
     Raises:
-        BenchmarkFailed: if it ends with another status.
+        BenchmarkFailed: if it exits with another status.
     """
     log = Path(folder) / "log.txt"
     started = time.perf_counter()
@@ -145,10 +171,9 @@ def run_python(arguments: Sequence[str], environment: dict[str, str], folder: st
         child = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environment, stdout=file, stderr=file)
         _, ended, usage = os.wait4(child.pid, 0)
     seconds = time.perf_counter() - started
-    child.returncode = os.waitstatus_to_exitcode(ended)  # or Popen would wait for it, too
+    child.returncode = os.waitstatus_to_exitcode(ended)  # else Popen would wait for it again
     if child.returncode != status:
-        words = log.read_text().strip().splitlines() or ["it says nothing"]
-        raise BenchmarkFailed(f"python {' '.join(arguments)} ended with {child.returncode}: {words[-1]}")
+        raise BenchmarkFailed(f"python {' '.join(arguments)} exited with {child.returncode}: {_last_line(log)}")
     return {
         "seconds": round(seconds, 4),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 4),
@@ -157,13 +182,13 @@ def run_python(arguments: Sequence[str], environment: dict[str, str], folder: st
 
 
 def say(line: str) -> None:
-    """Print how far the benchmark has come."""
+    """Print the benchmark's progress."""
     print(line, flush=True)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, least and greatest of a figure over the rounds."""
+    """Median, least and greatest of a metric over the rounds."""
 
     median: float
     low: float
@@ -171,15 +196,15 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        values = list(values)
-        return cls(statistics.median(values), min(values), max(values))
+        given = list(values)
+        return cls(statistics.median(given), min(given), max(given))
 
     def __str__(self) -> str:
         return f"{self.median:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
 def pick(records: Iterable[Record], group: str, contender: str) -> dict[int, Record]:
-    """Return a contender's records of a group by round; empty if it could not run."""
+    """Return a contender's records in a group, by round; empty if it could not run."""
     return {
         record["round"]: record
         for record in records
@@ -188,19 +213,19 @@ def pick(records: Iterable[Record], group: str, contender: str) -> dict[int, Rec
 
 
 def speed(record: Record) -> float:
-    """Return images a second."""
+    """Return images per second."""
     return record["images"] / record["seconds"]
 
 
 def cpu_speed(record: Record) -> float:
-    """Return images a second of processor time: what is left of `speed` when neighbours take the cores."""
+    """Return images per second of processor time, which other load on the cores affects less than `speed`."""
     return record["images"] / record["cpu_seconds"]
 
 
 def ratio(
-    records: Sequence[Record], group: str, over: str, under: str, figure: Callable[[Record], float] = speed
+    records: Sequence[Record], group: str, over: str, under: str, metric: Callable[[Record], float] = speed
 ) -> Spread | None:
-    """Return the ratio of two contenders' figures, round by round; None if one of them is missing."""
+    """Return the ratio of two contenders' metrics, round by round; None if one of them is missing."""
     above, below = pick(records, group, over), pick(records, group, under)
-    values = [figure(above[number]) / figure(below[number]) for number in sorted(above.keys() & below.keys())]
+    values = [metric(above[number]) / metric(below[number]) for number in sorted(above.keys() & below.keys())]
     return Spread.of(values) if values else None

@@ -1,4 +1,4 @@
-"""Cells and tables of ``results.md``."""
+"""Cells of the tables in ``results.md``."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from benchmarks.rounds import Record, Spread
 
 
 def cell(spread: Spread | None) -> str:
-    """Return a ratio as median [least, greatest], or a dash where there is none."""
+    """Return a ratio as median [least, greatest], or a dash if there is none."""
     return "-" if spread is None else str(spread)
 
 
 def verdict(spread: Spread | None, least: float | None = None, most: float | None = None) -> str:
-    """Return what was aimed at and whether the median reaches it; empty without an aim."""
-    if least is None and most is None:
+    """Return the goal (at least `least`, or at most `most`) and whether the median reaches it; empty without a goal."""
+    if least is not None:
+        goal, reached = f">= {least:g}", spread is not None and spread.median >= least
+    elif most is not None:
+        goal, reached = f"<= {most:g}", spread is not None and spread.median <= most
+    else:
         return ""
-    aim = f">= {least:g}" if most is None else f"<= {most:g}"
-    if spread is None:
-        return f"{aim}: not measured"
-    reached = spread.median >= least if most is None else spread.median <= most
-    return f"{aim}: {'reached' if reached else 'missed'}"
+    return f"{goal}: {'not measured' if spread is None else 'reached' if reached else 'missed'}"
 
 
 def missing(records: Iterable[Record], group: str, contender: str) -> str | None:

@@ -1,41 +1,46 @@
-"""The worker's end of the line to its parent. The standard library alone: see `benchmarks.worker`."""
+"""The worker's side of the conversation with its parent. It imports the standard library only: see `worker`."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 
 class Missing(Exception):
-    """This contender cannot run here, and no fault of it: the message says what to install."""
+    """This contender cannot run here; the message says what to install."""
 
 
 class Turn:
-    """The worker's end: wait for the parent's word, work, report."""
+    """The worker's side: wait for the parent, work, report.
+
+    Args:
+        words: the parent's words, a line each.
+        answers: where the worker's answers go, as lines of JSON.
+    """
 
     def __init__(self, words: TextIO, answers: TextIO):
         self._words, self._answers = words, answers
 
     def wait(self) -> None:
-        """Say that all is ready, and return when the parent says ``go``; without a parent the process ends."""
+        """Say that the worker is ready, and return when the parent says ``go``; end the process if the parent ends."""
         self._say({"ready": True})
         if self._words.readline().strip() != "go":
-            os._exit(0)  # from the middle of a training: nothing of it is kept
+            os._exit(0)  # in the middle of a training, of which nothing is kept
         self._started = time.perf_counter(), time.process_time()
 
     def lap(self) -> tuple[float, float]:
-        """Return seconds and seconds of processor time since `wait` returned."""
+        """Return the seconds, and the seconds of processor time, since `wait` returned."""
         return time.perf_counter() - self._started[0], time.process_time() - self._started[1]
 
     def report(self, images: int, lap: tuple[float, float] | None = None, **further: float) -> None:
-        """Answer with what was done since `wait` returned.
+        """Answer with the result since `wait` returned.
 
         Args:
-            images: how many.
-            lap: of the part that is compared, if that is not all of it.
-            **further: figures of this contender alone.
+            images: how many images were processed.
+            lap: of the part that is compared, if that is not everything.
+            **further: metrics that only this contender has.
         """
         whole = self.lap()
         seconds, cpu_seconds = lap or whole
@@ -46,6 +51,6 @@ class Turn:
         """Answer that this contender cannot run here."""
         self._say({"missing": reason})
 
-    def _say(self, answer: dict) -> None:
+    def _say(self, answer: dict[str, Any]) -> None:
         self._answers.write(json.dumps(answer) + "\n")
         self._answers.flush()

@@ -1,1 +1,1 @@
-"""Tools for maintainers: measured results as data, and the weights that the package ships."""
+"""Tools for maintainers: measured results as CSV files and tables, and the weights that the package ships."""

@@ -1,6 +1,77 @@
-"""``python -m results collect|render``."""
+"""``python -m results collect|render|ship``: keep results, write their tables, make the shipped weights."""
 
-from results.collect import main
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mnist_zoo.errors import InputError, ZooError
+
+FOLDER = Path("results")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of ``python -m results``: known errors print one line and exit with status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        {"collect": _collect, "render": _render, "ship": _ship}[options.command](options)
+    except (ZooError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m results", description="Tools for maintainers.")
+    parser.add_argument(
+        "--results", type=Path, default=FOLDER, metavar="DIR", help=f"folder of the CSV files ({FOLDER})"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    collect = commands.add_parser("collect", help="add finished runs to <results>/<experiment>.csv")
+    collect.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or run folders")
+    render = commands.add_parser("render", help="write <results>/README.md and the README's tables from the CSV files")
+    render.add_argument("--readme", type=Path, default=Path("README.md"), metavar="FILE", help="file with the markers")
+    ship = commands.add_parser("ship", help="make the weights that come with the package from finished runs")
+    ship.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="finished run folders")
+    ship.add_argument("--data-root", default="data", metavar="DIR", help="folder of the data set's files (data)")
+    ship.add_argument("--to", type=Path, metavar="DIR", help="output folder (the package)")
+    return parser
+
+
+# Each command imports its module itself: --help and invalid arguments need not wait for pandas and torch.
+
+
+def _collect(options: argparse.Namespace) -> None:
+    from results.collect import collect
+
+    for path, count in collect(options.folders, options.results).items():
+        print(f"{path}: {count} rows")
+
+
+def _render(options: argparse.Namespace) -> None:
+    from results.render import write
+
+    write(options.results, options.readme)
+    print(f"{options.results / 'README.md'} and the results in {options.readme} are up to date")
+
+
+def _ship(options: argparse.Namespace) -> None:
+    from mnist_zoo.runs import read_metrics
+
+    for run in options.runs:
+        if read_metrics(run) is None:
+            raise InputError(f"{run} is not a finished run folder (it has no metrics.json)")
+    from mnist_zoo.weights import FOLDER as PACKAGE
+    from results.ship import ship
+
+    for run in options.runs:
+        card = ship(run, options.data_root, options.to or PACKAGE)
+        print(
+            f"{card['file']}: {card['bytes']:,} bytes, {card['dtype']}, validation {card['val_acc']:.4f}, "
+            f"test {card['test_acc']:.4f} ({card['test_acc_float32']:.4f} as trained)",
+            flush=True,
+        )
+
 
 if __name__ == "__main__":
     main()

@@ -1,74 +1,46 @@
-"""``python -m results.ship RUN...``: turn run folders into the weights that come with the package.
+"""``python -m results ship RUN...``: make the weights that come with the package from finished runs.
 
 Each run becomes ``<model>-<data>.safetensors`` and a card of the same name, ``.json``. Weights are stored as float16
-where that costs no validation accuracy, and every accuracy on the card is of the values as stored.
+if that does not lower the validation accuracy. The accuracies on the card are those of the stored weights.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from mnist_zoo.errors import InputError, ZooError
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from mnist_zoo.data import MNISTDataModule, load_data
+from mnist_zoo.errors import InputError
 from mnist_zoo.runs import read_metrics, to_json, write_atomically
-from mnist_zoo.weights import FOLDER
+from mnist_zoo.weights import Weights, pack, read_weights
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from mnist_zoo.data import MNISTDataModule
-    from mnist_zoo.weights import Weights
-
-LARGEST = 1_000_000  # bytes of one file: the package stays small
-# Overrides that say where and how a run was made, not what it is.
-_PLACES = ("output_dir=", "sweep=", "progress=", "debug=", "logger=", "data.root=", "hydra.")
+LARGEST = 1_000_000  # bytes of one file, so that the package stays small
+# Overrides that say where and how a run was made, but do not change its result.
+_NEUTRAL = ("output_dir=", "sweep=", "progress=", "debug=", "logger=", "data.root=", "hydra.")
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point of ``python -m results.ship``."""
-    parser = argparse.ArgumentParser(prog="python -m results.ship", description=__doc__.split(": ", 1)[1])
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="finished run folders")
-    parser.add_argument("--data-root", default="data", metavar="DIR", help="where the data set's files are (data)")
-    parser.add_argument("--to", default=str(FOLDER), metavar="DIR", help="write here (the package)")
-    options = parser.parse_args(arguments)
-    try:
-        for run in options.runs:
-            if read_metrics(run) is None:
-                raise InputError(f"{run} is not a finished run folder (it has no metrics.json)")
-        for run in options.runs:
-            card = ship(Path(run), options.data_root, Path(options.to))
-            print(
-                f"{card['file']}: {card['bytes']:,} bytes, {card['dtype']}, validation {card['val_acc']:.4f}, "
-                f"test {card['test_acc']:.4f} ({card['test_acc_float32']:.4f} as trained)",
-                flush=True,
-            )
-    except (ZooError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+def ship(run: Path, data_root: str, folder: Path) -> dict[str, Any]:
+    """Write a run's weights and their card to a folder, and return the card.
 
-
-def ship(run: Path, data_root: str, folder: Path) -> dict:
-    """Write a run's weights and their card into a folder, and return the card.
+    Args:
+        run: a finished run folder.
+        data_root: folder of the data set's files.
+        folder: to write to.
 
     Raises:
-        InputError: if the run's data are not those at `data_root`, or the file would be too large.
+        InputError: if the run is not finished, its images are not those in `data_root`, or the file is too large.
     """
-    import torch
-
-    from mnist_zoo.data import MNISTDataModule
-    from mnist_zoo.weights import pack, read_weights
-
     metrics, weights = read_metrics(run), read_weights(run)
-    settings = torch.load(weights.path, map_location="cpu", weights_only=True)["datamodule_hyper_parameters"]
-    data = MNISTDataModule(**settings | {"data": metrics["data"], "root": data_root, "fallback": None})
-    if data.fingerprint != metrics["data_fingerprint"]:
-        raise InputError(f"{run} was trained on other images than the {data.name} in {data_root}: give its --data-root")
-
+    if metrics is None:
+        raise InputError(f"{run} is not a finished run folder (it has no metrics.json)")
+    data = _data(run, metrics, data_root)
     state, val_acc = _smallest(weights, data)
     stored = replace(weights, state=state).build()
     content = pack(state, replace(weights.description, data=metrics["data"]))
@@ -105,8 +77,18 @@ def ship(run: Path, data_root: str, folder: Path) -> dict:
     return card
 
 
+def _data(run: Path, metrics: dict[str, Any], data_root: str) -> MNISTDataModule:
+    """Return the run's data; raises InputError if the images in `data_root` are not those it was trained on."""
+    cfg: Any = OmegaConf.to_container(OmegaConf.load(run / ".hydra" / "config.yaml"), resolve=True)
+    cfg["data"]["name"] = metrics["data"]  # another one than in the config if the run fell back to it
+    data = load_data(cfg, root=data_root, fallback=None)
+    if data.fingerprint != metrics["data_fingerprint"]:
+        raise InputError(f"{run} was trained on other images than the {data.name} in {data_root}: give its --data-root")
+    return data
+
+
 def _smallest(weights: Weights, data: MNISTDataModule) -> tuple[dict[str, Tensor], float]:
-    """Return the tensors to store, float16 unless that costs validation accuracy, and their validation accuracy."""
+    """Return the tensors to store, float16 unless that lowers validation accuracy, and their validation accuracy."""
     half = {name: t.half() if t.is_floating_point() else t for name, t in weights.state.items()}
     rounded = accuracy(replace(weights, state=half).build(), data, "val")
     exact = accuracy(weights.build(), data, "val")
@@ -115,20 +97,12 @@ def _smallest(weights: Weights, data: MNISTDataModule) -> tuple[dict[str, Tensor
 
 def accuracy(model: nn.Module, data: MNISTDataModule, split: str) -> float:
     """Return a network's accuracy, a fraction, on ``train``, ``val`` or ``test``."""
-    import torch
-
     with torch.inference_mode():
-        right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in data.eval_dataloader(split))
-    return right / len(data.labels(split))
+        correct = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in data.eval_dataloader(split))
+    return correct / len(data.labels(split))
 
 
 def command(run: Path) -> str:
-    """Return the command that makes a run again, without the places of the machine where it was made."""
-    from omegaconf import OmegaConf
-
-    overrides = OmegaConf.load(run / ".hydra" / "overrides.yaml")
-    return " ".join(["python -m mnist_zoo", *sorted(o for o in overrides if not o.startswith(_PLACES))])
-
-
-if __name__ == "__main__":
-    main()
+    """Return the command that repeats a run, without the paths of the machine where it was made."""
+    overrides = [str(override) for override in OmegaConf.load(run / ".hydra" / "overrides.yaml")]
+    return " ".join(["python -m mnist_zoo", *sorted(o for o in overrides if not o.startswith(_NEUTRAL))])

@@ -1,4 +1,7 @@
-"""The benchmark measures what it says, and what people read is what was measured. Nothing here is timed."""
+"""The benchmark: its rounds, its arguments, its contenders, and the page that is written from its records.
+
+Nothing here is timed.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,22 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import data, results
+from benchmarks.__main__ import main
+from benchmarks.contenders.checkout import COMPOSE_CONFIG, RUN, find
 from benchmarks.contenders.networks import plain
-from benchmarks.parts import NAMES
-from benchmarks.rounds import BenchmarkFailed, Contender, Spread, interleave, ratio
+from benchmarks.parts import PARTS, SELECTABLE, gpu, levers, start, throughput, versions
+from benchmarks.rounds import BenchmarkFailed, Contender, Record, Spread, interleave, ratio
 from benchmarks.settings import Settings
+from benchmarks.tables import verdict
 from mnist_zoo import MNISTDataModule, create_model
 from mnist_zoo.errors import InputError
+from mnist_zoo.hydra_app.commandline import compose_config
+from mnist_zoo.speed import OPTIMISATIONS
 
 ROOT = Path(__file__).parents[1]
 STUB = """
@@ -38,43 +47,208 @@ def settings(tmp_path, monkeypatch) -> Settings:
     return Settings(data_root=tmp_path, data="mnist5k", scratch=tmp_path / "scratch", rounds=3)
 
 
-def test_rounds_go_from_contender_to_contender(settings):
-    contenders = [Contender(name, "stub", {"speed": speed}) for name, speed in (("a", 30.0), ("b", 10.0))]
-    records = interleave("race", contenders, settings)
-    assert [(r["round"], r["contender"]) for r in records] == [
-        (0, "a"),
-        (0, "b"),
-        (1, "b"),
-        (1, "a"),
-        (2, "a"),
-        (2, "b"),
-    ]
-    assert [record["epoch"] for record in records] == [1, 1, 2, 2, 3, 3], "the first was a warm-up"
-    over = ratio(records, "race", "a", "b")
-    assert (over.median, over.low, over.high) == pytest.approx((3, 3, 3)), "within a round"
+class TestRounds:
+    def test_contenders_take_turns_and_the_warm_up_does_not_count(self, settings):
+        contenders = [Contender(name, "stub", {"speed": speed}) for name, speed in (("a", 30.0), ("b", 10.0))]
+        records = interleave("race", contenders, settings)
+        turns = [(record["round"], record["contender"], record["epoch"]) for record in records]
+        assert turns == [(0, "a", 1), (0, "b", 1), (1, "b", 2), (1, "a", 2), (2, "a", 3), (2, "b", 3)]
+        over = ratio(records, "race", "a", "b")
+        assert over and (over.median, over.low, over.high) == pytest.approx((3, 3, 3)), "ratios are within a round"
+
+    def test_a_contender_that_fails_is_named(self, settings):
+        with pytest.raises(BenchmarkFailed, match=r"^slow failed: ArithmeticError: the loss became NaN$"):
+            interleave("race", [Contender("slow", "stub", {"speed": 0})], settings)
+
+    @pytest.mark.skipif(find_spec("keras") is not None, reason="Keras is installed")
+    def test_a_contender_that_is_not_installed_has_a_record_that_says_so(self, settings):
+        options = {"model": "mlp", "batch_size": 64, "root": "data", "fraction": 1.0, "threads": 1}
+        (record,) = interleave("mlp", [Contender("Keras fit", "benchmarks.contenders.keras_fit", options)], settings)
+        assert "not installed" in record["missing"] and "pip install 'mnist_zoo[benchmark]'" in record["missing"]
+
+    def test_a_spread_reads_as_median_least_and_greatest(self):
+        assert str(Spread.of([3.0, 1.0, 2.0])) == "2 [1, 3]"
+
+    @pytest.mark.parametrize(
+        ("values", "goals", "expected"),
+        [
+            ([1.0], {}, ""),
+            ([0.8, 0.9, 1.0], {"least": 0.9}, ">= 0.9: reached"),
+            ([0.8, 0.8, 1.0], {"least": 0.9}, ">= 0.9: missed"),
+            ([1.0, 1.5, 9.0], {"most": 1.5}, "<= 1.5: reached"),
+            ([1.0, 1.6, 9.0], {"most": 1.5}, "<= 1.5: missed"),
+            ([], {"least": 8}, ">= 8: not measured"),
+        ],
+    )
+    def test_a_goal_is_reached_by_the_median(self, values, goals, expected):
+        assert verdict(Spread.of(values) if values else None, **goals) == expected
 
 
-def test_a_contender_that_breaks_down_is_named(settings):
-    with pytest.raises(BenchmarkFailed, match=r"^slow broke down: ArithmeticError: the loss became NaN$"):
-        interleave("race", [Contender("slow", "stub", {"speed": 0})], settings)
+class TestCommand:
+    def test_help_names_the_parts_and_does_not_import_torch(self):
+        code = "import sys, benchmarks.__main__; sys.exit('torch' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+        done = subprocess.run([sys.executable, "-m", "benchmarks", "--help"], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0 and all(name in done.stdout for name in PARTS)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["scalling"], "unknown part 'scalling'; did you mean scaling?"),
+            (["--rounds", "0"], "--rounds 0: it must be 1 or more"),
+            (["--threads", "0"], "--threads 0: it must be 1 or more"),
+            (["--render"], "has no results.json: measure a part first"),
+            (["start", "--data-root", "/nowhere"], "has no file train-images-idx3-ubyte"),
+            (["versions"], "versions compares two checkouts of the library: name the other one with --against DIR"),
+            (["--against", "/nowhere"], "--against /nowhere is not a checkout of the library: it has no mnist_zoo/"),
+            (["levers", "start", "--only", "mlp"], "--only does not apply to start: give parts of throughput, levers"),
+            (["--only", "mlp"], "--only does not apply to accuracy"),
+        ],
+    )
+    def test_invalid_arguments_are_answered_in_one_line(self, arguments, message, tmp_path, capsys):
+        with pytest.raises(SystemExit) as end:
+            main([*arguments, "--out", str(tmp_path)])
+        said = capsys.readouterr().err
+        assert end.value.code == 1 and said.startswith("error: ") and message in said and said.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("only", "quick", "expected"),
+        [
+            ((), False, [case.model for case in levers.CASES]),
+            ((), True, ["cnn"]),
+            (("cnn",), False, ["cnn", "cnn", "cnn"]),
+            (("lenet5", "mlp"), True, ["mlp", "lenet5"]),
+        ],
+    )
+    def test_only_selects_networks_and_quick_a_single_case(self, settings, only, quick, expected):
+        settings.only, settings.quick = only, quick
+        assert [case.model for case in settings.select(levers.CASES, levers.QUICK)] == expected
+
+    def test_only_refuses_a_network_that_a_part_does_not_measure(self, settings):
+        settings.only = ("cnn_droput",)
+        with pytest.raises(InputError, match=r"unknown network of --only 'cnn_droput'; did you mean cnn_dropout?"):
+            settings.select(levers.CASES)
+
+    def test_paths_of_the_machine_are_not_recorded(self):
+        given = ["levers", "--data-root", "/home/me", "--only", "cnn", "--out=/home/me", "--against", "../old"]
+        assert results._public(given) == ["levers", "--only", "cnn"]
 
 
-@pytest.mark.skipif(find_spec("keras") is not None, reason="Keras is installed")
-def test_without_keras_its_row_says_so(settings):
-    options = {"model": "mlp", "batch_size": 64, "root": "data", "fraction": 1.0, "threads": 1}
-    (record,) = interleave("mlp", [Contender("Keras fit", "benchmarks.contenders.keras_fit", options)], settings)
-    assert "not installed" in record["missing"] and "pip install 'mnist_zoo[benchmark]'" in record["missing"]
+class TestContenders:
+    @pytest.mark.parametrize("name", ["mlp", "cnn", "lenet5", "resnet18"])
+    def test_a_tutorials_network_has_the_parameters_of_the_librarys(self, name):
+        counts = [sorted(p.numel() for p in network.parameters()) for network in (plain(name), create_model(name))]
+        assert counts[0] == counts[1]
+
+    @pytest.mark.parametrize("part", [throughput, levers, versions], ids=lambda part: part.__name__)
+    def test_every_network_that_is_measured_exists(self, part):
+        known = {path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")}
+        assert {case.model for case in part.CASES} <= known and all(0 < case.fraction <= 1 for case in part.CASES)
+
+    def test_every_optimisation_is_taken_out_of_some_network(self):
+        measured = {name for case in levers.CASES for name in case.optimisations}
+        assert measured == set(OPTIMISATIONS)
+
+    def test_an_optimisation_is_taken_out_by_its_override(self, settings):
+        case = levers.Case("cnn", 64, 0.25, ("fused", "patches"), everything=True)
+        switched_off = {
+            contender.name: compose_config(contender.options["overrides"])["speed"]["off"]
+            for contender in levers.contenders(case, settings)
+        }
+        assert switched_off == {
+            "this library": [],
+            "fused": ["fused"],
+            "patches": ["patches"],
+            levers.EVERYTHING: ["all"],
+        }
+
+    @pytest.mark.slow
+    def test_the_real_command_and_the_bare_loops_train_the_same_images(self, settings, tmp_path):
+        settings.data_root, settings.quick, settings.rounds = data.root("mnist5k", tmp_path, tmp_path), True, 1
+        case = throughput.Case("mlp", 64, 0.02, 0.02, {})
+        records = interleave("mlp", throughput.contenders(case, settings), settings)
+        images = {record["contender"]: record.get("images") for record in records}
+        assert images[throughput.ZOO] == images[throughput.EAGER] == images[throughput.TUNED] == 1100
+
+    @pytest.mark.slow
+    def test_a_run_imports_nothing_heavy_beyond_lightning(self, settings):
+        MNISTDataModule("mnist5k").setup()  # reading it for the first time on a machine imports pandas
+        scratch = Path(settings.folder("start"))
+        options = ["data=mnist5k", "trainer=cpu", "plugins=[benchmarks.first_step]", f"output_dir={scratch}"]
+        start.python(settings, ["-m", "mnist_zoo", *options], modules=scratch / "step.json")
+        found = start.imported(settings, scratch)
+        assert "hydra" in found
+        assert not {"torchvision", "scipy", "matplotlib", "sklearn", "pandas", "mlxtend", "IPython"} & found.keys()
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "lenet5", "resnet18"])
-def test_the_peers_train_the_same_network(name):
-    sizes = [
-        sorted(parameter.numel() for parameter in network.parameters()) for network in (plain(name), create_model(name))
-    ]
-    assert sizes[0] == sizes[1]
+# A library with the file names of 0.1.0, whose training is two calls of the benchmark's callback.
+OLD_LIBRARY = {
+    "__init__.py": "__version__ = '0.1.0'\n",
+    "commandline.py": "def compose_config(overrides):\n    return {'overrides': overrides}\n",
+    "train.py": """
+from types import SimpleNamespace
+
+def run(cfg, folder, *, resume=None, callbacks=()):
+    trainer = SimpleNamespace(sanity_checking=False, datamodule=SimpleNamespace(labels=lambda split: range(77)))
+    module = SimpleNamespace(device=SimpleNamespace(type="cpu"))
+    assert cfg["overrides"][-1] == "epochs=1000000"
+    while True:
+        callbacks[0].on_train_epoch_start(trainer, module)
+        callbacks[0].on_validation_start(trainer, module)
+""",
+}
 
 
-def test_data_are_repeated_in_files_that_everybody_reads(tmp_path):
+class TestVersions:
+    def test_a_contender_trains_with_the_library_of_its_checkout(self, settings, tmp_path):
+        checkout = tmp_path / "old"
+        (checkout / "mnist_zoo").mkdir(parents=True)
+        for name, content in OLD_LIBRARY.items():
+            (checkout / "mnist_zoo" / name).write_text(content)
+        contender = versions.contender("old", versions.CASES[0], checkout, settings)
+        assert [record["images"] for record in interleave("mlp", [contender], settings)] == [77, 77, 77]
+        assert versions.describe(checkout) == "0.1.0"
+
+    @pytest.mark.parametrize(
+        ("files", "found"),
+        [
+            (("hydra_app/compose.py", "hydra_app/commandline.py"), "hydra_app.compose"),
+            (("hydra_app/commandline.py",), "hydra_app.commandline"),
+            (("commandline.py",), "commandline"),
+        ],
+    )
+    def test_the_newest_name_of_a_function_is_used(self, tmp_path, monkeypatch, files, found):
+        library = f"library_{len(found)}"  # a new name for each case: Python remembers what it imported
+        for file in files:
+            path = tmp_path / library / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("def compose_config(): ...\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        modules = tuple(name.replace("mnist_zoo", library) for name in COMPOSE_CONFIG)
+        assert find("compose_config", modules).__module__ == f"{library}.{found}"
+        with pytest.raises(ImportError, match="no run in library_"):
+            find("run", tuple(name.replace("mnist_zoo", library) for name in RUN))
+
+    def test_an_import_that_fails_inside_a_checkout_is_not_taken_for_an_older_version(self, tmp_path, monkeypatch):
+        (tmp_path / "newest.py").write_text("import no_such_dependency\n")
+        (tmp_path / "oldest.py").write_text("run = None\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ModuleNotFoundError, match="no_such_dependency"):
+            find("run", ("newest", "oldest"))
+
+    def test_the_table_has_the_ratio_of_this_checkout_over_the_other(self):
+        records: list[Record] = [
+            {"group": versions.CHECKOUTS, "contender": versions.THIS, "version": "0.2.0, commit abc"},
+            {"group": versions.CHECKOUTS, "contender": versions.OTHER, "version": "0.1.0"},
+            *(record(versions.THIS, number, 1.0) for number in range(2)),
+            *(record(versions.OTHER, number, seconds) for number, seconds in enumerate((1.1, 1.3))),
+        ]
+        text = "\n".join(versions.render(records))
+        assert "this checkout (0.2.0, commit abc)" in text and "checkout (0.1.0)" in text
+        assert "| mlp, batch 64 | 1,000 | 1.2 [1.1, 1.3] | 1.2 [1.1, 1.3] |" in text
+
+
+def test_data_are_repeated_in_files_that_every_contender_reads(tmp_path):
     root = data.root("mnist5k", Path("nowhere"), tmp_path)
     more = data.repeated(root, 90_000, tmp_path / "more")
     module = MNISTDataModule("mnist", root=str(more), val_size=0.1)
@@ -83,121 +257,55 @@ def test_data_are_repeated_in_files_that_everybody_reads(tmp_path):
         data.root("mnist", tmp_path / "nowhere", tmp_path)
 
 
-def call(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True)
-
-
-def test_help_names_the_parts():
-    done = call("--help")
-    assert done.returncode == 0 and all(name in done.stdout for name in NAMES)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("scalling",), "unknown part 'scalling'; did you mean scaling?"),
-        (("--rounds", "0"), "--rounds 0: it must be 1 or more"),
-        (("--render",), "has no results.json to write from: measure first"),
-        (("start", "--data-root", "/nowhere"), "has no file train-images-idx3-ubyte"),
-    ],
-)
-def test_what_cannot_be_is_one_line(arguments, message, tmp_path):
-    done = call(*arguments, "--out", str(tmp_path))
-    assert done.returncode == 1 and done.stderr.startswith("error: ") and message in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def measured(records: list[dict]) -> dict:
+def measured(records: list[Record]) -> dict[str, Any]:
+    """Return a part of results.json with these records."""
     about = {"processor": "a processor", "cores": 2, "threads": 1, "quick": False, "load": 0.1}
     about |= {"data": "mnist", "date": "2026-01-01", "versions": {"torch": "2.9"}, "command": "python -m benchmarks"}
     return about | {"minutes": 1.0, "records": records}
 
 
-def record(contender: str, number: int, seconds: float, group: str = "mlp, batch 64") -> dict:
+def record(contender: str, number: int, seconds: float, group: str = "mlp, batch 64") -> Record:
+    """Return the record of a round in which 1,000 images took so long."""
     times = {"seconds": seconds, "cpu_seconds": seconds, "whole_seconds": 1.5 * seconds}
     return {"group": group, "contender": contender, "round": number, "images": 1000} | times
 
 
-def test_the_page_is_written_from_the_raw_data_alone(tmp_path):
-    speeds = {"this library": (1.0, 1.1), "bare loop, fused Adam": (0.95, 1.0), "the usual way": (7.0, 7.7)}
-    records = [record(name, number, s) for name, both in speeds.items() for number, s in enumerate(both)]
-    records.append({"group": "mlp, batch 64", "contender": "Keras fit", "missing": "not installed"})
-    everything = {"throughput": measured(records)}
-    (tmp_path / results.RAW).write_text(results.to_json(everything))
-    assert json.loads((tmp_path / results.RAW).read_text()) == everything
-    assert results.write(tmp_path) == [tmp_path / "results.md", tmp_path / "throughput.png"]
-    page = (tmp_path / "results.md").read_text()
-    assert page == results.render(everything)
-    assert "| mlp, batch 64 | bare loop, fused Adam | 1,026 | 0.93 [0.909, 0.95] |" in page
-    assert "threads a worker: 1, load at the start: 0.1, rounds: 2, MNIST. torch 2.9." in page
-    assert ">= 0.9: reached" in page and ">= 8: missed" in page
-    assert "| mlp, batch 64 | Keras fit | not installed |" in page
-    assert "Not measured yet: levers, precision, accuracy" in page
-    assert (tmp_path / "throughput.png").stat().st_size > 10_000
+class TestPage:
+    def test_the_page_and_the_plot_are_written_from_the_records_alone(self, tmp_path):
+        speeds = {"this library": (1.0, 1.1), "bare loop, fused Adam": (0.95, 1.0), "the usual way": (7.0, 7.7)}
+        records = [record(name, number, s) for name, both in speeds.items() for number, s in enumerate(both)]
+        records.append({"group": "mlp, batch 64", "contender": "Keras fit", "missing": "not installed"})
+        everything = {"throughput": measured(records)}
+        (tmp_path / results.RAW).write_text(results.to_json(everything))
+        assert json.loads((tmp_path / results.RAW).read_text()) == everything
+        assert results.write(tmp_path) == [tmp_path / "results.md", tmp_path / "throughput.png"]
+        page = (tmp_path / "results.md").read_text()
+        assert page == results.render(everything)
+        assert "| mlp, batch 64 | bare loop, fused Adam | 1,026 | 0.93 [0.909, 0.95] |" in page
+        assert "threads per worker: 1, load at the start: 0.1, rounds: 2, MNIST. torch 2.9." in page
+        assert ">= 0.9: reached" in page and ">= 8: missed" in page
+        assert "| mlp, batch 64 | Keras fit | not installed |" in page
+        assert "Not measured yet: levers, versions, precision, accuracy" in page
+        assert (tmp_path / "throughput.png").stat().st_size > 10_000
+
+    def test_an_optimisation_has_the_name_under_which_it_was_recorded(self):
+        records = [record("this library", 0, 1.0), record("several steps a call", 0, 1.4)]
+        assert "| mlp, batch 64 | several steps a call | 1.4 [1.4, 1.4] |" in results.render(
+            {"levers": measured(records)}
+        )
+
+    def test_a_machine_without_a_gpu_has_a_page_that_says_so(self):
+        page = results.render({"gpu": measured([gpu.NONE])})
+        assert "No CUDA device: not measured." in page and "gpu.png" not in page
+
+    def test_the_repositorys_page_is_that_of_its_records(self):
+        raw = ROOT / "benchmarks" / results.RAW
+        page = (ROOT / "benchmarks" / results.PAGE).read_text()
+        assert results.render(json.loads(raw.read_text())) == page, "run python -m benchmarks --render"
 
 
-def test_without_a_gpu_its_part_says_so():
-    from benchmarks.parts import gpu
-
-    page = results.render({"gpu": measured([gpu.NONE])})
-    assert "No CUDA device: not measured." in page and "gpu.png" not in page
-
-
-def test_a_spread_reads_as_median_least_and_greatest():
-    assert str(Spread.of([3.0, 1.0, 2.0])) == "2 [1, 3]"
-
-
-def test_the_repositorys_results_are_those_of_its_raw_data():
-    raw = ROOT / "benchmarks" / results.RAW
-    if not raw.exists():
-        pytest.skip("not measured yet")
-    page = (ROOT / "benchmarks" / results.PAGE).read_text()
-    assert results.render(json.loads(raw.read_text())) == page, "run python -m benchmarks --render"
-
-
-@pytest.mark.slow
-def test_a_run_imports_nothing_heavy_beyond_lightning(settings):
-    from benchmarks.parts import start
-
-    MNISTDataModule("mnist5k").setup()  # its first parsing, on any machine, imports pandas
-    scratch = Path(settings.folder("start"))
-    options = ["data=mnist5k", "trainer=cpu", "plugins=[benchmarks.first_step]", f"output_dir={scratch}"]
-    start.python(settings, ["-m", "mnist_zoo", *options], modules=scratch / "step.json")
-    found = start.imported(settings, scratch)
-    assert "hydra" in found
-    assert not {"torchvision", "scipy", "matplotlib", "sklearn", "pandas", "mlxtend", "IPython"} & found.keys()
-
-
-LEVERS_SEEN = {  # what is taken out: the layers, the side they see; contiguous, fused; what is 1e-40 times 1
-    "[]": ["['ConvMaxPool2d', 'Identity', 'ReLU'] 26", "False True", "0.0"],
-    "['first stage from patches']": ["['Conv2d', 'MaxPool2d', 'ReLU'] 26", "False True", "0.0"],
-    "LEVERS": ["['Conv2d', 'ReLU', 'MaxPool2d'] 28", "True False", "1e-40"],
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("off", LEVERS_SEEN)
-def test_a_lever_that_is_taken_out_is_out(tmp_path, off):
-    code = f"""
-import torch
-from pytorch_lightning.callbacks import Callback
-import mnist_zoo.training.run
-from benchmarks.contenders import LEVERS
-from benchmarks.contenders.zoo import take_out
-from mnist_zoo.commandline import compose_config
-
-class Look(Callback):
-    def on_train_start(self, trainer, pl_module):
-        features, adam = pl_module.model.features, trainer.optimizers[0]
-        second = features[3]
-        print([type(layer).__name__ for layer in features][:3], features.seen)
-        print(second.weight.is_contiguous(), adam.defaults["fused"])
-        print(f"{{(torch.tensor([1e-40]) * torch.ones(1)).item():.0e}}".replace("0e+00", "0.0"))
-
-overrides, callbacks = take_out(list({off}))
-cfg = compose_config(["data=mnist5k", "trainer=smoke", "progress=none", "logger=none", *overrides])
-mnist_zoo.training.run.run(cfg, "{tmp_path}/run", callbacks=[*callbacks, Look()])
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    found = [line for line in done.stdout.splitlines() if line.startswith(("[", "True", "False", "0.0", "1e-40"))]
-    assert found == LEVERS_SEEN[off]
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_has_what_the_page_and_the_command_need(name):
+    part = results.load(name)
+    assert part.TITLE and callable(part.measure) and callable(part.render)
+    assert hasattr(part, "CASES") or name not in SELECTABLE, "--only selects among the cases"

@@ -1,20 +1,34 @@
-"""Measured results: from run folders to CSV, and from CSV alone to the tables that people read."""
+"""The maintainers' tools: run folders become CSV rows, CSV rows become tables, runs become shipped weights."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from test_report import write_run
 
 from mnist_zoo.errors import InputError
-from results.collect import BEGIN, END, EXPERIMENTS, collect, main, read_results, render, replace_block
+from mnist_zoo.weights import read_weights
+from results import ship as shipping
+from results.__main__ import main
+from results.collect import collect, read_results
+from results.experiments import EXPERIMENTS
+from results.render import BEGIN, END, render, replace_block
+from results.ship import command, ship
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
+RUN = Path(__file__).parent / "fixtures" / "0.1.0" / "run"  # made by version 0.1.0
 
 
 def sweep(folder: Path, wrong: int = 4, **settings) -> Path:
+    """Write three seeds of a row of the lr_sweep paper, of which seed 0 errs on `wrong` of 200 images."""
     for seed in (0, 1, 2):
         write_run(
             folder / f"{wrong}-{seed}",
@@ -28,76 +42,147 @@ def sweep(folder: Path, wrong: int = 4, **settings) -> Path:
     return folder
 
 
-def test_rows_are_kept_and_renewed(tmp_path):
-    results = tmp_path / "results"
-    assert collect([sweep(tmp_path / "first")], results) == {results / "lr_sweep.csv": 3}
-    collect([sweep(tmp_path / "second", wrong=8)], results)
-    rows = pd.read_csv(results / "lr_sweep.csv")
-    assert rows["seed"].tolist() == [0, 1, 2], "the same configurations and seeds, measured again"
-    assert rows["test_acc"].tolist() == pytest.approx([0.96, 0.955, 0.95])
-    assert rows.columns.to_series().isin(["model", "data", "lr", "seed", "device", "torch", "epochs_run"]).sum() == 7
-    assert "/somewhere" not in (results / "lr_sweep.csv").read_text(), "no paths of a machine"
-    collect([sweep(tmp_path / "third", batch_size=32)], results)
-    assert len(pd.read_csv(results / "lr_sweep.csv")) == 6, "another configuration"
+class TestCollect:
+    def test_a_new_row_replaces_that_of_the_same_configuration_and_seed(self, tmp_path):
+        results = tmp_path / "results"
+        assert collect([sweep(tmp_path / "first")], results) == {results / "lr_sweep.csv": 3}
+        collect([sweep(tmp_path / "second", wrong=8)], results)
+        rows = pd.read_csv(results / "lr_sweep.csv")
+        assert rows["seed"].tolist() == [0, 1, 2]
+        assert rows["test_acc"].tolist() == pytest.approx([0.96, 0.955, 0.95])
+        assert {"model", "data", "lr", "seed", "device", "torch", "epochs_run"} <= set(rows.columns)
+        assert "/somewhere" not in (results / "lr_sweep.csv").read_text(), "no paths of a machine"
+        collect([sweep(tmp_path / "third", batch_size=32)], results)
+        assert len(pd.read_csv(results / "lr_sweep.csv")) == 6, "another configuration"
 
-
-def test_scores_of_predictions_outlive_the_folders(tmp_path):
-    write_run(tmp_path / "run", wrong=[7, 17], experiment="keras_cnn", model="cnn")  # two of 20 sevens
-    collect([tmp_path / "run"], tmp_path)
-    assert read_results(tmp_path, "keras_cnn")["recall_digit_7"].tolist() == pytest.approx([0.9])
-    page, _ = render(tmp_path)
-    assert "| cnn lr=0.001 | mnist | recall_digit_7 | 93 % | 90.00 | not comparable: one seed, no interval |" in page
-
-
-def test_the_tables_say_what_was_run_and_what_was_not(tmp_path):
-    collect([sweep(tmp_path / "sweep")], tmp_path)
-    page, block = render(tmp_path)
-    assert "Of 25 published test accuracies 1 were run: our 95 % interval covers 1" in block
-    assert "| lr_sweep | mlp lr=0.01 | mnist | test_acc | 97.1 | 97.50 ± 1.24 | inside our interval |" in block
-    assert "resnet18" not in block, "the README shows what was run"
-    assert "| resnet18 lr=0.01 | mnist | test_acc | 99.2 % | - | not run |" in page
-    for experiment in EXPERIMENTS:
-        assert f"## `{experiment}`" in page
-    assert "Not run yet: `python -m mnist_zoo -m experiment=architectures seed=0,1,2`" in page
-
-
-def test_runs_of_no_experiment_stand_on_their_own_and_beside_no_paper(tmp_path):
-    write_run(tmp_path / "run", wrong=[7, 17])
-    assert collect([tmp_path / "run"], tmp_path) == {tmp_path / "zoo.csv": 1}
-    page, block = render(tmp_path)
-    assert "## `zoo`" in page and "| 99.00 |" in page and "| 99.00 |" in block
-    assert "Of 25 published test accuracies 0 were run" in block
-
-
-def test_runs_of_an_experiment_nobody_knows_are_refused(tmp_path):
-    write_run(tmp_path / "run", experiment="my_own")
-    with pytest.raises(InputError, match="none of these runs is of a known experiment: architectures"):
+    def test_metrics_of_predictions_are_kept_without_the_run_folder(self, tmp_path):
+        write_run(tmp_path / "run", wrong=[7, 17], experiment="keras_cnn", model="cnn")  # two of 20 sevens
         collect([tmp_path / "run"], tmp_path)
+        table = read_results(tmp_path, "keras_cnn")
+        assert table is not None and table["recall_digit_7"].tolist() == pytest.approx([0.9])
+        page, _ = render(tmp_path)
+        assert (
+            "| cnn lr=0.001 | mnist | recall_digit_7 | 93 % | 90.00 | not comparable: one seed, no interval |" in page
+        )
+
+    def test_a_run_of_no_experiment_goes_to_the_zoo(self, tmp_path):
+        write_run(tmp_path / "run", wrong=[7, 17])
+        assert collect([tmp_path / "run"], tmp_path) == {tmp_path / "zoo.csv": 1}
+        page, block = render(tmp_path)
+        assert "## `zoo`" in page and "| 99.00 |" in page and "| 99.00 |" in block
+        assert "Of 25 published test accuracies 0 were run" in block
+
+    def test_a_run_of_an_unknown_experiment_is_refused(self, tmp_path):
+        write_run(tmp_path / "run", experiment="my_own")
+        with pytest.raises(InputError, match="none of these runs is of a known experiment: architectures"):
+            collect([tmp_path / "run"], tmp_path)
 
 
-def test_only_what_stands_between_the_markers_is_replaced():
-    assert replace_block(f"a\n{BEGIN}\nold\n{END}\nz\n", "new\n") == f"a\n{BEGIN}\nnew\n{END}\nz\n"
-    for text in ("none", f"{END}\n{BEGIN}\n", f"{BEGIN}\n"):
+class TestRender:
+    def test_the_tables_say_what_was_run_and_what_was_not(self, tmp_path):
+        collect([sweep(tmp_path / "sweep")], tmp_path)
+        page, block = render(tmp_path)
+        assert "Of 25 published test accuracies 1 were run: our 95 % interval covers 1" in block
+        assert "| lr_sweep | mlp lr=0.01 | mnist | test_acc | 97.1 | 97.50 ± 1.24 | inside our interval |" in block
+        assert "resnet18" not in block, "the README lists only what was run"
+        assert "| resnet18 lr=0.01 | mnist | test_acc | 99.2 % | - | not run |" in page
+        for experiment in EXPERIMENTS:
+            assert f"## `{experiment}`" in page
+        assert "Not run yet: `python -m mnist_zoo -m experiment=architectures seed=0,1,2`" in page
+
+    def test_only_the_text_between_the_markers_is_replaced(self):
+        assert replace_block(f"a\n{BEGIN}\nold\n{END}\nz\n", "new\n") == f"a\n{BEGIN}\nnew\n{END}\nz\n"
+
+    @pytest.mark.parametrize("text", ["none", f"{END}\n{BEGIN}\n", f"{BEGIN}\n"])
+    def test_a_readme_without_markers_is_refused(self, text):
         with pytest.raises(InputError, match="has no lines"):
             replace_block(text, "new\n")
 
-
-def test_the_command_writes_both_files(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    Path("README.md").write_text(f"# Zoo\n{BEGIN}\n{END}\n")
-    sweep(Path("outputs"))
-    for arguments in (["collect", "outputs"], ["render"]):
-        monkeypatch.setattr("sys.argv", ["results", *arguments])
-        main()
-    page, block = render("results")
-    assert Path("results/README.md").read_text() == page
-    assert block in Path("README.md").read_text()
-    assert "results/lr_sweep.csv: 3 rows" in capsys.readouterr().out
+    def test_the_repositorys_tables_are_those_of_its_csv_files(self):
+        page, block = render(ROOT / "results")
+        cure = "run python -m results render"
+        assert (ROOT / "results" / "README.md").read_text() == page, cure
+        readme = (ROOT / "README.md").read_text()
+        assert replace_block(readme, block) == readme, cure
 
 
-def test_the_repositorys_results_are_those_of_its_csv_files():
-    page, block = render(ROOT / "results")
-    cure = "run python -m results render"
-    assert (ROOT / "results" / "README.md").read_text() == page, cure
-    readme = (ROOT / "README.md").read_text()
-    assert replace_block(readme, block) == readme, cure
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory) -> Path:
+    """Return a folder with the weights and the card of a run that 0.1.0 made."""
+    folder = tmp_path_factory.mktemp("shipped")
+    main(["ship", str(RUN), "--to", str(folder)])
+    return folder
+
+
+class TestShip:
+    def test_the_card_describes_the_file_and_the_run(self, shipped):
+        metrics = json.loads((RUN / "metrics.json").read_text())
+        content = (shipped / "mlp-mnist5k.safetensors").read_bytes()
+        card = json.loads((shipped / "mlp-mnist5k.json").read_text())
+        assert (card["sha256"], card["bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
+        assert {key: card[key] for key in ("model", "num_params", "seed", "n_val", "n_test", "data_fingerprint")} == {
+            "model": "mlp",
+            "num_params": 3190,
+            "seed": 0,
+            "n_val": 333,
+            "n_test": 1000,
+            "data_fingerprint": metrics["data_fingerprint"],
+        }
+        assert card["test_acc_float32"] == pytest.approx(metrics["test_acc"]), "as the run measured it"
+        assert card["val_acc"] >= metrics["val_acc"] - 1e-6 or card["dtype"] == "float32"
+
+    def test_the_weights_are_half_precision_and_describe_their_data(self, shipped):
+        weights = read_weights(shipped / "mlp-mnist5k.safetensors")
+        assert {tensor.dtype for tensor in weights.state.values()} == {torch.float16}
+        assert (weights.description.model["hidden"], weights.description.data) == ([4], "mnist5k")
+
+    def test_the_command_repeats_the_run_without_paths_of_the_machine(self):
+        expected = "data.train_fraction=0.05 data=mnist5k epochs=2 model.hidden=[4] model=mlp trainer=cpu"
+        assert command(RUN) == f"python -m mnist_zoo {expected}"
+
+    def test_a_run_of_other_images_is_refused(self, tmp_path):
+        other = tmp_path / "run"
+        shutil.copytree(RUN, other)
+        metrics = json.loads((other / "metrics.json").read_text())
+        (other / "metrics.json").write_text(json.dumps(metrics | {"data_fingerprint": "0" * 16}))
+        with pytest.raises(InputError, match="was trained on other images than the mnist5k in data"):
+            ship(other, "data", tmp_path)
+
+    def test_a_file_that_is_too_large_is_not_shipped(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(shipping, "LARGEST", 1_000)
+        with pytest.raises(InputError, match=r"mlp-mnist5k.safetensors would have [\d,]+ bytes; 1,000 is the most"):
+            ship(RUN, "data", tmp_path)
+        assert not list(tmp_path.iterdir())
+
+
+class TestCommand:
+    def test_collect_and_render_write_their_files(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        Path("README.md").write_text(f"# Zoo\n{BEGIN}\n{END}\n")
+        sweep(Path("outputs"))
+        main(["collect", "outputs"])
+        main(["render"])
+        page, block = render("results")
+        assert Path("results/README.md").read_text() == page
+        assert block in Path("README.md").read_text()
+        assert "results/lr_sweep.csv: 3 rows" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["ship", "nowhere"], "nowhere is not a finished run folder (it has no metrics.json)"),
+            (["collect", "nowhere"], "nowhere"),
+            (["render"], "there is no file README.md: name the README with --readme FILE"),
+        ],
+    )
+    def test_known_errors_are_one_line(self, tmp_path, monkeypatch, capsys, arguments, message):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        said = capsys.readouterr().err
+        assert end.value.code == 1 and said.startswith("error: ") and message in said and said.count("\n") == 1
+        assert not list(tmp_path.iterdir()), "nothing is written"
+
+    def test_help_does_not_import_torch_or_pandas(self):
+        code = "import sys, results.__main__; sys.exit(bool({'torch', 'pandas'} & sys.modules.keys()))"
+        assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -1,8 +1,8 @@
-"""Augmentation without training: this library's, whole batches at once, and torchvision's, an image at a time."""
+"""Augmentation without training: this library's on whole batches, and torchvision's on one image at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from PIL import Image
 from torch import Tensor
@@ -17,14 +17,14 @@ BATCH = 128
 
 
 def main(turn: Turn, preset: str, kind: str, count: int, root: str) -> None:
-    """Augment `count` images a turn.
+    """Augment `count` images each turn.
 
     Args:
         turn: the parent's word.
         preset: ``none``, ``affine`` or ``thesis``.
         kind: ``zoo``, this library's batches of 128, shuffled and scaled; ``tensor`` or ``pil``, torchvision's
-            transform of one image after another of that type, those of PIL made tensors afterwards.
-        count: images.
+            transform of one image after another of that type; PIL images are converted to tensors afterwards.
+        count: images to augment.
         root: folder of the data.
     """
     if kind == "zoo":
@@ -48,7 +48,7 @@ def _batches(data: MNISTDataModule) -> Iterator[int]:
             yield len(images)
 
 
-def _one_by_one(images: Tensor, transform: Callable, kind: str) -> Iterator[int]:
+def _one_by_one(images: Tensor, transform: Compose, kind: str) -> Iterator[int]:
     while True:
         for image in images:
             if kind == "pil":
@@ -58,7 +58,7 @@ def _one_by_one(images: Tensor, transform: Callable, kind: str) -> Iterator[int]
             yield 1
 
 
-def _transform(preset: str) -> Callable:
+def _transform(preset: str) -> Compose:
     given = PRESETS[preset]
     shift, zoom, bilinear = given["shift"], given["zoom"], InterpolationMode.BILINEAR
     affine = RandomAffine(given["rotate"], (shift, shift), (1 - zoom, 1 + zoom), interpolation=bilinear)

@@ -1,4 +1,4 @@
-"""The bare loop on a GPU with the whole step captured as a CUDA graph: the least that PyTorch can make of it."""
+"""The bare loop on a GPU with the whole step captured as a CUDA graph: PyTorch's least overhead for a step."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from benchmarks.turn import Turn
 
 
 def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float) -> None:
-    """Train an epoch a turn, without the last batch if it is smaller (see `benchmarks.contenders.bare`)."""
+    """Train one epoch each turn, without the last batch if it is smaller; arguments as in `bare.main`."""
+    network = prepare(model, tuned=True, device=torch.device("cuda")).train()
     images, labels = load(root, fraction, "cuda")
-    network = prepare(model, tuned=True).cuda().train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, capturable=True)
-    chosen = torch.arange(batch_size, device="cuda")  # the graph reads it: a step is a new content and a replay
+    chosen = torch.arange(batch_size, device="cuda")  # the graph reads it: each step fills it and replays
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         loss_of(network(images[chosen]), labels[chosen]).backward()
         optimizer.step()
 
-    side = torch.cuda.Stream()  # a capture wants a warm-up on another stream
+    side = torch.cuda.Stream()  # a capture needs a warm-up on another stream
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
             step()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    optimizer.zero_grad(set_to_none=True)  # gradients then live in the graph's own memory
+    optimizer.zero_grad(set_to_none=True)  # so that gradients are allocated in the graph's memory
     with torch.cuda.graph(graph):
         step()
 

@@ -1,4 +1,4 @@
-"""How a training of Lightning's is led from outside: an epoch a turn."""
+"""How a training with Lightning is controlled by the parent: one epoch each turn."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from benchmarks.turn import Turn
 
 
 class Epochs(Callback):
-    """Wait for the parent's word before each epoch; report one when the next begins, its validation and files done.
+    """Wait for the parent before each epoch, and report an epoch when the next one begins.
 
-    Seconds are those of the training part, as in ``curves.csv``; ``whole_seconds`` those of all the epoch. There are no
-    hooks on single batches: they would cost what is to be measured.
+    By then the epoch's validation and checkpoint are done. Its seconds are those of the training part, as in
+    ``curves.csv``, and ``whole_seconds`` those of the whole epoch. There are no hooks for single batches: they would
+    cost time and prevent the optimisation of several steps in a call.
+
+    Args:
+        turn: the parent's word.
+        images: returns how many images an epoch trains on.
     """
 
     def __init__(self, turn: Turn, images: Callable[[pl.Trainer], int]):
@@ -33,3 +38,8 @@ class Epochs(Callback):
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)
         self._trained = self._turn.lap()
+
+
+def training_images(trainer: pl.Trainer) -> int:
+    """Return how many images this library's DataModule trains on in an epoch."""
+    return len(trainer.datamodule.labels("train"))  # type: ignore[attr-defined]  # set by Trainer.fit

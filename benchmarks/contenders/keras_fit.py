@@ -1,4 +1,4 @@
-"""Keras 3 on TensorFlow: the same networks in ``fit``, the images scaled in memory."""
+"""Keras 3 on TensorFlow: the same networks trained by ``fit``, with the images scaled in memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from benchmarks.turn import Missing, Turn
 
 
 def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float, threads: int) -> None:
-    """Train an epoch a turn.
+    """Train one epoch each turn.
 
     Args:
         turn: the parent's word.
         model: ``mlp`` or ``cnn``.
-        batch_size: images a batch.
+        batch_size: images in a batch.
         root: folder that holds ``MNIST/raw``.
         fraction: share of the training images.
-        threads: of TensorFlow's operations.
+        threads: for TensorFlow's operations.
     """
     try:
         import keras
@@ -24,16 +24,16 @@ def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float, th
         import tensorflow as tf
     except ImportError as error:
         raise Missing(
-            f"not installed ({error}): pip install 'mnist_zoo[benchmark]', better in an environment of its own "
-            f"that --keras-python names"
+            f"not installed ({error}): pip install 'mnist_zoo[benchmark]', best in an environment of its own "
+            f"(--keras-python)"
         ) from error
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     raw = Path(root) / "MNIST" / "raw"
-    images = np.frombuffer((raw / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16).reshape(-1, 28, 28, 1)
-    labels = np.frombuffer((raw / "train-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
-    count = round(len(images) * 11 / 12 * fraction)  # as many as the others train on
-    images, labels = (images[:count].astype("float32") / 255 - 0.1307) / 0.3081, labels[:count].astype("int64")
+    pixels = np.frombuffer((raw / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16).reshape(-1, 28, 28, 1)
+    classes = np.frombuffer((raw / "train-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
+    count = round(len(pixels) * 11 / 12 * fraction)  # as many as the other contenders train on
+    images, labels = (pixels[:count].astype("float32") / 255 - 0.1307) / 0.3081, classes[:count].astype("int64")
 
     layers = keras.layers
     if model == "mlp":
@@ -55,10 +55,10 @@ def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float, th
     )
 
     class Epochs(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
+        def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             turn.wait()
 
-        def on_epoch_end(self, epoch, logs=None):
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             turn.report(count)
 
     network.fit(images, labels, batch_size=batch_size, epochs=1_000_000, verbose=2, callbacks=[Epochs()])

@@ -1,4 +1,4 @@
-"""The networks as a tutorial writes them: activation before pooling, weights laid out as they are created."""
+"""The networks as tutorials write them: activation before pooling, weights in their default memory format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a training of this library waits for its device within an epoch, as torch's profiler counts it."""
+"""How often a training with this library waits for its device within an epoch, as counted by torch's profiler."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from torch.profiler import ProfilerActivity, profile
 
-import mnist_zoo.training.run
+from benchmarks.contenders.epochs import training_images
 from benchmarks.turn import Turn
 from mnist_zoo.hydra_app.commandline import compose_config
+from mnist_zoo.training.run import run
 
-# `.item()` and its like, and CUDA's own ways to wait. The profiler itself waits for the device once, when it stops.
+# `.item()` and similar calls, and CUDA's own ways to wait. The profiler itself waits once, when it stops.
 WAITS = ("aten::_local_scalar_dense", "cudaStreamSynchronize", "cudaEventSynchronize", "cudaDeviceSynchronize")
 
 
 def main(turn: Turn, overrides: list[str], folder: str) -> None:
-    """Profile the second epoch's training part in the one turn there is, and report steps and each of `WAITS`."""
+    """Profile the training part of the second epoch in a single turn, and report its steps and the count of `WAITS`."""
     turn.wait()
     counter = _Counter()
-    mnist_zoo.training.run.run(compose_config([*overrides, "epochs=2"]), folder, callbacks=[counter])
+    run(compose_config([*overrides, "epochs=2"]), folder, callbacks=[counter], tune_process=True)
     turn.report(counter.images, steps=counter.steps, **counter.waits)
     turn.wait()
 
@@ -36,4 +37,4 @@ class _Counter(Callback):
             counts = {event.key: event.count for event in self._profile.key_averages()}
             self.waits = {name: counts.get(name, 0) for name in WAITS}
             self.steps = trainer.global_step - self._before
-            self.images = len(trainer.datamodule.labels("train"))
+            self.images = training_images(trainer)

@@ -1,10 +1,11 @@
-"""The usual way: Lightning, torchvision's MNIST, a DataLoader and torchmetrics, as templates and tutorials have it."""
+"""The usual way: Lightning, torchvision's MNIST, a DataLoader and torchmetrics, as in templates and tutorials."""
 
 from __future__ import annotations
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.utils.data import DataLoader, random_split
 from torchmetrics import MaxMetric, MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
@@ -18,7 +19,7 @@ from mnist_zoo import create_model
 
 
 class LitMNIST(pl.LightningModule):
-    """Loss and accuracy of each step into torchmetrics, and those into ``self.log``."""
+    """Pass loss and accuracy of each step to torchmetrics, and the metrics to ``self.log``."""
 
     def __init__(self, network: torch.nn.Module, lr: float = 1e-3):
         super().__init__()
@@ -27,7 +28,7 @@ class LitMNIST(pl.LightningModule):
         self.train_acc, self.val_acc = MulticlassAccuracy(10), MulticlassAccuracy(10)
         self.val_acc_best = MaxMetric()
 
-    def training_step(self, batch, batch_idx):
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
         logits = self.network(images)
         loss = F.cross_entropy(logits, labels)
@@ -37,7 +38,7 @@ class LitMNIST(pl.LightningModule):
         self.log("train/acc", self.train_acc, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
-    def validation_step(self, batch, batch_idx):
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         logits = self.network(images)
         self.val_loss(F.cross_entropy(logits, labels))
@@ -45,24 +46,24 @@ class LitMNIST(pl.LightningModule):
         self.log("val/loss", self.val_loss, on_step=False, on_epoch=True, prog_bar=True)
         self.log("val/acc", self.val_acc, on_step=False, on_epoch=True, prog_bar=True)
 
-    def on_validation_epoch_end(self):
+    def on_validation_epoch_end(self) -> None:
         self.val_acc_best(self.val_acc.compute())
         self.log("val/acc_best", self.val_acc_best.compute(), prog_bar=True)
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.lr)
 
 
 def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float, folder: str, device: str = "cpu") -> None:
-    """Train an epoch a turn.
+    """Train one epoch each turn.
 
     Args:
         turn: the parent's word.
         model: the network's name.
-        batch_size: images a batch.
+        batch_size: images in a batch.
         root: folder of the data.
-        fraction: share of the batches that an epoch has: images/s are the same, and the turns shorter.
-        folder: of logs and checkpoints.
+        fraction: share of the batches in an epoch: it makes turns shorter and does not change images/s.
+        folder: for logs and checkpoints.
         device: where to train.
     """
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
@@ -73,7 +74,7 @@ def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float, fo
         devices=1,
         default_root_dir=folder,
         limit_train_batches=fraction,
-        callbacks=[Epochs(turn, lambda trainer: min(trainer.num_training_batches * batch_size, len(train)))],
+        callbacks=[Epochs(turn, lambda trainer: min(int(trainer.num_training_batches) * batch_size, len(train)))],
     )
     network = plain(model) if device == "cpu" else create_model(model)
     trainer.fit(

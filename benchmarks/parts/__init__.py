@@ -1,7 +1,20 @@
-"""The parts of the benchmark, by name, in the order of the report.
+"""The parts of the benchmark by name, in the order of the page.
 
-A part has a ``TITLE``, ``measure(settings) -> records``, ``render(records) -> lines of Markdown``, and, where a picture
-says more, ``draw(records) -> Figure``.
+A part is a module with a ``TITLE``, ``measure(settings) -> records`` and ``render(records) -> lines of Markdown``. Some
+also have ``draw(records) -> Figure``.
 """
 
-NAMES = ("throughput", "levers", "precision", "accuracy", "sweeps", "start", "augment", "scaling", "gpu")
+PARTS = (
+    "throughput",
+    "levers",
+    "versions",
+    "precision",
+    "accuracy",
+    "sweeps",
+    "start",
+    "augment",
+    "scaling",
+    "gpu",
+)
+ON_REQUEST = ("versions",)  # measured only when asked for
+SELECTABLE = ("throughput", "levers", "versions", "precision")  # whose networks --only selects

@@ -1,6 +1,8 @@
-"""Augmentation: images a second beside torchvision's, and what it costs a training of `cnn`."""
+"""Augmentation: images per second beside torchvision's, and its share of the training time of `cnn`."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from benchmarks.parts.throughput import zoo
 from benchmarks.rounds import Contender, Record, Spread, interleave, pick, ratio, speed
@@ -16,7 +18,7 @@ GOAL = 40_000
 
 
 def measure(settings: Settings) -> list[Record]:
-    records = []
+    records: list[Record] = []
     root = str(settings.data_root)
     many, few = (5_000, 200) if settings.quick else (100_000, 3_000)
     for preset in ("affine", "thesis"):
@@ -30,31 +32,31 @@ def measure(settings: Settings) -> list[Record]:
         ]
         records += interleave(preset, contenders, settings)
     fraction = 0.02 if settings.quick else 0.5
-    alone = {"preset": "affine", "kind": "zoo", "count": many, "root": root}
+    affine: dict[str, Any] = {"preset": "affine", "kind": "zoo", "count": many, "root": root}
     contenders = [
         zoo(PLAIN, settings, "cnn", 128, fraction),
         zoo(AUGMENTED, settings, "cnn", 128, fraction, "augment=affine"),
-        Contender(ALONE, "benchmarks.contenders.augmentation", alone),
+        Contender(ALONE, "benchmarks.contenders.augmentation", affine),
     ]
     return records + interleave(TRAINING, contenders, settings)
 
 
 def render(records: list[Record]) -> list[str]:
-    body = []
+    body: list[tuple[object, ...]] = []
     for preset in ("affine", "thesis"):
         for name in (BATCHED, TENSOR, PIL):
             own = Spread.of(map(speed, pick(records, preset, name).values()))
             over = None if name == BATCHED else ratio(records, preset, BATCHED, name)
-            aim = verdict(own, GOAL).replace(f"{GOAL:g}", f"{GOAL:,}") if name == BATCHED else ""
-            rates = f"{own.median:,.0f} [{own.low:,.0f}, {own.high:,.0f}]"
-            body.append((preset, name, rates, cell(over), aim))
+            goal = verdict(own, GOAL).replace(f"{GOAL:g}", f"{GOAL:,}") if name == BATCHED else ""
+            speeds = f"{own.median:,.0f} [{own.low:,.0f}, {own.high:,.0f}]"
+            body.append((preset, name, speeds, cell(over), goal))
     kept, share = ratio(records, TRAINING, AUGMENTED, PLAIN), ratio(records, TRAINING, AUGMENTED, ALONE)
     return [
-        "Images a second on one thread: shuffled, gathered, augmented and scaled for this library; the transform alone "
-        "for torchvision (`RandomAffine`, with the flips of `thesis`).",
+        "Images per second on one thread. This library's include shuffling, gathering, augmentation and scaling; "
+        "torchvision's are of the transform alone (`RandomAffine`, and the flips of `thesis`).",
         "",
-        *markdown(("preset", "how", "images/s", "this library over it", "aim"), body),
+        *markdown(("preset", "how", "images/s", "this library over it", "goal"), body),
         "",
-        f"Training `{TRAINING}` with `augment=affine` has {kept} of the images/s without, and the augmentation takes "
-        f"{share} of the epoch's time.",
+        f"Training `{TRAINING}` with `augment=affine` runs at {kept} times the images/s of training without it. The "
+        f"augmentation alone takes {share} of the epoch's time.",
     ]

@@ -1,6 +1,8 @@
-"""What bfloat16 gives: the real command in mixed precision beside the same in float32."""
+"""The speed of mixed precision: the real command in bfloat16 beside the same in float32."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from benchmarks.parts.throughput import ZOO, zoo
 from benchmarks.rounds import Record, Spread, cpu_speed, interleave, pick, ratio, speed
@@ -10,17 +12,27 @@ from mnist_zoo.plots.tables import markdown
 
 TITLE = "Mixed precision"
 MIXED = "bf16-mixed"
-CASES = (  # network, batch size, share of the 55,000 training images
-    ("mlp", 64, 1.0),
-    ("cnn", 128, 0.25),
-    ("double_conv", 128, 0.06),
-    ("resnet18", 64, 0.02),
+
+
+class Case(NamedTuple):
+    """A network, its batch size, and its share of the 55,000 training images."""
+
+    model: str
+    batch_size: int
+    fraction: float
+
+
+CASES = (
+    Case("mlp", 64, 1.0),
+    Case("cnn", 128, 0.25),
+    Case("double_conv", 128, 0.06),
+    Case("resnet18", 64, 0.02),
 )
 
 
 def measure(settings: Settings) -> list[Record]:
-    records = []
-    for model, batch_size, fraction in CASES:
+    records: list[Record] = []
+    for model, batch_size, fraction in settings.select(CASES):
         case = (settings, model, batch_size, 0.02 if settings.quick else fraction)
         contenders = [zoo(ZOO, *case), zoo(MIXED, *case, f"trainer.precision={MIXED}")]
         records += interleave(f"{model}, batch {batch_size}", contenders, settings)
@@ -29,9 +41,8 @@ def measure(settings: Settings) -> list[Record]:
 
 def render(records: list[Record]) -> list[str]:
     lines = [
-        f"Training with `trainer.precision={MIXED}`, by how many times the images/s of the default, float32. It pays "
-        "where the processor multiplies bfloat16 matrices (`amx_bf16` among the flags of `lscpu`), and large "
-        "convolutions most.",
+        f"Images/s of training with `trainer.precision={MIXED}`, as a multiple of the default, float32. It is faster "
+        "on processors that multiply bfloat16 matrices (flag `amx_bf16` in `lscpu`), most for large convolutions.",
         "",
     ]
     body = []

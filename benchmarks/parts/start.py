@@ -1,4 +1,4 @@
-"""How long until an answer, and until the first optimizer step; and what is imported on the way."""
+"""Time until a command answers, time until the first optimizer step, and the packages imported until then."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def measure(settings: Settings) -> list[Record]:
     calls[NOTHING] = partial(python, settings, ["-c", "pass"])
     calls[IMPORTS] = partial(python, settings, ["-c", IMPORTS])
     calls[STEP] = partial(python, settings, [*step, f"output_dir='{scratch}'"], modules=scratch / "step.json")
-    timed(GROUP, {name: calls[name] for name in (IMPORTS, STEP)}, 1)  # files into the system's cache
+    timed(GROUP, {name: calls[name] for name in (IMPORTS, STEP)}, 1)  # loads the files into the system's cache
     records = timed(GROUP, calls, settings.rounds)
     return [*records, {"group": "imports", "contender": STEP, "round": 0, "packages": imported(settings, scratch)}]
 
 
 def imported(settings: Settings, scratch: Path) -> dict[str, int]:
-    """Return what a run has imported at its first optimizer step and Lightning's import alone has not.
+    """Return the packages that a run has imported at its first optimizer step and that Lightning does not import.
 
     Returns:
-        Top-level packages, of none of which Lightning imports anything, with their numbers of modules.
+        The number of modules of each top-level package.
     """
     file = str(scratch / "bare.json")
     python(settings, ["-c", f"{IMPORTS}, json, sys; json.dump(list(sys.modules), open({file!r}, 'w'))"])
@@ -63,11 +63,12 @@ def _packages(modules: Iterable[str]) -> Counter[str]:
     return Counter(name.partition(".")[0] for name in modules)
 
 
-def python(settings: Settings, arguments: list[str], status: int = 0, modules: Path | None = None) -> dict:
+def python(settings: Settings, arguments: list[str], status: int = 0, modules: Path | None = None) -> Record:
+    """Run Python in a new process, as `run_python`; `modules` is where `benchmarks.first_step` writes its list."""
     environment = settings.environment | {"FIRST_STEP": str(modules)}
     used = run_python(arguments, environment, settings.folder("process"), status)
     if modules and not modules.exists():
-        raise BenchmarkFailed(f"python {' '.join(arguments)} took no optimizer step that torch's hooks can see")
+        raise BenchmarkFailed(f"python {' '.join(arguments)} made no optimizer step that a torch hook observed")
     return used
 
 
@@ -79,14 +80,15 @@ def render(records: list[Record]) -> list[str]:
         seconds, cpu = (Spread.of(record[key] for record in own) for key in ("seconds", "cpu_seconds"))
         over = ratio(records, GROUP, name, IMPORTS, lambda record: record["seconds"])
         answers = name in ANSWERS or name == STATUS
-        aim = verdict(seconds, most=SECONDS) if answers else verdict(over, most=GOAL) if name == STEP else ""
-        body.append((f"`{name}`", seconds, f"{cpu.median:.3g}", cell(over), aim))
+        goal = verdict(seconds, most=SECONDS) if answers else verdict(over, most=GOAL) if name == STEP else ""
+        body.append((f"`{name}`", seconds, f"{cpu.median:.3g}", cell(over), goal))
     packages = pick(records, "imports", STEP)[0]["packages"]
+    counts = ", ".join(f"{name} ({count})" for name, count in packages.items())
     return [
-        "Fresh processes, files in the system's cache: wall seconds from the start of Python to its end.",
+        "Wall seconds of a new process from start to end, with its files in the system's cache.",
         "",
-        *markdown(("what", "seconds", "of the processor", "over the bare import", "aim"), body),
+        *markdown(("command", "seconds", "of processor time", "over the bare import", "goal"), body),
         "",
-        "Top-level packages that a run has imported at its first optimizer step, and `import pytorch_lightning` by "
-        f"itself has not (with their modules): {', '.join(f'{name} ({count})' for name, count in packages.items())}.",
+        "Top-level packages that a run has imported at its first optimizer step and that `import pytorch_lightning` "
+        f"does not import (with the number of their modules): {counts}.",
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -20,12 +19,12 @@ USUAL, KERAS = "the usual way", "Keras fit"
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its batch size, the share of MNIST that makes an epoch of some seconds, and what is aimed at.
+    """A network, its batch size, a share of MNIST that makes an epoch of some seconds, and the goals.
 
     Attributes:
-        fraction: of the 55,000 training images for all but the usual way.
-        usual: of the batches for the usual way, which is slow.
-        goals: least ratio of this library over a contender.
+        fraction: share of the 55,000 training images, for all but the usual way.
+        usual: share of the batches for the usual way, which is slow.
+        goals: the least ratio of this library over a contender that is wanted.
     """
 
     model: str
@@ -48,7 +47,7 @@ CASES = (
 
 
 def contenders(case: Case, settings: Settings) -> list[Contender]:
-    """Return all who run: the same network, batch size and number of threads for each."""
+    """Return the contenders of a case; all have the same network, batch size and number of threads."""
     fraction, usual = (0.02, 0.02) if settings.quick else (case.fraction, case.usual)
     root = str(settings.data_root)
     common = {"model": case.model, "batch_size": case.batch_size, "root": root, "fraction": fraction}
@@ -74,61 +73,64 @@ def zoo(
     batch_size: int,
     fraction: float,
     *overrides: str,
-    off: Sequence[str] = (),
     device: str = "cpu",
 ) -> Contender:
-    """Return the real command as a contender, with the levers `off` taken out."""
+    """Return the real command as a contender."""
     given = [f"model={model}", f"batch_size={batch_size}", f"data.root='{settings.data_root}'", "data.fallback=null"]
     given += [f"data.train_fraction={fraction}", f"trainer={device}", *overrides]
-    return Contender(
-        name, "benchmarks.contenders.zoo", {"overrides": given, "folder": settings.folder("run"), "off": list(off)}
-    )
+    return Contender(name, "benchmarks.contenders.zoo", {"overrides": given, "folder": settings.folder("run")})
 
 
 def measure(settings: Settings) -> list[Record]:
-    records = []
-    for case in CASES:
+    records: list[Record] = []
+    for case in settings.select(CASES):
         records += interleave(case.group, contenders(case, settings), settings)
     return records
 
 
 def render(records: list[Record]) -> list[str]:
     lines = [
-        "Images a second in training, of steady epochs: this library's is the training part of the epoch that "
-        "`curves.csv` shows, with logging, validation and checkpoints on; validation and checkpoint are in the last "
-        "column. The bare loops do nothing else than train; *all tuned* has this library's network (pooling first, "
-        "its layout), fused Adam, freed memory kept and subnormals flushed. By processor time a neighbour on the cores "
-        "counts less.",
+        "Images per second of training, in epochs after the warm-up. This library runs with logging, validation and "
+        "checkpoints; its images/s are those of the training part of the epoch, as in `curves.csv`, and the last "
+        "column is the whole epoch over that part. The bare loops only train; *all tuned* has fused Adam and this "
+        "library's optimisations of networks and processes. Processor time is affected less by other load on the "
+        "cores.",
         "",
     ]
-    header = ("network", "contender", "images/s", "this library over it", "by processor time", "aim", "whole epoch")
-    body = []
+    header = ("network", "contender", "images/s", "this library over it", "by processor time", "goal", "whole epoch")
+    body: list[tuple[object, ...]] = []
     for case in CASES:
-        for name in dict.fromkeys(record["contender"] for record in records if record["group"] == case.group):
+        for name in _names(records, case.group):
             reason = missing(records, case.group, name)
             if reason:
                 body.append((case.group, name, reason, "", "", "", ""))
                 continue
             own = pick(records, case.group, name).values()
-            rate = f"{Spread.of(map(speed, own)).median:,.0f}"
+            speed_of_own = f"{Spread.of(map(speed, own)).median:,.0f}"
             if name == ZOO:
                 whole = Spread.of(record["whole_seconds"] / record["seconds"] for record in own)
-                body.append((case.group, name, rate, "1", "1", "", f"{whole.median:.2f} x"))
+                body.append((case.group, name, speed_of_own, "1", "1", "", f"{whole.median:.2f} x"))
                 continue
-            over, by_cpu = (ratio(records, case.group, ZOO, name, figure) for figure in (speed, cpu_speed))
-            body.append((case.group, name, rate, cell(over), cell(by_cpu), verdict(over, case.goals.get(name)), ""))
+            over, by_cpu = (ratio(records, case.group, ZOO, name, metric) for metric in (speed, cpu_speed))
+            body.append(
+                (case.group, name, speed_of_own, cell(over), cell(by_cpu), verdict(over, case.goals.get(name)), "")
+            )
     return lines + markdown(header, body)
 
 
+def _names(records: list[Record], group: str) -> list[str]:
+    return list(dict.fromkeys(record["contender"] for record in records if record["group"] == group))
+
+
 def draw(records: list[Record]) -> Figure:
-    """Return one panel a network: how fast each contender is, this library being 1."""
+    """Return a plot with one panel for each network: the speed of each contender relative to this library's."""
     groups = list(dict.fromkeys(record["group"] for record in records))
     figure = Figure(figsize=(9, 1 + 1.1 * len(groups)))
     panels = figure.subplots((len(groups) + 1) // 2, 2, squeeze=False).flat
     for panel, group in zip(panels, groups, strict=False):
-        names = dict.fromkeys(record["contender"] for record in records if record["group"] == group)
-        names = [name for name in names if pick(records, group, name)][::-1]
-        spreads = [ratio(records, group, name, ZOO) for name in names]
+        found = {name: ratio(records, group, name, ZOO) for name in _names(records, group)[::-1]}
+        names = [name for name, spread in found.items() if spread]  # without those that could not run
+        spreads = [spread for spread in found.values() if spread]
         medians = [spread.median for spread in spreads]
         reach = [[s.median - s.low for s in spreads], [s.high - s.median for s in spreads]]
         colours = [COLOURS[0] if name == ZOO else "#bbbbbb" for name in names]
