@@ -61,6 +61,7 @@ def ship(run: Path, data_root: str, folder: Path) -> dict:
     import torch
 
     from mnist_zoo.data import MNISTDataModule
+    from mnist_zoo.models.pretrained import build_trained
     from mnist_zoo.weights import pack, read_weights
 
     metrics, weights = read_metrics(run), read_weights(run)
@@ -70,7 +71,7 @@ def ship(run: Path, data_root: str, folder: Path) -> dict:
         raise InputError(f"{run} was trained on other images than the {data.name} in {data_root}: give its --data-root")
 
     state, val_acc = _smallest(weights, data)
-    stored = replace(weights, state=state).build()
+    stored = build_trained(replace(weights, state=state))
     content = pack(state, replace(weights.description, data=metrics["data"]))
     path = folder / f"{metrics['model']}-{metrics['data']}.safetensors"
     if len(content) > LARGEST:
@@ -94,7 +95,7 @@ def ship(run: Path, data_root: str, folder: Path) -> dict:
         "n_test": metrics["n_test"],
         "val_acc": val_acc,
         "test_acc": accuracy(stored, data, "test"),
-        "test_acc_float32": accuracy(weights.build(), data, "test"),
+        "test_acc_float32": accuracy(build_trained(weights), data, "test"),
         "trained": metrics["date"],
         "measured": time.strftime("%Y-%m-%d", time.gmtime()),
         "device": metrics["device"],
@@ -107,9 +108,11 @@ def ship(run: Path, data_root: str, folder: Path) -> dict:
 
 def _smallest(weights: Weights, data: MNISTDataModule) -> tuple[dict[str, Tensor], float]:
     """Return the tensors to store, float16 unless that costs validation accuracy, and their validation accuracy."""
+    from mnist_zoo.models.pretrained import build_trained
+
     half = {name: t.half() if t.is_floating_point() else t for name, t in weights.state.items()}
-    rounded = accuracy(replace(weights, state=half).build(), data, "val")
-    exact = accuracy(weights.build(), data, "val")
+    rounded = accuracy(build_trained(replace(weights, state=half)), data, "val")
+    exact = accuracy(build_trained(weights), data, "val")
     return (half, rounded) if rounded >= exact else (weights.state, exact)
 
 

@@ -10,7 +10,8 @@ import torch
 
 from mnist_zoo import create_model, export_model
 from mnist_zoo.errors import InputError
-from mnist_zoo.inference.export import _FORMATS, ExportError, main
+from mnist_zoo.export import main
+from mnist_zoo.inference.export import _FORMATS, ExportError
 from mnist_zoo.weights import Description, pack, read_weights
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -95,7 +96,7 @@ def test_a_network_that_differs_is_not_written(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["resnet18"], "no name with weights (those are: cnn, cnn_dropout, lenet5, mlp)"),
+        (["resnet18"], "a name with shipped weights (cnn, cnn_dropout, lenet5, mlp)"),
         (["cnn", "-o", "nowhere/cnn.onnx"], "cannot write nowhere/cnn.onnx: there is no folder nowhere"),
         (["cnn", "--format", "safetensors", "--with-normalize"], "drop with_normalize"),
     ],

@@ -175,7 +175,7 @@ def test_a_registered_network_and_data_set_train_and_predict(tmp_path, monkeypat
     assert metrics["test_acc"] > 0.9
 
     from mnist_zoo.data import sources
-    from mnist_zoo.inference.predict import main
+    from mnist_zoo.predict import main
 
     monkeypatch.setattr(
         registry, "_BUILDERS", dict(registry._BUILDERS)
@@ -198,12 +198,13 @@ def test_a_registered_network_and_data_set_train_and_predict(tmp_path, monkeypat
 
 
 def test_a_network_nobody_registered_is_named(tmp_path, capsys):
+    from mnist_zoo.models.pretrained import build_trained
     from mnist_zoo.weights import Description, pack, read_weights
 
     known = Description({"name": "my_net"}, 3, 3, (3, 16, 16), None, 0.5, 0.5, ("red", "green", "blue"), {})
     (tmp_path / "mine.safetensors").write_bytes(pack({"w": torch.zeros(1)}, known))
     with pytest.raises(InputError, match="unknown model 'my_net'"):
-        read_weights(tmp_path / "mine.safetensors").build()
+        build_trained(read_weights(tmp_path / "mine.safetensors"))
 
 
 def test_the_example_feeds_features_to_a_support_vector_machine(monkeypatch, capsys):

@@ -18,7 +18,8 @@ from mnist_zoo import predict_images
 from mnist_zoo.data.sources import load
 from mnist_zoo.errors import InputError
 from mnist_zoo.inference.digitise import digitise
-from mnist_zoo.inference.predict import find_images, main
+from mnist_zoo.inference.images import find_images
+from mnist_zoo.predict import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -101,7 +102,7 @@ def test_raw_takes_the_pixels_as_they_are_and_refuses_another_size(digits):
     blank = np.zeros((28, 28), np.uint8)
     seen, wrong = predict_images("cnn", [blank, np.zeros((30, 28), np.uint8)], raw=True)
     assert seen.error is None and np.array_equal(seen.pixels[0], blank)
-    assert wrong.error == "is 28x30, and the network takes 28x28 as it is (--raw)"
+    assert wrong.error == "is 28x30 pixels, and the network takes 28x28 (--raw does not resize)"
 
 
 def test_a_prediction_says_everything_about_one_image(digits):
@@ -141,7 +142,7 @@ def test_folders_and_globs_are_images_at_any_depth(folder):
     assert find_images(["."]) == ["a.png", "b.jpg", "blank.png", "broken.png", "c.webp", "in/d.bmp", "in/e.PNG"]
     assert find_images(["in", "*.webp"]) == ["in/d.bmp", "in/e.PNG", "c.webp"]
     assert find_images(["nowhere.png"]) == ["nowhere.png"]  # named where it fails, the others go on
-    with pytest.raises(InputError, match="nothing matches"):
+    with pytest.raises(InputError, match="no file matches"):
         find_images(["*.tiff"])
 
 
@@ -153,13 +154,13 @@ def test_unreadable_images_are_named_and_the_others_predicted(folder, digits):
     assert done.returncode == 1
     errors = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
     assert [text.split()[1] for text in errors] == ["blank.png", "broken.png", "nowhere.png"]
-    assert "shows nothing" in errors[0] and "truncated" in errors[1] and "no such file" in errors[2]
+    assert "is blank" in errors[0] and "truncated" in errors[1] and "no such file" in errors[2]
     assert "Traceback" not in done.stderr
 
     rows = {row["image"]: row for row in csv.DictReader(io.StringIO((folder / "out.csv").read_text()))}
     files = ["a.png", "b.jpg", "c.webp", "in/d.bmp", "in/e.PNG"]
     assert [rows[file]["label"] for file in files] == [str(label) for label in digits[1][:5]]
-    assert rows["blank.png"]["label"] == "" and rows["blank.png"]["error"].startswith("shows nothing")
+    assert rows["blank.png"]["label"] == "" and rows["blank.png"]["error"].startswith("is blank")
     assert float(rows["a.png"]["probability"]) == max(float(rows["a.png"][f"p_{digit}"]) for digit in range(10))
     listed = json.loads((folder / "out.json").read_text())
     assert [entry["image"] for entry in listed] == list(rows)
@@ -180,13 +181,13 @@ def test_a_dash_writes_to_the_terminal_and_nothing_else_does(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["resnet18", "a.png"], "'resnet18' is no run folder, no file, and no name with weights (those are: cnn, "),
-        (["cnn", "nothing*.png"], "nothing*.png: nothing matches"),
+        (["resnet18", "a.png"], "'resnet18' is not a run folder, a file, or a name with shipped weights (cnn, "),
+        (["cnn", "nothing*.png"], "nothing*.png: no file matches"),
         (["in", "a.png"], "in is not a run folder with a trained network"),
-        (["a.png", "a.png"], "a.png is no checkpoint, or one that asks to run code"),
+        (["a.png", "a.png"], "a.png is not a checkpoint, or asks to run code"),
         (["cnn", "a.png", "--csv", "nowhere/out.csv"], "cannot write nowhere/out.csv: there is no folder nowhere"),
         (["cnn", "a.png", "--show", "seen.jpg"], "the picture is a PNG"),
-        (["cnn", "a.png", "--csv", "-", "--json", "-"], "both want the terminal"),
+        (["cnn", "a.png", "--csv", "-", "--json", "-"], "cannot both write to the terminal"),
         (["cnn", "a.png", "--plugin", "no_such_module"], "cannot import 'no_such_module'"),
     ],
 )

@@ -16,6 +16,7 @@ import torch
 from mnist_zoo import LitClassifier, MNISTDataModule, create_model, list_pretrained, predict_images
 from mnist_zoo.data.sources import load
 from mnist_zoo.errors import InputError
+from mnist_zoo.models.pretrained import build_trained
 from mnist_zoo.weights import FOLDER, pack, read_card, read_weights
 from results.ship import main
 
@@ -99,7 +100,7 @@ def test_a_checkpoint_tells_predict_how_its_images_were_prepared(run):
     # What predict feeds is what the data module fed: filtered, then scaled.
     raw = load("mnist5k", Path("unused"), {}).test_images[:50]
     with torch.inference_mode():
-        expected = read_weights(run).build()(next(iter(data.test_dataloader()))[0][:50]).softmax(1)
+        expected = build_trained(read_weights(run))(next(iter(data.test_dataloader()))[0][:50]).softmax(1)
     found = [list(p.probabilities.values()) for p in predict_images(run, list(raw), raw=True)]
     assert np.allclose(found, expected, atol=1e-5)
 
@@ -108,10 +109,10 @@ def test_a_checkpoint_tells_predict_how_its_images_were_prepared(run):
     ("name", "options", "message"),
     [
         ("resnet18", {"pretrained": "mnist"}, "no weights of resnet18 for mnist .*cnn \\(mnist\\), cnn_dropout"),
-        ("lenet5", {"pretrained": "fashion"}, "'fashion' is no run folder, no file"),
+        ("lenet5", {"pretrained": "fashion"}, "'fashion' is not a run folder, a file"),
         ("lenet5", {"pretrained": "mnist", "num_classes": 47}, "num_classes=47, but .* is for num_classes=10"),
         ("lenet5", {"pretrained": "mnist", "activation": "tanh"}, "activation=tanh, but .* activation=sigmoid"),
-        ("cnn", {"pretrained": "mnist", "init": "he"}, "init=he draws fresh weights"),
+        ("cnn", {"pretrained": "mnist", "init": "he"}, "init=he and pretrained=mnist both set the weights"),
         ("cnn", {"pretrained": "mnist", "in_chans": 3}, "in_chans=3, but"),
         ("cnn", {"pretrained": FOLDER / "mlp-mnist.safetensors"}, "holds weights of mlp, not of cnn"),
     ],
@@ -164,15 +165,15 @@ def test_a_checkpoint_cannot_name_code_to_call(run, tmp_path):
     whole = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     whole["hyper_parameters"]["_instantiator"] = "no_such_module.run"
     torch.save(whole, tmp_path / "named.ckpt")
-    assert read_weights(tmp_path / "named.ckpt").build().features(torch.zeros(1, 1, 28, 28)).shape == (1, 16)
+    assert build_trained(read_weights(tmp_path / "named.ckpt")).features(torch.zeros(1, 1, 28, 28)).shape == (1, 16)
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda content: content[:5000], "is damaged, or no checkpoint"),
-        (lambda content: b"", "is damaged, or no checkpoint"),
-        (lambda content: b"hello " * 100, "is damaged, or no checkpoint"),
+        (lambda content: content[:5000], "is damaged or not a checkpoint"),
+        (lambda content: b"", "is damaged or not a checkpoint"),
+        (lambda content: b"hello " * 100, "is damaged or not a checkpoint"),
     ],
 )
 def test_damaged_checkpoints_are_named(run, tmp_path, damage, message):
@@ -186,18 +187,18 @@ def test_damaged_checkpoints_are_named(run, tmp_path, damage, message):
 @pytest.mark.parametrize("content", [{"a": 1}, torch.zeros(3), {"state_dict": {}, "hyper_parameters": {"model": 3}}])
 def test_checkpoints_of_other_things_are_named(tmp_path, content):
     torch.save(content, tmp_path / "other.ckpt")
-    with pytest.raises(InputError, match="is not of a LitClassifier"):
+    with pytest.raises(InputError, match="was not written by LitClassifier"):
         read_weights(tmp_path / "other.ckpt")
 
 
 def test_damaged_and_foreign_safetensors_are_named(tmp_path):
     file = tmp_path / "x.safetensors"
     file.write_bytes((FOLDER / "mlp-mnist.safetensors").read_bytes()[:1000])
-    with pytest.raises(InputError, match="damaged, or no safetensors file"):
+    with pytest.raises(InputError, match="damaged or not a safetensors file"):
         read_weights(file)
     header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-    with pytest.raises(InputError, match="does not say what network it is of"):
+    with pytest.raises(InputError, match="does not describe its network"):
         read_weights(file)
 
 
