@@ -9,7 +9,7 @@ from mnist_zoo.errors import ZooError
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Predict images; exit with status 0 if all were predicted, 1 if one could not be read or the request is invalid."""
+    """Predict images; exit with status 1 if the request is invalid or an image cannot be read, else 0."""
     options = _parser().parse_args(arguments)
     try:
         from mnist_zoo.inference.images import find_images  # after parsing: numpy and torch take seconds to import

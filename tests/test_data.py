@@ -71,9 +71,9 @@ class TestTorchvisionFiles:
     @pytest.mark.parametrize(
         ("damage", "message"),
         [
-            (lambda b: b[:-100], r"has 46,956 bytes and its header promises 47,056"),
-            (lambda b: b + b"x", r"has 47,057 bytes and its header promises 47,056"),
-            (lambda b: b[:7], r"has 7 bytes and its header promises"),
+            (lambda b: b[:-100], r"has 46,956 bytes and its header states 47,056"),
+            (lambda b: b + b"x", r"has 47,057 bytes and its header states 47,056"),
+            (lambda b: b[:7], r"has 7 bytes and its header states"),
             (lambda b: b"<html>not found", "is not an IDX file"),
             (lambda b: b"", "is not an IDX file"),
         ],

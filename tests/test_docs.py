@@ -38,11 +38,12 @@ def examples(module) -> list[doctest.DocTest]:
         "classifier",
         "data.datamodule",
         "data.sources",
+        "models.factory",
         "models.registry",
         "inference.predict",
         "inference.digitise",
         "inference.export",
-        "weights",
+        "weights.shipped",
     ],
 )
 def test_examples_in_docstrings_do_what_they_say(module, own_registries, tmp_path, monkeypatch):
