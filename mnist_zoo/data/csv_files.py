@@ -43,7 +43,8 @@ def read_csv(path: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     if not path.is_file():
         raise InputError(f"there is no file {path}: name the CSV with data.train_csv=FILE and data.test_csv=FILE")
     try:
-        with path.open() as file:
+        # Characters outside ASCII are escaped: some of them crash the process in numpy 2.4's parser of integers.
+        with path.open(encoding="ascii", errors="backslashreplace") as file:
             header = file.readline().strip().split(",")
             _check_header(path, header)
             with warnings.catch_warnings():
