@@ -1,10 +1,10 @@
-"""CNN features into a support vector machine: a network of the zoo as a part of another project.
+"""A support vector machine on the features of a CNN: an example of using the zoo in another project.
 
-    python examples/features_svm.py                 5,000 digits, nothing to download, half a minute
-    python examples/features_svm.py --data mnist    all of MNIST, some minutes
+    python examples/features_svm.py                 5,000 digits, no download, half a minute
+    python examples/features_svm.py --data mnist    all of MNIST, a few minutes
 
-Trains a network with Lightning's own Trainer, takes what enters its last layer (`model.features`) as the input of
-scikit-learn's SVC with its default settings, and prints the test accuracy of both.
+The script trains a network with Lightning's Trainer. The input of the network's last layer (`model.features`) is then
+the input of scikit-learn's SVC with default settings. It prints the test accuracies of the network and of the SVC.
 """
 
 from __future__ import annotations
@@ -26,19 +26,18 @@ from mnist_zoo import LitClassifier, MNISTDataModule
 def features_and_labels(network: LitClassifier, data: MNISTDataModule, split: str) -> tuple[Tensor, Tensor, Tensor]:
     """Return features ``(N, D)``, predicted labels ``(N,)`` and true labels ``(N,)`` of one split."""
     with torch.inference_mode():
-        parts = [network.model.features(images) for images, _ in data.eval_dataloader(split)]
-        features = torch.cat(parts)
+        features = torch.cat([network.model.features(images) for images, _ in data.eval_dataloader(split)])
         return features, network.model.head(features).argmax(1), data.labels(split)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="CNN features into a support vector machine.")
-    parser.add_argument("--data", default="mnist5k", help="a data set of the zoo (mnist5k)")
-    parser.add_argument("--data-root", default="data", help="where its files are (data)")
-    parser.add_argument("--model", default="cnn", help="a network of the zoo (cnn)")
-    parser.add_argument("--epochs", type=int, default=5, help="of training (5)")
+    parser = argparse.ArgumentParser(description="Train a support vector machine on the features of a CNN.")
+    parser.add_argument("--data", default="mnist5k", help="data set (default: mnist5k)")
+    parser.add_argument("--data-root", default="data", help="folder of its files (default: data)")
+    parser.add_argument("--model", default="cnn", help="network (default: cnn)")
+    parser.add_argument("--epochs", type=int, default=5, help="number of epochs (default: 5)")
     args = parser.parse_args()
-    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's own call into torch
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # raised inside Lightning
 
     pl.seed_everything(0, verbose=False)
     data = MNISTDataModule(args.data, root=args.data_root)

@@ -1,6 +1,47 @@
-"""``python -m mnist_zoo.export``."""
+"""``python -m mnist_zoo.export``: write a trained network for other programs."""
 
-from mnist_zoo.inference.export import main
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mnist_zoo.errors import ZooError
+from mnist_zoo.inference.formats import SUFFIXES
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Export a network; exit with status 1 and one line if that is impossible or the logits differ."""
+    options = _parser().parse_args(arguments)
+    try:
+        from mnist_zoo.inference.export import TOLERANCE, export_model  # after parsing: it imports torch
+        from mnist_zoo.plugins import import_plugin
+
+        for plugin in options.plugin:
+            import_plugin(plugin)
+        exported = export_model(
+            options.source, options.output, format=options.format, with_normalize=options.with_normalize
+        )
+    except (ZooError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    print(f"{exported.path}: {exported.bytes:,} bytes; {exported.input}")
+    print(f"  largest difference of a logit from PyTorch's: {exported.difference:.1e} (limit {TOLERANCE:g})")
+    print(f"  one image: {exported.milliseconds:.3f} ms; in PyTorch {exported.torch_milliseconds:.3f} ms")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_zoo.export",
+        description="Write a trained network for other programs, and check that its logits are the same.",
+    )
+    add = parser.add_argument
+    add("source", help="a run folder, a checkpoint, a .safetensors file, or a name with shipped weights")
+    add("--format", choices=SUFFIXES, default="onnx", help="default: onnx")
+    add("-o", "--output", metavar="FILE", help="default: <model> and the format's suffix, in the current folder")
+    add("--with-normalize", action="store_true", help="input is uint8 0-255; the network normalises it")
+    add("--plugin", action="append", default=[], metavar="MODULE", help="import this module, which registers networks")
+    return parser
+
 
 if __name__ == "__main__":
     main()

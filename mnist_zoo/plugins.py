@@ -1,4 +1,4 @@
-"""Modules of other people's projects that register networks and data sets."""
+"""Plug-ins: modules of other projects that register networks and data sets when they are imported."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from mnist_zoo.errors import InputError
 
 
 def import_plugin(name: str) -> None:
-    """Import a module of the current folder, or an installed one, so that what it registers is known.
+    """Import an installed module, or a module in the current folder.
 
     Raises:
         InputError: if it cannot be imported.
     """
-    if "" not in sys.path:  # the console scripts, unlike python -m, do not look in the current folder
+    if "" not in sys.path:  # console scripts, unlike python -m, do not search the current folder
         sys.path.insert(0, "")
     try:
         importlib.import_module(name)

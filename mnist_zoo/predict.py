@@ -1,6 +1,58 @@
-"""``python -m mnist_zoo.predict``."""
+"""``python -m mnist_zoo.predict``: predict the classes of images with a trained network."""
 
-from mnist_zoo.inference.predict import main
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mnist_zoo.errors import ZooError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Predict images; exit with status 1 if the request is invalid or an image cannot be read, else 0."""
+    options = _parser().parse_args(arguments)
+    try:
+        from mnist_zoo.inference.images import find_images  # after parsing: numpy and torch take seconds to import
+        from mnist_zoo.inference.output import Targets
+
+        targets = Targets(options.csv, options.json, options.show)
+        files = find_images(options.images)
+
+        from mnist_zoo.inference.predict import predict_images
+        from mnist_zoo.plugins import import_plugin
+
+        for plugin in options.plugin:
+            import_plugin(plugin)
+        predictions = predict_images(options.source, files, raw=options.raw)
+        for path in targets.write(predictions):
+            print(f"wrote {path}", file=sys.stderr)
+    except (ZooError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    failed = [prediction for prediction in predictions if prediction.error]
+    for prediction in failed:
+        print(f"error: {prediction.image} {prediction.error}", file=sys.stderr)
+    sys.exit(1 if failed else 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_zoo.predict",
+        description="Predict the digits that images show. Images are first converted to the format of MNIST: the digit "
+        "is found by its difference from the border's colour, scaled to 20x20 and centred by mass in 28x28.",
+    )
+    add = parser.add_argument
+    add("source", help="a run folder, a checkpoint, a .safetensors file, or a name with weights trained on MNIST: mlp, "
+        "lenet5, cnn, cnn_dropout")  # fmt: skip
+    add("images", nargs="+", metavar="IMAGE", help="files, folders, or glob patterns in quotes")
+    add("--raw", action="store_true", help="do not convert the images: they have the size and the colours of the "
+        "network's training images (MNIST: 28x28, light on black)")  # fmt: skip
+    add("--csv", metavar="FILE", help="write the predictions with all probabilities; - writes to the terminal")
+    add("--json", metavar="FILE", help="the same as JSON")
+    add("--show", metavar="PNG", help="write a picture of the network's input images")
+    add("--plugin", action="append", default=[], metavar="MODULE", help="import this module, which registers networks")
+    return parser
+
 
 if __name__ == "__main__":
     main()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mnist_zoo.data import MNISTDataModule, load_data
 from mnist_zoo.errors import InputError
+from mnist_zoo.models.pretrained import build_trained
 from mnist_zoo.runs import read_metrics, to_json, write_atomically
 from mnist_zoo.weights import Weights, pack, read_weights
 
@@ -42,7 +43,7 @@ def ship(run: Path, data_root: str, folder: Path) -> dict[str, Any]:
         raise InputError(f"{run} is not a finished run folder (it has no metrics.json)")
     data = _data(run, metrics, data_root)
     state, val_acc = _smallest(weights, data)
-    stored = replace(weights, state=state).build()
+    stored = build_trained(replace(weights, state=state))
     content = pack(state, replace(weights.description, data=metrics["data"]))
     path = folder / f"{metrics['model']}-{metrics['data']}.safetensors"
     if len(content) > LARGEST:
@@ -66,7 +67,7 @@ def ship(run: Path, data_root: str, folder: Path) -> dict[str, Any]:
         "n_test": metrics["n_test"],
         "val_acc": val_acc,
         "test_acc": accuracy(stored, data, "test"),
-        "test_acc_float32": accuracy(weights.build(), data, "test"),
+        "test_acc_float32": accuracy(build_trained(weights), data, "test"),
         "trained": metrics["date"],
         "measured": time.strftime("%Y-%m-%d", time.gmtime()),
         "device": metrics["device"],
@@ -90,8 +91,8 @@ def _data(run: Path, metrics: dict[str, Any], data_root: str) -> MNISTDataModule
 def _smallest(weights: Weights, data: MNISTDataModule) -> tuple[dict[str, Tensor], float]:
     """Return the tensors to store, float16 unless that lowers validation accuracy, and their validation accuracy."""
     half = {name: t.half() if t.is_floating_point() else t for name, t in weights.state.items()}
-    rounded = accuracy(replace(weights, state=half).build(), data, "val")
-    exact = accuracy(weights.build(), data, "val")
+    rounded = accuracy(build_trained(replace(weights, state=half)), data, "val")
+    exact = accuracy(build_trained(weights), data, "val")
     return (half, rounded) if rounded >= exact else (weights.state, exact)
 
 

@@ -1,9 +1,11 @@
-"""Augmentation of whole batches equals what torchvision does to one image at a time."""
+"""Augmentation of whole batches equals torchvision's of single images; filters have the kernels of the thesis."""
 
 import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode, RandomAffine
 from torchvision.transforms import functional as TF
 
@@ -11,10 +13,11 @@ from mnist_zoo.data.augment import DRAWS, PRESETS, Augment
 from mnist_zoo.data.filters import apply_filters
 from mnist_zoo.errors import InputError
 
-HALF = 0.5  # the draw that leaves an angle, a shift or a scale at its centre
+HALF = 0.5  # the random number that gives angle 0, shift 0 and scale 1
 
 
 def draws(count: int = 1, **changes: float) -> torch.Tensor:
+    """Return the random numbers of `count` images: `HALF`, except for the named ones."""
     names = ("angle", "shift_x", "shift_y", "zoom", "mirror_x", "mirror_y", "chosen", "area", "aspect", "left", "top")
     assert len(names) == DRAWS
     row = torch.full((DRAWS,), HALF)
@@ -26,7 +29,7 @@ def draws(count: int = 1, **changes: float) -> torch.Tensor:
 @pytest.mark.parametrize("angle", [-20.0, 0.0, 7.5])
 @pytest.mark.parametrize("shift", [(0, 0), (3, -2)])
 @pytest.mark.parametrize("scale", [0.8, 1.2])
-def test_one_image_moves_as_torchvision_moves_it(angle, shift, scale):
+def test_one_image_moves_as_in_torchvision(angle, shift, scale):
     augment = Augment(rotate=30, shift=0.25, zoom=0.3)
     image = torch.rand(1, 1, 28, 28)
     to_draw = {
@@ -40,13 +43,13 @@ def test_one_image_moves_as_torchvision_moves_it(angle, shift, scale):
     assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-def test_parameters_have_the_distribution_of_torchvisions_random_affine():
+def test_parameters_are_distributed_as_in_torchvisions_random_affine():
     count, augment = 20_000, Augment(rotate=10, shift=0.1, zoom=0.1)
     matrix = augment._inverse_affine(*torch.rand(count, DRAWS).unbind(1)[:6], (28, 28))
     linear, offset = matrix[:, :, :2], matrix[:, :, 2:]
     ours = {
         "angle": torch.rad2deg(torch.atan2(linear[:, 0, 1], linear[:, 0, 0])),
-        "shift": -(torch.linalg.inv(linear) @ offset)[:, 0, 0] * 14,  # where the image's centre goes, in pixels
+        "shift": -(torch.linalg.inv(linear) @ offset)[:, 0, 0] * 14,  # of the image's centre, in pixels
         "scale": torch.linalg.det(linear) ** -0.5,
     }
     drawn = [RandomAffine.get_params([-10, 10], [0.1, 0.1], [0.9, 1.1], None, [28, 28]) for _ in range(count)]
@@ -71,20 +74,20 @@ def test_every_image_has_its_own_parameters():
 
 
 @pytest.mark.parametrize(
-    ("augment", "change", "expected"),
+    ("augment", "change", "flipped", "why"),
     [
-        (Augment(flip_horizontal=True), {"mirror_x": 0.2}, lambda x: x.flip(-1)),
-        (Augment(flip_horizontal=True), {"mirror_x": 0.7}, lambda x: x),
-        (Augment(flip_vertical=True), {"mirror_y": 0.2}, lambda x: x.flip(-2)),
-        (Augment(flip_horizontal=True, flip_vertical=True), {"mirror_x": 0, "mirror_y": 0}, lambda x: x.flip(-1, -2)),
+        (Augment(flip_horizontal=True), {"mirror_x": 0.2}, [-1], "below 0.5: mirrored"),
+        (Augment(flip_horizontal=True), {"mirror_x": 0.7}, [], "0.5 and above: kept"),
+        (Augment(flip_vertical=True), {"mirror_y": 0.2}, [-2], "the other axis"),
+        (Augment(flip_horizontal=True, flip_vertical=True), {"mirror_x": 0, "mirror_y": 0}, [-1, -2], "both axes"),
     ],
 )
-def test_flips_mirror_half_of_the_images(augment, change, expected):
+def test_flips_mirror_half_of_the_images(augment, change, flipped, why):
     image = torch.rand(1, 1, 28, 28)
-    assert torch.allclose(augment(image, draws(**change)), expected(image), atol=1e-5)
+    assert torch.allclose(augment(image, draws(**change)), image.flip(flipped), atol=1e-5), why
 
 
-def test_fill_decides_what_comes_in_from_outside():
+def test_fill_gives_the_pixels_from_outside_the_image():
     image, right = torch.ones(1, 1, 28, 28), draws(shift_x=1.0)
     assert Augment(shift=0.25)(image, right)[0, 0, 10, :7].sum() == 0
     assert Augment(shift=0.25, fill="nearest")(image, right).min() == 1
@@ -102,12 +105,42 @@ def test_erasing_blackens_a_rectangle_of_2_to_20_percent_in_the_chosen_share_of_
     assert box.sum() == len(rows) * len(columns), "one solid rectangle"
 
 
-def test_nothing_asked_for_changes_nothing():
-    assert not Augment() and not Augment.from_config("none")
+IDENTITIES = (
+    (Augment(), {}, "no setting"),
+    (Augment(rotate=180, shift=1, zoom=0.99), {}, "angle 0, shift 0, scale 1"),
+    (Augment(flip_horizontal=True, flip_vertical=True), {"mirror_x": 0.5, "mirror_y": 0.9}, "the half that is kept"),
+    (Augment(erase=0.5), {"chosen": 0.5}, "not chosen to be erased"),
+    (Augment(rotate=180, fill="nearest"), {}, "nothing comes in from outside"),
+)
+
+
+@given(
+    case=st.sampled_from(IDENTITIES),
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(2, 40), st.integers(2, 40)),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_identity_parameters_leave_images_of_any_shape_unchanged(case, shape, seed):
+    augment, changes, why = case
+    images = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+    before = images.clone()
+    augmented = augment(images, draws(shape[0], **changes))
+    assert augmented.shape == images.shape and torch.allclose(augmented, images, atol=1e-4), why
+    assert torch.equal(images, before), "the input is not changed"
+
+
+@pytest.mark.parametrize("config", [None, "none", {}, {"fill": "nearest"}])
+def test_an_augmentation_that_changes_nothing_is_false(config):
+    assert not Augment.from_config(config)
+
+
+@pytest.mark.parametrize("config", ["affine", "thesis", {"erase": 0.1}, {"flip_vertical": True}])
+def test_an_augmentation_that_changes_images_is_true(config):
+    assert Augment.from_config(config)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("config", "message"),
     [
         ("afine", "unknown augmentation 'afine'; did you mean affine"),
         ({"rotat": 3}, "unknown augment setting 'rotat'; did you mean rotate"),
@@ -115,12 +148,12 @@ def test_nothing_asked_for_changes_nothing():
         ({"fill": "mirror"}, "unknown augment.fill 'mirror'"),
     ],
 )
-def test_bad_settings_are_named(wrong, message):
+def test_an_invalid_setting_is_named(config, message):
     with pytest.raises(InputError, match=message):
-        Augment.from_config(wrong)
+        Augment.from_config(config)
 
 
-def test_blur_and_sharpen_are_the_thesis_kernels_with_black_outside():
+def test_blur_and_sharpen_are_the_kernels_of_the_thesis_with_black_padding():
     image = torch.zeros(1, 1, 5, 5, dtype=torch.uint8)
     image[0, 0, 2, 2] = 160
     blurred = apply_filters(image, blur=1)[0, 0]
@@ -128,5 +161,15 @@ def test_blur_and_sharpen_are_the_thesis_kernels_with_black_outside():
     corner = torch.full((1, 1, 3, 3), 160, dtype=torch.uint8)
     assert apply_filters(corner, blur=1)[0, 0, 0, 0] == 160 * 9 / 16
     assert apply_filters(image, sharpen=True)[0, 0, 2].tolist() == [0, 0, 255, 0, 0], "clipped to 0-255"
-    assert math.isclose(apply_filters(image, blur=5).sum().item(), 160, rel_tol=0.3), "five blurs spread it"
+    assert math.isclose(apply_filters(image, blur=5).sum().item(), 160, rel_tol=0.3), "blurring keeps the sum"
     assert apply_filters(image) is image
+
+
+def test_filters_treat_channels_separately_and_chunks_alike(monkeypatch):
+    images = torch.randint(256, (7, 3, 9, 8), dtype=torch.uint8)
+    whole = apply_filters(images, blur=2, sharpen=True)
+    for channel in range(3):
+        one = images[:, channel : channel + 1]
+        assert torch.equal(apply_filters(one, blur=2, sharpen=True), whole[:, channel : channel + 1])
+    monkeypatch.setattr("mnist_zoo.data.filters.CHUNK", 3)
+    assert torch.equal(apply_filters(images, blur=2, sharpen=True), whole)

@@ -1,5 +1,6 @@
 """The data path: where images come from, how they are split, and ready batches of them."""
 
+from mnist_zoo.data import csv_files, mnist5k, torchvision_sets  # noqa: F401  (importing a source registers it)
 from mnist_zoo.data.augment import Augment
 from mnist_zoo.data.batches import Batches
 from mnist_zoo.data.configured import load_data

@@ -1,9 +1,15 @@
-"""Augmentation of whole batches: every image with its own random parameters, on the device that trains."""
+"""Augmentation of whole batches on the device that trains; each image has its own random parameters.
+
+torchvision's random transforms draw one set of parameters a call, so they would have to be called once for each image
+(`python -m benchmarks augment` compares the speed).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,22 +17,34 @@ from torch import Tensor
 
 from mnist_zoo.errors import InputError, unknown
 
-DRAWS = 11  # uniform random numbers that one image uses
-FILLS = {"zeros": "zeros", "nearest": "border"}  # our names to grid_sample's
+# Uniform random numbers for one image, in this order: angle, shift x, shift y, zoom, mirror x, mirror y; for erasing:
+# whether, area, aspect ratio, left, top. A setting's own numbers are used whichever settings are on, so switching one
+# on or off does not change the others.
+DRAWS = 11
+FILLS = {"zeros": "zeros", "nearest": "border"}  # this module's names, and those of grid_sample
+ERASED_AREA = (0.02, 0.20)  # share of the image
+ERASED_ASPECT = (0.3, 3.3)  # height / width
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes to images; the default changes nothing.
+    """Random changes of images. The default changes nothing.
+
+    The order is rotate and zoom, shift, mirror, erase. Rotation and zoom keep the image's centre in place.
 
     Attributes:
-        rotate: degrees; the angle is uniform in +-rotate.
-        shift: share of the side; whole pixels, uniform in +-shift * side along each axis (as torchvision's
-            ``RandomAffine``).
-        zoom: the scale is uniform in 1 +- zoom, the same along both axes.
-        flip_horizontal, flip_vertical: mirror half of the images. Flips corrupt digits: a recipe of the thesis only.
-        erase: probability that a rectangle of 2-20 % of the area and aspect 0.3-3.3 is blackened (Zhong et al. 2020).
-        fill: what comes in from outside: ``zeros``, or ``nearest`` for the nearest edge pixel.
+        rotate: degrees. The angle is uniform in -rotate..rotate; positive angles are clockwise, as in torchvision.
+        shift: share of the image's side. The shift is uniform in -shift..shift on each axis, rounded to whole pixels,
+            as in torchvision's ``RandomAffine``.
+        zoom: the scale is uniform in 1-zoom..1+zoom, the same on both axes.
+        flip_horizontal, flip_vertical: mirror each image with probability 0.5. Mirrored digits are no longer digits;
+            the settings exist for a recipe of the `digits_fashion` thesis.
+        erase: probability that a rectangle of 2-20 % of the area, with aspect ratio 0.3-3.3, becomes black (random
+            erasing: Zhong et al. 2020; the rectangle always lies inside the image).
+        fill: pixels from outside the image: ``zeros``, or ``nearest`` for the nearest edge pixel.
+
+    Raises:
+        InputError: if a value is out of range, or `fill` is unknown.
     """
 
     rotate: float = 0.0
@@ -45,8 +63,8 @@ class Augment:
                 raise InputError(f"augment.{name}={getattr(self, name)} is outside {low}-{high}")
 
     @classmethod
-    def from_config(cls, config: str | dict | None) -> Augment:
-        """Build from a preset's name, a dict of the attributes above, or None for no augmentation.
+    def from_config(cls, config: str | Mapping[str, Any] | None) -> Augment:
+        """Return the augmentation for a preset's name, a mapping of the attributes above, or None for no augmentation.
 
         Raises:
             InputError: unknown preset or attribute, or a value out of range.
@@ -65,25 +83,48 @@ class Augment:
 
     @property
     def moves(self) -> bool:
-        """Whether pixels are resampled."""
+        """Whether any setting but `erase` is on: then images are resampled."""
         return bool(self.rotate or self.shift or self.zoom or self.flip_horizontal or self.flip_vertical)
 
     def __bool__(self) -> bool:
         return self.moves or self.erase > 0
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Return changed copies of `images` (float ``(N, C, H, W)``, black is 0) from `draws`, uniform ``(N, 11)``."""
+        """Return augmented images.
+
+        Args:
+            images: float ``(N, C, H, W)``, where black is 0. They are not changed.
+            draws: random numbers for each image, float ``(N, 11)``, uniform in [0, 1), on the same device.
+
+        Returns:
+            float ``(N, C, H, W)``; `images` itself if no setting is on.
+        """
+        size = (images.shape[-2], images.shape[-1])
         angle, shift_x, shift_y, zoom, mirror_x, mirror_y, *erasing = draws.unbind(1)
         if self.moves:
-            matrix = self._inverse_affine(angle, shift_x, shift_y, zoom, mirror_x, mirror_y, images.shape[-2:])
-            grid = F.affine_grid(matrix, images.shape, align_corners=False)
+            matrix = self._inverse_affine(angle, shift_x, shift_y, zoom, mirror_x, mirror_y, size)
+            grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
             images = F.grid_sample(images, grid, "bilinear", FILLS[self.fill], align_corners=False)
         if self.erase:
-            images = images.masked_fill(self._erased(*erasing, images.shape[-2:]), 0.0)
+            chosen, area, aspect, left, top = erasing
+            images = images.masked_fill(self._erased(chosen, area, aspect, left, top, size), 0.0)
         return images
 
-    def _inverse_affine(self, angle, shift_x, shift_y, zoom, mirror_x, mirror_y, size) -> Tensor:
-        """Return ``(N, 2, 3)``: from where in the input (coordinates -1..1) each output pixel comes."""
+    def _inverse_affine(
+        self,
+        angle: Tensor,
+        shift_x: Tensor,
+        shift_y: Tensor,
+        zoom: Tensor,
+        mirror_x: Tensor,
+        mirror_y: Tensor,
+        size: tuple[int, int],
+    ) -> Tensor:
+        """Return the matrices ``(N, 2, 3)`` that map output to input coordinates, as `affine_grid` takes them.
+
+        The arguments are uniform in [0, 1), ``(N,)``; `size` is ``(H, W)``. Coordinates x, y are -1..1 from edge to
+        edge of the image. A pixel is therefore 2/W wide and 2/H high, and a rotation needs the factors H/W and W/H.
+        """
         height, width = size
         angle = (2 * angle - 1) * math.radians(self.rotate)
         shift_x = ((2 * shift_x - 1) * self.shift * width).round() * (2 / width)
@@ -100,23 +141,33 @@ class Augment:
             xy, yy = xy * sign, yy * sign
         return torch.stack([xx, xy, tx, yx, yy, ty], dim=1).view(-1, 2, 3)
 
-    def _erased(self, chosen, area, aspect, left, top, size) -> Tensor:
-        """Return bool ``(N, 1, H, W)``, true inside each chosen image's rectangle."""
+    def _erased(
+        self, chosen: Tensor, area: Tensor, aspect: Tensor, left: Tensor, top: Tensor, size: tuple[int, int]
+    ) -> Tensor:
+        """Return a mask, bool ``(N, 1, H, W)``: true inside the rectangles of the chosen images.
+
+        The arguments are uniform in [0, 1), ``(N,)``; `size` is ``(H, W)``. The aspect ratio is uniform in its
+        logarithm, so that tall and wide rectangles are equally frequent. A pixel is erased if its centre is inside.
+        """
         height, width = size
-        area = (0.02 + 0.18 * area) * (height * width)
-        aspect = torch.exp(math.log(0.3) + (math.log(3.3) - math.log(0.3)) * aspect)
+        smallest, largest = ERASED_AREA
+        area = (smallest + (largest - smallest) * area) * (height * width)
+        flattest, tallest = (math.log(limit) for limit in ERASED_ASPECT)
+        aspect = torch.exp(flattest + (tallest - flattest) * aspect)
         tall, wide = (area * aspect).sqrt().clamp(max=height), (area / aspect).sqrt().clamp(max=width)
-
-        def span(start, length, side):  # (N, side): true where a pixel's centre lies inside
-            centres = torch.arange(side, device=start.device) + 0.5
-            start = (start * (side - length)).unsqueeze(1)
-            return (centres >= start) & (centres < start + length.unsqueeze(1))
-
-        rows = span(top, tall, height) & (chosen < self.erase).unsqueeze(1)
-        return (rows.unsqueeze(2) & span(left, wide, width).unsqueeze(1)).unsqueeze(1)
+        rows = _span(top, tall, height) & (chosen < self.erase).unsqueeze(1)
+        return (rows.unsqueeze(2) & _span(left, wide, width).unsqueeze(1)).unsqueeze(1)
 
 
-PRESETS: dict[str, dict] = {
+def _span(position: Tensor, length: Tensor, side: int) -> Tensor:
+    """Return bool ``(N, side)``: which pixels an interval of `length` covers; `position` 0-1 places it in the side."""
+    centres = torch.arange(side, device=position.device) + 0.5
+    start = (position * (side - length)).unsqueeze(1)
+    return (centres >= start) & (centres < start + length.unsqueeze(1))
+
+
+# `thesis` is the augmentation of the `digits_fashion` thesis; conf/augment/ has the same presets.
+PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
     "affine": {"rotate": 10.0, "shift": 0.1, "zoom": 0.1},
     "thesis": {

@@ -1,21 +1,34 @@
-"""Splitting a data set so that every class keeps its share."""
+"""Stratified splits of a data set."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+Indices = np.ndarray[Any, np.dtype[np.intp]]
 
-def stratified_split(labels: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw `count` of the images, from each class its share, and return ``(rest, drawn)``: sorted indices.
 
-    Shares are rounded by the largest remainder, so that exactly `count` are drawn; the same labels, count and seed
-    give the same split on every machine.
+def stratified_split(labels: np.ndarray[Any, Any], count: int, seed: int) -> tuple[Indices, Indices]:
+    """Draw `count` images at random, from each class in proportion to its size.
+
+    The number for each class is rounded down or up by the largest remainder method, so that exactly `count` images are
+    drawn. The same labels, count and seed give the same split on every machine. scikit-learn's ``train_test_split``
+    draws other images, and published results depend on these.
+
+    Args:
+        labels: integers ``(N,)``.
+        count: number of images to draw, 0-N.
+        seed: of the random numbers.
+
+    Returns:
+        Sorted indices of the images that were not drawn, ``(N - count,)``, and of those that were, ``(count,)``.
     """
     rng = np.random.default_rng(seed)
     classes, sizes = np.unique(labels, return_counts=True)
     ideal = sizes * (count / len(labels))
-    take = np.floor(ideal).astype(int)
-    take[np.argsort(take - ideal, kind="stable")[: count - take.sum()]] += 1
-    drawn = [rng.permutation(np.flatnonzero(labels == c))[:k] for c, k in zip(classes, take, strict=True)]
-    drawn = np.sort(np.concatenate(drawn))
+    numbers = np.floor(ideal).astype(int)
+    numbers[np.argsort(numbers - ideal, kind="stable")[: count - numbers.sum()]] += 1
+    parts = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in zip(classes, numbers, strict=True)]
+    drawn = np.sort(np.concatenate(parts))
     return np.setdiff1d(np.arange(len(labels)), drawn), drawn

@@ -1,1 +1,1 @@
-"""Trained networks at work: predict, digitise, export."""
+"""Using trained networks: predicting images (`predict_images`), digitising them, and exporting a network."""

@@ -6,6 +6,7 @@ is that layer (with batch norm behind it in the ``simple_*`` family). Nothing he
 """
 
 from mnist_zoo.models import cnn, googlenet, lenet, mlp, resnet, simple  # noqa: F401  (importing a family registers it)
-from mnist_zoo.models.registry import create_model, list_models, register_model
+from mnist_zoo.models.factory import create_model
+from mnist_zoo.models.registry import list_models, register_model
 
 __all__ = ["create_model", "list_models", "register_model"]

@@ -1,0 +1,124 @@
+"""MNIST and the data sets in its format that torchvision downloads.
+
+Files are where torchvision stores them, ``<root>/<class name>/raw``, but are read without importing it, which takes a
+second.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+from mnist_zoo.data.idx import read_idx
+from mnist_zoo.data.sources import DIGITS, DataUnavailable, ImageSet, register_dataset
+from mnist_zoo.errors import InputError
+
+DOWNLOAD_TIMEOUT = 10.0  # seconds without an answer; compute nodes often have no internet access
+
+
+@dataclass(frozen=True)
+class TorchvisionSet:
+    """A data set of torchvision whose files are in IDX format.
+
+    Attributes:
+        class_name: torchvision's class, and the name of its folder.
+        files: names of the files, without ``.gz``: training images and labels, test images and labels.
+        download: arguments of each call of the class that is needed to download all files.
+        class_names: name of each label.
+        transposed: whether the files hold each image transposed.
+    """
+
+    class_name: str
+    files: tuple[str, ...]
+    download: tuple[Mapping[str, str], ...] = ({},)
+    class_names: tuple[str, ...] = DIGITS
+    transposed: bool = False
+
+    def __call__(self, root: Path) -> ImageSet:
+        """Return the images, downloaded if a file is missing."""
+        folder = root / self.class_name / "raw"
+        if any(_find(folder, file) is None for file in self.files):
+            self._download(root)
+        train_images, train_labels, test_images, test_labels = (self._read(folder, file) for file in self.files)
+        if train_labels.ndim == 2:  # QMNIST: eight numbers for each image, of which the first is the class
+            train_labels, test_labels = train_labels[:, 0], test_labels[:, 0]
+        if self.transposed:
+            train_images, test_images = train_images.transpose(0, 2, 1), test_images.transpose(0, 2, 1)
+        try:
+            return ImageSet(train_images, train_labels, test_images, test_labels, self.class_names)
+        except InputError as error:
+            raise InputError(f"{folder}: {error}") from error
+
+    def _read(self, folder: Path, file: str) -> Any:
+        """Return the array in one of the files."""
+        path = _find(folder, file)
+        if path is None:
+            raise DataUnavailable(f"{folder} has no file {file} after the download")
+        array = read_idx(path)
+        if "images" in file and array.shape[1:] != (28, 28):
+            raise InputError(f"{path} contains images of shape {array.shape[1:]}: 28x28 is expected")
+        return array
+
+    def _download(self, root: Path) -> None:
+        """Let torchvision download the files."""
+        from torchvision import datasets  # here, because files on disk do not need the import
+
+        try:
+            with _socket_timeout(DOWNLOAD_TIMEOUT):
+                for arguments in self.download:
+                    getattr(datasets, self.class_name)(root, download=True, **arguments)
+        except (RuntimeError, URLError, OSError) as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise DataUnavailable(
+                f"{self.class_name} is not in {root / self.class_name / 'raw'} and could not be downloaded ({reason}): "
+                f"put its IDX files there, or name another folder with data.root=DIR"
+            ) from error
+
+
+def _find(folder: Path, file: str) -> Path | None:
+    """Return the path of a plain or gzipped file, or None."""
+    return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """Set the default timeout of sockets; torchvision's downloads have no argument for it."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _files(pattern: str, parts: tuple[str, str] = ("train", "t10k"), labels: str = "idx1-ubyte") -> tuple[str, ...]:
+    """Return the names of the four files from a pattern with ``{part}`` and ``{kind}``."""
+    kinds = ("images-idx3-ubyte", f"labels-{labels}")
+    return tuple(pattern.format(part=part, kind=kind) for part in parts for kind in kinds)
+
+
+_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+
+for _name, _set in {
+    "mnist": TorchvisionSet("MNIST", _files("{part}-{kind}")),
+    "fashion_mnist": TorchvisionSet("FashionMNIST", _files("{part}-{kind}"), class_names=_FASHION),
+    "kmnist": TorchvisionSet("KMNIST", _files("{part}-{kind}"), class_names=_KUZUSHIJI),
+    "emnist_digits": TorchvisionSet(
+        "EMNIST",
+        _files("emnist-digits-{part}-{kind}", ("train", "test")),
+        ({"split": "digits"},),
+        transposed=True,
+    ),
+    "qmnist": TorchvisionSet(
+        "QMNIST",
+        _files("qmnist-{part}-{kind}", ("train", "test"), "idx2-int"),
+        ({"what": "train"}, {"what": "test"}),
+    ),
+}.items():
+    register_dataset(_name)(_set)

@@ -1,0 +1,116 @@
+"""Predictions as a table, as CSV, as JSON, and as a picture of the network's input images."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from mnist_zoo.errors import InputError
+from mnist_zoo.runs import write_atomically
+
+if TYPE_CHECKING:
+    from mnist_zoo.inference.predict import Prediction
+
+SHOWN = 1000  # images on one contact sheet
+COLUMNS = 10  # tiles a row
+TILE, GAP, CAPTION = 84, 8, 16  # pixels
+
+TERMINAL = "-"  # instead of a file's name
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where predictions are written: names of files, None to write nothing, or ``-`` for the terminal.
+
+    The table is printed too, unless CSV or JSON is.
+
+    Raises:
+        InputError: if a file cannot be written. It is checked here, before the time for the predictions is spent.
+    """
+
+    csv: str | None = None
+    json: str | None = None
+    picture: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.csv == self.json == TERMINAL:
+            raise InputError("--csv - and --json - cannot both write to the terminal: write one of them to a file")
+        for name in (self.csv, self.json, self.picture):
+            if name not in (None, TERMINAL) and not Path(name).parent.is_dir():
+                raise InputError(f"cannot write {name}: there is no folder {Path(name).parent}")
+        if self.picture and Path(self.picture).suffix.lower() != ".png":
+            raise InputError(f"--show {self.picture}: the picture is a PNG; the name must end in .png")
+
+    def write(self, predictions: Sequence[Prediction]) -> list[str]:
+        """Print and write predictions, and return the files that were written."""
+        if TERMINAL not in (self.csv, self.json):
+            print(table(predictions), end="")
+        written = []
+        for name, convert in ((self.csv, to_csv), (self.json, to_json), (self.picture, contact_sheet)):
+            if name == TERMINAL:
+                print(convert(predictions), end="")
+            elif name is not None:
+                write_atomically(Path(name), convert(predictions))
+                written.append(name)
+        return written
+
+
+def table(predictions: Sequence[Prediction]) -> str:
+    """Return one line for each image: its three most probable classes with their probabilities."""
+    width = max([5, *(len(prediction.image) for prediction in predictions)])
+    lines = [f"{'image':{width}}  prediction        second            third"]
+    for prediction in predictions:
+        cells = [f"{label} {probability:.4f}" for label, probability in prediction.top()]
+        text = "could not be read" if prediction.error else "".join(f"{cell:18}" for cell in cells).rstrip()
+        lines.append(f"{prediction.image:{width}}  {text}")
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(predictions: Sequence[Prediction]) -> str:
+    """Return CSV with one line for each image: image, label, probability, error, the probability of every class."""
+    classes = next((list(p.probabilities) for p in predictions if p.probabilities), [])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "label", "probability", "error", *(f"p_{name}" for name in classes)])
+    for p in predictions:
+        writer.writerow([p.image, p.label, p.probability, p.error, *(p.probabilities or {}).values()])
+    return text.getvalue()
+
+
+def to_json(predictions: Sequence[Prediction]) -> str:
+    """Return a JSON list with one object for each image: image, label, probability, probabilities, error."""
+    names = ("image", "label", "probability", "probabilities", "error")
+    return json.dumps([{name: getattr(p, name) for name in names} for p in predictions], indent=2) + "\n"
+
+
+def contact_sheet(predictions: Sequence[Prediction]) -> bytes:
+    """Return a PNG of the network's input for each of the first 1,000 readable images, captioned with the label."""
+    seen = [p for p in predictions[:SHOWN] if p.pixels is not None]
+    columns = max(1, min(COLUMNS, len(seen)))
+    rows = max(1, -(-len(seen) // columns))
+    sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), GAP + rows * (TILE + CAPTION + GAP)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, prediction in enumerate(seen):
+        row, column = divmod(index, columns)
+        left, top = GAP + column * (TILE + GAP), GAP + row * (TILE + CAPTION + GAP)
+        sheet.paste(_image(prediction).resize((TILE, TILE), Image.Resampling.NEAREST), (left, top))
+        caption = f"{prediction.label}  {prediction.probability:.3f}"[:14]  # wider text would overlap the next tile
+        draw.text((left, top + TILE + 2), caption, fill="black")
+    content = io.BytesIO()
+    sheet.save(content, "PNG")
+    return content.getvalue()
+
+
+def _image(prediction: Prediction) -> Image.Image:
+    """Return the network's input ``(1, H, W)`` as a grey image, or ``(3, H, W)`` as an RGB image."""
+    assert prediction.pixels is not None
+    channels = prediction.pixels
+    return Image.fromarray(channels[0] if len(channels) == 1 else np.ascontiguousarray(channels.transpose(1, 2, 0)))
