@@ -20,7 +20,6 @@ from mnist_zoo.data.sources import load
 from mnist_zoo.errors import InputError
 from mnist_zoo.models.pretrained import build_trained
 from mnist_zoo.weights import FOLDER, pack, read_card, read_weights
-from results.ship import main
 
 ROOT = Path(__file__).parents[1]
 OLD_RUN = ROOT / "tests" / "fixtures" / "0.1.0" / "run"
@@ -296,9 +295,3 @@ class TestUntrustedFiles:
         (tmp_path / "x.safetensors").write_bytes(content)
         with pytest.raises(InputError, match=rf"x\.safetensors .*{message}"):
             read_weights(tmp_path / "x.safetensors")
-
-
-def test_only_a_finished_run_becomes_shipped_weights(run, capsys):
-    with pytest.raises(SystemExit) as end:
-        main([str(run), "--to", str(run)])
-    assert end.value.code == 1 and "is not a finished run folder" in capsys.readouterr().err
