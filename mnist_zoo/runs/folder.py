@@ -20,6 +20,7 @@ from mnist_zoo.runs.reading import read_json
 if TYPE_CHECKING:
     import numpy as np
 
+SPLITS = ("train", "val", "test")
 CURVE_COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds", "images_per_second")
 
 
