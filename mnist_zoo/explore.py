@@ -44,7 +44,7 @@ def explore(overrides: list[str], out: Path | None = None, tsne_images: int = 10
     images, labels = data.images("train")[:SAMPLES], data.labels("train")[:SAMPLES]
     first = Batches(images, labels, batch_size=SAMPLES, seed=data.seed, augment=data.augment)
     print(f"{data.name}: " + ", ".join(f"{sum(counts):,} {split}" for split, counts in data.class_counts.items()))
-    for path in write_plots(data, first, out or Path(cfg["output_dir"]) / "explore" / data.name, tsne_images):
+    for path in write_plots(data, first, out or Path(cfg["output_dir"], "explore", f"{data.name}"), tsne_images):
         print(path, flush=True)
 
 

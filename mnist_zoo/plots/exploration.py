@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from matplotlib import colormaps
@@ -17,6 +17,8 @@ from mnist_zoo.plots.images import image_grid
 from mnist_zoo.plots.style import COLOURS, style
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mnist_zoo.data import Batches, MNISTDataModule
 
 SAMPLES = 8  # images per row
@@ -55,7 +57,8 @@ def augmented(batches: Batches, class_names: Sequence[str], columns: int = SAMPL
         class_names: name of each label.
         columns: the original and ``columns - 1`` epochs.
     """
-    epochs = [next(iter(batches))[0].numpy() for _ in range(columns - 1)]  # each pass is the next epoch
+    first_batches = [cast("tuple[Tensor, Tensor]", next(iter(batches))) for _ in range(columns - 1)]
+    epochs = [images.numpy() for images, _ in first_batches]  # each pass over the batches is the next epoch
     count = len(epochs[0])
     images, labels = batches.images[:count].numpy(), batches.labels[:count].tolist()
     shown = np.stack([images / 255, *epochs], axis=1).reshape(-1, *images.shape[1:])
@@ -87,7 +90,7 @@ def embedding(positions: np.ndarray, labels: np.ndarray, class_names: Sequence[s
     axis = figure.subplots()
     colours = colormaps["turbo"](np.linspace(0.05, 0.95, len(class_names)))
     size = float(np.clip(12_000 / len(labels), 1, 14))
-    axis.scatter(*positions.T, s=size, c=colours[labels], linewidths=0, alpha=0.8)
+    axis.scatter(positions[:, 0], positions[:, 1], s=size, c=colours[labels], linewidths=0, alpha=0.8)
     for c, name in enumerate(class_names):
         if (labels == c).any():
             x, y = np.median(positions[labels == c], axis=0)

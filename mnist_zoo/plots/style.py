@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.typing import LineStyleType, RcKeyType
 
 # The colour-blind safe palette of Okabe and Ito, without its yellow, which is too pale for lines on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 TRAIN, VAL = COLOURS[0], COLOURS[1]
-LINES = ("-", "--", ":", "-.")
+LINES: tuple[LineStyleType, ...] = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D")
 FIGURE_DPI = 120
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -35,7 +39,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def look(index: int) -> tuple[str, str, str]:
+def look(index: int) -> tuple[str, LineStyleType, str]:
     """Return the colour, line style and marker of series `index`; the first 28 series all differ."""
     turn = index // len(COLOURS)
     return COLOURS[index % len(COLOURS)], LINES[turn % len(LINES)], MARKERS[turn % len(MARKERS)]

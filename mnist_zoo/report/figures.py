@@ -19,8 +19,10 @@ from mnist_zoo.runs import read_curves
 PANELS = 24  # most panels or lines in one plot; more are not readable
 # Ticks of an accuracy axis as errors in per cent: for a long axis and for a short one.
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 90)
-FINE_ERRORS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5)
-FINE_ERRORS += (3, 4, 5, 6, 7, 8, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90)
+FINE_ERRORS = (
+    0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5,
+    3, 4, 5, 6, 7, 8, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90,
+)  # fmt: skip
 
 
 def legend_beside(figure: Figure, labels: Iterable[str], lines: bool = True) -> None:
@@ -28,8 +30,8 @@ def legend_beside(figure: Figure, labels: Iterable[str], lines: bool = True) -> 
     handles = []
     for index, label in enumerate(labels):
         colour, line, marker = look(index)
-        line = line if lines else "none"
-        handles.append(Line2D([], [], color=colour, linestyle=line, marker=marker, markersize=5, label=label))
+        style = line if lines else "none"
+        handles.append(Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=5, label=label))
     figure.legend(handles=handles, loc="outside right upper", fontsize=9)
 
 
@@ -143,7 +145,7 @@ def learning_rates(rows: pd.DataFrame) -> Figure | None:
     Args:
         rows: of `compare`.
     """
-    names = [" ".join(word for word in row.label.split(" ") if not word.startswith("lr=")) for row in rows.itertuples()]
+    names = [" ".join(word for word in label.split(" ") if not word.startswith("lr=")) for label in rows["label"]]
     rows = rows.assign(series=names)
     several = rows.groupby("series")["lr"].nunique()
     series = [name for name in dict.fromkeys(rows["series"]) if several[name] > 1][:PANELS]
@@ -258,7 +260,7 @@ def correlations(predicted: np.ndarray, truth: np.ndarray, labels: list[str]) ->
         matrix = _correlation(values)
         low = np.nanmin(matrix)
         image = axis.imshow(matrix, cmap="viridis", vmin=low, vmax=1)
-        axis.set_xticks(range(len(labels)), range(1, len(labels) + 1))
+        axis.set_xticks(range(len(labels)), [str(place) for place in range(1, len(labels) + 1)])
         axis.grid(visible=False)
         axis.set_title(f"correlation of {title}")
         digits = 2 if low < 0.95 else 3
@@ -290,11 +292,11 @@ def differences(pairs: pd.DataFrame, labels: list[str]) -> Figure:
     count = len(labels)
     matrix, resolved = np.full((count, count), np.nan), np.zeros((count, count), bool)
     place = {label: index for index, label in enumerate(labels)}
-    for pair in pairs.itertuples():
-        if pair.first in place and pair.second in place:
-            i, j = place[pair.first], place[pair.second]
-            matrix[i, j], matrix[j, i] = 100 * pair.difference, -100 * pair.difference
-            resolved[i, j] = resolved[j, i] = "better" in pair.conclusion
+    for pair in pairs.to_dict("records"):
+        if pair["first"] in place and pair["second"] in place:
+            i, j = place[pair["first"]], place[pair["second"]]
+            matrix[i, j], matrix[j, i] = 100 * pair["difference"], -100 * pair["difference"]
+            resolved[i, j] = resolved[j, i] = "better" in pair["conclusion"]
     side = max(3.4, 0.42 * count + 0.6)
     figure = Figure(figsize=(side + 3.4, side + 0.6))
     axis = figure.subplots()
@@ -307,7 +309,7 @@ def differences(pairs: pd.DataFrame, labels: list[str]) -> Figure:
             dark = abs(value) > 0.6 * limit
             text = (f"{value:+.2f}" if abs(value) < 9.95 else f"{value:+.0f}") if resolved[i, j] else "·"
             axis.text(j, i, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "black")
-    axis.set_xticks(range(count), range(1, count + 1))
+    axis.set_xticks(range(count), [str(number) for number in range(1, count + 1)])
     axis.set_yticks(range(count), [f"{label}  {number}" for number, label in enumerate(labels, 1)], fontsize=9)
     figure.colorbar(image, ax=axis, shrink=0.85, extend="both", label="points of test accuracy, row minus column")
     return figure

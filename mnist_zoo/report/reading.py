@@ -46,14 +46,14 @@ def read_runs(folders: Iterable[str | Path]) -> Runs:
     Raises:
         InputError: if a folder does not exist, or if there is no finished run.
     """
-    folders = [Path(folder) for folder in folders]
-    for folder in folders:
+    places = [Path(folder) for folder in folders]
+    for folder in places:
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}: name a sweep or a run folder below outputs/")
     records: list[dict] = []
     skipped: list[tuple[Path, str]] = []
     seen: dict[str | Path, Path] = {}
-    for folder in dict.fromkeys(find_runs(folders)):
+    for folder in dict.fromkeys(find_runs(places)):
         status = read_json(folder / "status.json") or {}
         try:
             record = _read_run(folder, status)
@@ -67,7 +67,7 @@ def read_runs(folders: Iterable[str | Path]) -> Runs:
             records.append(record)
     if not records:
         found = f"{len(skipped)} found, the first: {skipped[0][0].name}: {skipped[0][1]}" if skipped else "none found"
-        raise InputError(f"no finished run below {', '.join(map(str, folders))} ({found})")
+        raise InputError(f"no finished run below {', '.join(map(str, places))} ({found})")
     table = pd.DataFrame(records)
     table["label"] = name_configurations(table)
     return Runs(table.sort_values(["data", "label", "seed"], ignore_index=True), skipped)

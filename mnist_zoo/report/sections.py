@@ -83,8 +83,9 @@ def comparison(table: pd.DataFrame) -> Section:
     rows["ece"] = [table.loc[table["label"] == label, "ece"].mean() for label in rows["label"]]
     tested = {v.label: v for v in reversed(against_papers(table)) if v.row.metric == "test_acc"}
     constant = [name for name in ("data", "lr", "device") if table[name].nunique() == 1]  # the page's head states them
-    accuracy = _noted(pd.DataFrame([_accuracy_row(row, tested.get(row.label)) for row in rows.itertuples()]), table)
-    cost = pd.DataFrame([_cost_row(row) for row in rows.itertuples()])
+    configurations: list[Any] = list(rows.itertuples())
+    accuracy = _noted(pd.DataFrame([_accuracy_row(row, tested.get(row.label)) for row in configurations]), table)
+    cost = pd.DataFrame([_cost_row(row) for row in configurations])
     note = (
         "Accuracies in per cent, best on validation first. The verdict says whether the published number, within its "
         "rounding, lies in our 95 % interval of the mean over seeds."

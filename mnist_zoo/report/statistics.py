@@ -138,9 +138,9 @@ def welch(first: np.ndarray, second: np.ndarray) -> float:
         return math.nan
     if np.ptp(first) == 0 and np.ptp(second) == 0:  # t would be 0/0 or infinite
         return 1.0 if first[0] == second[0] else 0.0
+    (mean1, std1), (mean2, std2) = ((np.mean(x), np.std(x, ddof=1)) for x in (first, second))
     # Not ttest_ind: it warns if one of the sets does not vary.
-    moments = [moment for x in (first, second) for moment in (np.mean(x), np.std(x, ddof=1), len(x))]
-    return float(stats.ttest_ind_from_stats(*moments, equal_var=False).pvalue)
+    return float(stats.ttest_ind_from_stats(mean1, std1, len(first), mean2, std2, len(second), equal_var=False).pvalue)
 
 
 def smallest_resolved(discordant_images: int, images: int, alpha: float = 1 - CONFIDENCE) -> float:

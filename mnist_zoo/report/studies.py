@@ -27,7 +27,7 @@ def _section(study: Path) -> Section:
     trials = pd.read_csv(study / "trials.csv")
     counts = trials["state"].str.lower().value_counts()
     text = f"{len(trials)} trials: " + ", ".join(f"{count} {state}" for state, count in counts.items()) + "."
-    settings = [column for column in trials if column.startswith("params_")]
+    settings = [column for column in map(str, trials) if column.startswith("params_")]
     complete = trials[trials["state"] == "COMPLETE"].sort_values("value", ascending=False, kind="stable")
     if len(complete):
         best = complete.iloc[0]
@@ -41,7 +41,7 @@ def _section(study: Path) -> Section:
     for name, caption in CAPTIONS.items():
         if (study / f"{name}.png").is_file():
             blocks.append(Block("figure", study / f"{name}.png", caption, name))
-    caption = "All trials, best on validation first. Accuracy in per cent; for a pruned trial, the accuracy of its last epoch."
+    caption = "All trials, best on validation first. Accuracy in per cent; of a pruned trial, that of its last epoch."
     blocks.append(Block("table", shown, caption, folded=True))
     return Section(f"Search: {study.name}", blocks)
 

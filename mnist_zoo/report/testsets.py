@@ -61,16 +61,16 @@ def group_by_images(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path
     """
     groups: dict[tuple[str, str], list[tuple[int, np.ndarray, float, np.ndarray]]] = {}
     broken = []
-    for position, run in enumerate(table.itertuples()):
+    for position, (folder, data) in enumerate(zip(table["folder"], table["data"], strict=True)):
         try:
-            arrays = read_predictions(run.folder)
+            arrays = read_predictions(folder)
         except InputError as error:
-            broken.append((run.folder, f"broken: {error}"))
+            broken.append((folder, f"broken: {error}"))
             continue
         digest = hashlib.blake2b(arrays["labels"].tobytes() + b"|" + arrays["val_labels"].tobytes(), digest_size=8)
         predicted = arrays["logits"].argmax(axis=1).astype(np.uint8)
         ece = calibration(softmax(arrays["logits"]), arrays["labels"]).ece
-        groups.setdefault((run.data, digest.hexdigest()), []).append((position, predicted, ece, arrays["labels"]))
+        groups.setdefault((data, digest.hexdigest()), []).append((position, predicted, ece, arrays["labels"]))
     sets = []
     for (data, _), members in groups.items():
         positions, predictions, ece_values, labels = zip(*members, strict=True)
