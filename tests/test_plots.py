@@ -1,4 +1,4 @@
-"""mnist_zoo.plots: style, tables, images, plots for TensorBoard, plots of a data set, and the command ``explore``."""
+"""Plots: style, tables, predictions, TensorBoard, configurations, data sets, and the command ``explore``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from mnist_zoo import explore, plots
 from mnist_zoo.data import Batches, ImageSet, MNISTDataModule, register_dataset
@@ -18,6 +19,7 @@ from mnist_zoo.plots.reliability import Calibration, reliability
 from mnist_zoo.plots.style import COLOURS, STYLE, duration, look, style
 from mnist_zoo.plots.tables import markdown
 from mnist_zoo.plots.tensorboard import log_figures
+from mnist_zoo.report import figures
 
 
 @register_dataset("halves")
@@ -126,6 +128,30 @@ def test_tensorboard_shows_the_confusion_matrix_predictions_and_errors():
     assert list(writer) == ["test/confusion_matrix", "test/predictions", "test/errors"]
     assert [text.get_text() for text in writer["test/errors"].axes[0].texts] == ["4\ntrue: 3"]
     assert "4\ntrue: 3" in [text.get_text() for text in writer["test/predictions"].axes[0].texts]
+
+
+# -- configurations (mnist_zoo.report.figures) ----------------------------------------------------------------------
+
+
+def test_the_correlations_are_pearsons_and_a_constant_row_has_none():
+    predicted = np.array([[0, 1, 2, 3], [0, 1, 3, 2], [5, 5, 5, 5]])
+    classes, errors = figures.correlations(predicted, np.array([0, 1, 2, 3]), ["a", "b", "c"]).axes[:2]
+    nan = np.nan  # of "a", which has no errors, and of "c", which predicts one class and is always wrong
+    shown = np.asarray(classes.images[0].get_array().filled(nan))
+    assert shown == pytest.approx(np.array([[1, 0.8, nan], [0.8, 1, nan], [nan, nan, 1]]), nan_ok=True)
+    assert np.asarray(errors.images[0].get_array().filled(nan)) == pytest.approx(
+        np.array([[1, nan, nan], [nan, 1, nan], [nan, nan, 1]]), nan_ok=True
+    )
+    assert figures.correlations(predicted[:1], predicted[0], ["a"]) is None, "one network"
+
+
+def test_an_accuracy_axis_shows_accuracies_on_a_log_scale_of_errors():
+    axis = Figure().subplots()
+    axis.plot([1, 2], [0.4, 9.0])
+    figures.accuracy_axis(axis, images=10_000)
+    low, high = axis.get_ylim()
+    assert low > high, "the best models are at the top"
+    assert [axis.yaxis.get_major_formatter()(error) for error in (0.5, 10)] == ["99.5", "90"]
 
 
 # -- data sets -------------------------------------------------------------------------------------------------------
