@@ -118,7 +118,7 @@ def test_images_of_the_wrong_shape_are_refused(name, options, shape, message):
 
 
 def test_uint8_images_are_refused_with_the_cure():
-    with pytest.raises(InputError, match=r"scale bytes with images\.float\(\) / 255"):
+    with pytest.raises(InputError, match=r"scale uint8 with images\.float\(\) / 255"):
         create_model("cnn")(torch.zeros(2, 1, 28, 28, dtype=torch.uint8))
 
 
@@ -129,7 +129,7 @@ def test_the_smallest_image_size_works_and_one_pixel_less_is_refused(name, side)
     sized = {} if name in ("googlenet", "resnet18") else {"image_size": side}
     smaller = {} if not sized else {"image_size": side - 1}
     assert create_model(name, **sized).eval()(torch.rand(2, 1, side, side)).shape == (2, 10)
-    with pytest.raises(InputError, match=r"vanishes|it must be 1 or more|or more and got"):
+    with pytest.raises(InputError, match=r"no pixels left|it must be 1 or more|or more and got"):
         create_model(name, **smaller)(torch.rand(2, 1, side - 1, side - 1))
 
 

@@ -1,30 +1,34 @@
-"""The report: which runs it takes, what it says of them, and what stands on the page."""
+"""mnist_zoo.report: reading runs, tables, published numbers, ensembles, the page (test_statistics.py: statistics)."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from mnist_zoo import list_models
+from mnist_zoo.data import load_data as load_configured
 from mnist_zoo.errors import InputError
-from mnist_zoo.plots.images import image_grid
-from mnist_zoo.report import compare, group_by_images, read_runs, significance, vote, write_report
+from mnist_zoo.plots.style import FIGURE_DPI
+from mnist_zoo.report import __main__ as report
+from mnist_zoo.report import compare, group_by_images, read_predictions, read_runs, significance, vote, write_report
+from mnist_zoo.report import figures as plots
 from mnist_zoo.report.ensembles import ensembles
 from mnist_zoo.report.published import Row, judge, published_rows
+from mnist_zoo.report.reading import augment_name, load_data
 from mnist_zoo.report.tables import accuracy_cells, class_report, count_test_accuracies, frequent_confusions
 
+FIXTURES = Path(__file__).parent / "fixtures" / "0.1.0"
 LABELS = np.arange(200) % 10
 
 
 def write_run(folder: Path, *, wrong=(), seed=0, experiment=None, overrides=(), state="finished", **fields) -> Path:
-    """Write a run folder whose network errs on the test (and validation) images `wrong`, taking each for the next."""
+    """Write a run folder whose network predicts the next class for the test and validation images `wrong`."""
     (folder / ".hydra").mkdir(parents=True)
     logits = np.zeros((len(LABELS), 10), np.float32)
     predicted = LABELS.copy()
@@ -74,7 +78,7 @@ def write_run(folder: Path, *, wrong=(), seed=0, experiment=None, overrides=(), 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def test_runs_that_differ_in_the_seed_alone_are_one_configuration(tmp_path):
+def test_runs_that_differ_only_in_the_seed_are_one_configuration(tmp_path):
     for seed in (0, 1):
         write_run(tmp_path / f"a{seed}", seed=seed)
         write_run(tmp_path / f"b{seed}", seed=seed, lr=0.01)
@@ -88,10 +92,10 @@ def test_runs_that_differ_in_the_seed_alone_are_one_configuration(tmp_path):
         "lenet5 trainer.precision=bf16-mixed": [0, 1],
         "mlp lr=0.001": [0, 1],
         "mlp lr=0.01": [0, 1],
-    }, "a label says what tells it from the other configurations of its model, and no more"
+    }, "a label names only the settings that differ between the configurations of its model"
 
 
-def test_every_folder_that_cannot_be_used_has_its_reason(tmp_path):
+def test_every_skipped_folder_has_a_reason(tmp_path):
     write_run(tmp_path / "good")
     write_run(tmp_path / "running", state="running")
     write_run(tmp_path / "failed", state="failed")
@@ -119,7 +123,7 @@ def test_every_folder_that_cannot_be_used_has_its_reason(tmp_path):
         assert re.match(pattern, reasons[name]), f"{name}: {reasons[name]}"
 
 
-def test_the_same_job_is_counted_once(tmp_path):
+def test_a_repeated_job_is_counted_once(tmp_path):
     for name in ("first", "again"):
         folder = write_run(tmp_path / name)
         (folder / "status.json").write_text('{"state": "finished", "identity": "same"}')
@@ -128,7 +132,7 @@ def test_the_same_job_is_counted_once(tmp_path):
     assert "counted once" in runs.skipped[0][1]
 
 
-def test_nothing_to_report_is_one_line(tmp_path):
+def test_nothing_to_report_is_an_error_of_one_line(tmp_path):
     with pytest.raises(InputError, match="there is no folder"):
         read_runs([tmp_path / "nowhere"])
     with pytest.raises(InputError, match=r"no finished run below .*none found"):
@@ -138,17 +142,68 @@ def test_nothing_to_report_is_one_line(tmp_path):
         read_runs([tmp_path])
 
 
+AUGMENTATIONS = [
+    (None, "none"),
+    ({"rotate": 0.0, "fill": "zeros"}, "none"),
+    ({"rotate": 10.0, "shift": 0.1, "zoom": 0.1, "flip_horizontal": False, "fill": "zeros"}, "affine"),
+    ({"rotate": 15.0, "fill": "nearest"}, "rotate=15 nearest"),
+]
+
+
+@pytest.mark.parametrize(("augment", "text"), AUGMENTATIONS)
+def test_an_augmentation_has_the_name_of_its_preset_or_of_its_settings(augment, text):
+    assert augment_name(augment) == text
+
+
+# -- the images of a run -----------------------------------------------------------------------------------------------
+
+
+def write_run_on(folder: Path, config: dict, **fields) -> Path:
+    """Write a run folder with a recorded config and the fingerprint of its data."""
+    data = load_configured(config)
+    write_run(folder, **{"data": data.name, "data_fingerprint": data.fingerprint} | fields)
+    (folder / ".hydra" / "config.yaml").write_text(json.dumps(config))
+    return folder
+
+
+def test_the_images_of_a_run_are_loaded_with_its_settings_and_plugins(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "report_digits.py").write_text(
+        "import numpy as np\n"
+        "from mnist_zoo.data import ImageSet, register_dataset\n"
+        "images, labels = np.zeros((40, 28, 28), np.uint8), np.arange(40) % 4\n"
+        "register_dataset('report_digits')(lambda root: ImageSet(images, labels, images, labels))\n"
+    )
+    config = {"data": {"name": "report_digits", "val_size": 8, "normalize": False}, "plugins": ["report_digits"]}
+    run = read_runs([write_run_on(tmp_path / "run", config)]).table.iloc[0]
+    data = load_data(run)
+    assert (data.val_size, data.normalize) == (8, False)
+
+
+WHERE_NOT = [  # what differs, the error
+    ({"data_fingerprint": "0" * 16}, "the images of stripes in .* are not those that run used"),
+    ({"data": "my_own"}, "unknown data"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), WHERE_NOT, ids=["other images", "unknown data set"])
+def test_images_that_are_not_those_of_the_run_are_refused(tmp_path, fields, message):
+    run = read_runs([write_run_on(tmp_path / "run", {"data": {"name": "stripes"}}, **fields)]).table.iloc[0]
+    with pytest.raises(InputError, match=message):
+        load_data(run)
+
+
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def test_compare_gives_means_and_intervals_over_seeds(tmp_path):
+def test_compare_returns_means_and_intervals_over_seeds(tmp_path):
     for seed, wrong in enumerate([range(2), range(4), range(6)]):  # test accuracies 0.99, 0.98, 0.97
         write_run(tmp_path / str(seed), seed=seed, wrong=wrong)
     row = compare(read_runs([tmp_path]).table).iloc[0]
     assert (row["n"], row["test_acc"], row["fit_seconds"]) == (3, pytest.approx(0.98), 4.0)
     assert row["test_acc_half"] == pytest.approx(4.302653 * 0.01 / 3**0.5, rel=1e-6)
     assert row["seed_sd"] == pytest.approx(0.01)
-    assert row["sampling_se"] == pytest.approx((0.98 * 0.02 / 200) ** 0.5), "the other noise"
+    assert row["sampling_se"] == pytest.approx((0.98 * 0.02 / 200) ** 0.5), "noise of the test images"
 
 
 def found_significance(tmp_path):
@@ -156,7 +211,7 @@ def found_significance(tmp_path):
     return significance(runs.table, runs.predicted, runs.labels)
 
 
-def test_a_difference_is_resolved_when_images_and_seeds_say_so(tmp_path):
+def test_a_difference_is_resolved_if_both_tests_are_significant(tmp_path):
     for seed in (0, 1, 2):
         write_run(tmp_path / f"good{seed}", model="cnn", seed=seed, wrong=[seed])
         write_run(tmp_path / f"bad{seed}", model="mlp", seed=seed, wrong=range(10, 40 + seed))
@@ -167,16 +222,16 @@ def test_a_difference_is_resolved_when_images_and_seeds_say_so(tmp_path):
     assert found.cochran.p < 1e-6
 
 
-def test_one_lucky_network_is_no_better_model(tmp_path):
+def test_one_better_seed_does_not_make_a_better_model(tmp_path):
     for seed, (good, bad) in enumerate([(0, 30), (20, 0), (8, 10)]):
         write_run(tmp_path / f"good{seed}", model="cnn", seed=seed, wrong=range(good))
         write_run(tmp_path / f"bad{seed}", model="mlp", seed=seed, wrong=range(100, 100 + bad))
     assert found_significance(tmp_path).pairs["conclusion"].tolist() == [
-        "not resolved: these two networks differ, other seeds may not"
+        "not resolved: significant over images, but not over seeds"
     ]
 
 
-def test_five_images_resolve_nothing(tmp_path):
+def test_five_discordant_images_are_too_few(tmp_path):
     write_run(tmp_path / "a", model="cnn")
     write_run(tmp_path / "b", model="mlp", wrong=range(5))
     found = found_significance(tmp_path)
@@ -184,9 +239,9 @@ def test_five_images_resolve_nothing(tmp_path):
     assert found.pairs["smallest"].tolist() == [np.inf]
 
 
-def test_confusions_in_words_and_scores_a_class():
+def test_frequent_confusions_and_scores_per_class():
     predicted = LABELS.copy()
-    predicted[[4, 14, 24, 7]] = 9  # three fours and a seven as nines
+    predicted[[4, 14, 24, 7]] = 9  # three 4s and one 7 are taken for 9s
     names = [str(digit) for digit in range(10)]
     assert frequent_confusions(LABELS, predicted, names) == ["4 as 9: 3 of 20 (15.0 %)", "7 as 9: 1 of 20 (5.0 %)"]
     report = class_report(LABELS, predicted, names).set_index("class")
@@ -195,12 +250,10 @@ def test_confusions_in_words_and_scores_a_class():
     assert report.loc["weighted average", "images"] == 200
 
 
-# -- beside the papers -------------------------------------------------------------------------------------------------
+# -- published numbers -------------------------------------------------------------------------------------------------
 
 
-def test_every_published_row_names_a_model_and_the_masking_rows_wait():
-    from mnist_zoo import list_models
-
+def test_every_published_row_names_a_model_of_the_zoo():
     rows = published_rows()
     assert {row.model for row in rows} <= set(list_models())
     assert "masking" not in {row.experiment for row in rows}
@@ -211,7 +264,7 @@ def published(value: str = "98.0", metric: str = "test_acc") -> Row:
     return Row("lr_sweep", "mlp", "mnist", None, metric, float(value), 0.05, "%", "", "none", ())
 
 
-VERDICTS = [  # test images wrong, by seed; the verdict beside 98.0 %
+VERDICTS = [  # misclassified test images of each seed; the verdict on 98.0 %
     ([range(2), range(4), range(6)], "inside our interval"),
     ([range(1), range(1), range(1)], "ours is above"),
     ([range(20), range(20), range(20)], "ours is below"),
@@ -221,13 +274,13 @@ VERDICTS = [  # test images wrong, by seed; the verdict beside 98.0 %
 
 
 @pytest.mark.parametrize(("wrong", "words"), VERDICTS, ids=[row[1] for row in VERDICTS])
-def test_the_verdict_beside_a_published_accuracy(tmp_path, wrong, words):
+def test_the_verdict_on_a_published_accuracy(tmp_path, wrong, words):
     for seed, images in enumerate(wrong):
         write_run(tmp_path / str(seed), seed=seed, wrong=images, experiment="lr_sweep", overrides=["model=mlp"])
     assert re.fullmatch(words, judge(published(), read_runs([tmp_path]).table).words)
 
 
-def test_seeds_of_which_one_failed_are_told_by_their_range(tmp_path):
+def test_a_failed_seed_turns_the_interval_into_a_range(tmp_path):
     for seed, images in enumerate([range(2), range(4), range(180)]):
         write_run(tmp_path / str(seed), seed=seed, wrong=images, experiment="lr_sweep")
     table = read_runs([tmp_path]).table
@@ -240,13 +293,13 @@ def test_seeds_of_which_one_failed_are_told_by_their_range(tmp_path):
     )
 
 
-def test_just_outside_the_interval_may_still_be_within_what_single_runs_vary(tmp_path):
-    for seed in range(8):  # accuracies 0.98 and 0.99: the interval of the mean is narrow, that of a single run is not
+def test_a_number_near_the_interval_is_within_what_single_runs_vary(tmp_path):
+    for seed in range(8):  # 0.98 and 0.99: a narrow interval of the mean, a wide one of a single run
         write_run(tmp_path / str(seed), seed=seed, wrong=range(2 + 2 * (seed % 2)), experiment="lr_sweep")
     assert judge(published(), read_runs([tmp_path]).table).words == "ours is above, within what single runs vary"
 
 
-WHY_NOT = [  # what the run was, the reason
+WHY_NOT = [  # the run, the reason
     ({"experiment": None}, "not run with experiment=lr_sweep"),
     ({"overrides": ["epochs=2"]}, "run with epochs=2"),
     ({"data": "mnist5k", "overrides": ["data=mnist5k"]}, "trained and tested on mnist5k, not on mnist"),
@@ -255,21 +308,21 @@ WHY_NOT = [  # what the run was, the reason
 
 
 @pytest.mark.parametrize(("run", "reason"), WHY_NOT, ids=[str(row[1]) for row in WHY_NOT])
-def test_what_is_no_repetition_is_not_compared(tmp_path, run, reason):
+def test_only_a_repetition_is_compared(tmp_path, run, reason):
     write_run(tmp_path / "run", **({"experiment": "lr_sweep"} | run))
     words = judge(published(), read_runs([tmp_path]).table).words
     assert words == f"not comparable: {reason}" if reason else "not comparable" not in words
 
 
-def test_a_verdict_names_the_precision_that_is_not_the_default(tmp_path):
+def test_a_verdict_names_a_precision_that_is_not_the_default(tmp_path):
     for seed in range(3):
         overrides = ["trainer.precision=bf16-mixed"]
         write_run(tmp_path / str(seed), seed=seed, wrong=range(4), experiment="lr_sweep", overrides=overrides)
     assert judge(published(), read_runs([tmp_path]).table).words == "inside our interval; trainer.precision=bf16-mixed"
 
 
-def test_scores_that_only_predictions_give_are_computed_from_them(tmp_path):
-    write_run(tmp_path / "run", wrong=[4, 14], experiment="lr_sweep")  # two fours as fives
+def test_scores_per_class_are_computed_from_predictions(tmp_path):
+    write_run(tmp_path / "run", wrong=[4, 14], experiment="lr_sweep")  # two 4s are taken for 5s
     table = read_runs([tmp_path]).table
     assert judge(published("95", "recall_digit_4"), table).mean == pytest.approx(90.0)
     assert judge(published("95", "precision_digit_5"), table).mean == pytest.approx(100 * 20 / 22)
@@ -279,21 +332,19 @@ def test_scores_that_only_predictions_give_are_computed_from_them(tmp_path):
 # -- ensembles ---------------------------------------------------------------------------------------------------------
 
 
-def test_votes_by_hand():
+def test_mean_probability_and_majority_can_disagree():
     probabilities = np.array([[[0.6, 0.4, 0.0]], [[0.6, 0.4, 0.0]], [[0.0, 1.0, 0.0]]])
     assert vote(probabilities, "mean probability").argmax() == 1
     assert vote(probabilities, "majority").argmax() == 0
     draw = np.array([[[0.6, 0.4]], [[0.1, 0.9]]])
-    assert vote(draw, "majority").argmax() == 1, "a draw goes to the higher mean probability"
+    assert vote(draw, "majority").argmax() == 1, "the mean probability breaks ties"
     with pytest.raises(ValueError, match="unknown vote"):
         vote(draw, "plurality")
 
 
 def test_members_are_chosen_on_validation(tmp_path):
-    from mnist_zoo.report import read_predictions
-
-    # Each network errs elsewhere: together they are right. The test labels of the third are all wrong, and must not
-    # matter for the choice.
+    # The networks misclassify different images, so that their mean is correct on all. After the change, the third
+    # network is wrong on every test image: this must not affect the choice.
     for seed, wrong in enumerate([range(0, 10), range(10, 20), range(20, 30)]):
         write_run(tmp_path / str(seed), seed=seed, wrong=wrong)
     table = read_runs([tmp_path]).table
@@ -304,7 +355,18 @@ def test_members_are_chosen_on_validation(tmp_path):
     assert before.chosen
     assert (before.val_acc, before.test_acc) == (1.0, 1.0)
     assert (after.name, after.vote, after.members) == (before.name, before.vote, before.members)
-    assert ensembles(table[:1], predictions[:1]) == [], "one network is no ensemble"
+    assert ensembles(table[:1], predictions[:1]) == [], "an ensemble needs two networks"
+
+
+# -- plots -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_with_one_learning_rate_has_no_plot_of_learning_rates(tmp_path):
+    write_run(tmp_path / "a", lr=0.01)
+    assert plots.learning_rates(compare(read_runs([tmp_path]).table)) is None
+    write_run(tmp_path / "b", lr=0.001)
+    (axis,) = plots.learning_rates(compare(read_runs([tmp_path]).table)).axes
+    assert axis.get_xlabel() == "learning rate"
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
@@ -322,7 +384,7 @@ def test_the_page_of_several_configurations_is_complete_and_opens_offline(tmp_pa
     for title in ("Comparison", "Significance", "Curves", "Accuracy against cost", "Ensembles", "Predictions"):
         assert f"<h2>{title}</h2>" in html
         assert f"## {title}" in markdown
-    assert "http" not in re.sub(r"base64,[^\"]*", "", html), "nothing is fetched"
+    assert "http" not in re.sub(r"base64,[^\"]*", "", html), "nothing is downloaded"
     assert "running: unfinished: epoch 1 of 2" in html
     shown = re.findall(r"\]\((figures/[^)]*)\)", markdown)
     kinds = {re.sub(r"^[0-9-]*", "", Path(name).stem) for name in shown}
@@ -333,20 +395,49 @@ def test_the_page_of_several_configurations_is_complete_and_opens_offline(tmp_pa
     for name in shown:
         assert (page.parent / name).read_bytes().startswith(b"\x89PNG")
     assert html.count("data:image/png;base64,") == len(shown)
-    assert "No images shown: " in html, "these runs' images do not exist, and the page says so"
+    assert "No images shown: " in html, "no data set has the fingerprint of these runs"
 
 
-def test_a_row_whose_test_set_was_looked_at_twice_has_a_note(tmp_path):
+def test_a_configuration_that_was_tested_twice_has_a_note(tmp_path):
     write_run(tmp_path / "once", model="cnn", test_evaluations=1)
     page = write_report([tmp_path])
     assert "tested 2 times" not in page.read_text()
     write_run(tmp_path / "twice", test_evaluations=2)
     lines = write_report([tmp_path]).with_suffix(".md").read_text().splitlines()
-    (noted,) = [line for line in lines if "a finished run trained on: tested 2 times" in line]
+    (noted,) = [line for line in lines if "training was continued after a test: tested 2 times" in line]
     assert noted.startswith("| mlp ")
 
 
-def test_a_study_is_shown_with_the_networks_it_tried(tmp_path):
+def test_a_plot_has_the_same_size_on_every_screen(tmp_path):
+    write_run(tmp_path / "run")
+    page = write_report([tmp_path])
+    (first,) = (page.parent / "figures").glob("*-loss.png")
+    pixels = plt.imread(first).shape[1]
+    assert f'width="{round(pixels * 96 / FIGURE_DPI)}"' in page.read_text()
+
+
+def test_published_numbers_are_listed_with_verdicts(tmp_path):
+    for seed in range(3):
+        asked = ["model=mlp", "lr=0.01"]
+        write_run(tmp_path / str(seed), seed=seed, wrong=range(4), experiment="lr_sweep", overrides=asked, lr=0.01)
+    page = write_report([tmp_path])
+    markdown = page.with_suffix(".md").read_text()
+    assert "## Published results" in markdown
+    assert "Published test accuracies that these runs repeat: 1; our 95 % interval covers 0, lies above 1" in markdown
+    assert (page.parent / "published.csv").read_text().startswith("paper,row,data,figure,published,ours,difference,")
+
+
+def test_runs_of_version_0_1_0_are_reported(tmp_path):
+    folders = [FIXTURES / name for name in ("run", "sweeps", "searches")]
+    page = write_report(folders, tmp_path)
+    markdown = page.with_suffix(".md").read_text()
+    assert "- 5 finished runs of 5 configurations, 1 seed each." in markdown
+    assert "## Search: dropout" in markdown and "## Left out" not in markdown
+    (run,) = (run for _, run in read_runs(folders[:1]).table.iterrows())
+    assert load_data(run).fingerprint == run["data_fingerprint"]
+
+
+def test_a_study_has_a_section(tmp_path):
     study = tmp_path / "mine"
     for number in (0, 1):
         write_run(study / "trials" / str(number), lr=0.01 / (number + 1), wrong=range(3 + number))
@@ -355,7 +446,7 @@ def test_a_study_is_shown_with_the_networks_it_tried(tmp_path):
         "number,value,datetime_start,params_lr,state\n0,0.985,x,0.01,COMPLETE\n1,0.98,x,0.005,COMPLETE\n2,,x,1,FAIL\n"
     )
     page = write_report([study])
-    assert "Search: mine" in page.read_text(), "also without figures"
+    assert "Search: mine" in page.read_text(), "also without plots"
     for name in ("history", "importances", "slices", "curves"):
         figure, _ = plt.subplots()
         figure.savefig(study / f"{name}.png")
@@ -370,45 +461,33 @@ def test_a_study_is_shown_with_the_networks_it_tried(tmp_path):
         assert (tmp_path / "report" / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_command_says_where_it_wrote_and_refuses_in_one_line(tmp_path):
-    command = [sys.executable, "-m", "mnist_zoo.report"]
-    refused = subprocess.run([*command, str(tmp_path / "typo")], capture_output=True, text=True)
-    assert refused.returncode == 1
-    assert refused.stderr == f"error: there is no folder {tmp_path}/typo: name a sweep or a run folder below outputs/\n"
+def test_the_command_says_where_it_wrote(tmp_path, monkeypatch, capsys):
     write_run(tmp_path / "run", wrong=range(3))
-    done = subprocess.run(
-        [*command, str(tmp_path / "run"), "--out", str(tmp_path / "out")], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert f"report: {tmp_path}/out/report.html" in done.stdout
-    assert "Significance" not in (tmp_path / "out" / "report.html").read_text(), "one run has nothing to differ from"
+    monkeypatch.setattr("sys.argv", ["report", str(tmp_path / "run"), "--out", str(tmp_path / "out")])
+    report.main()
+    assert f"report: {tmp_path}/out/report.html" in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Significance" not in page, "a single run has nothing to compare with"
 
 
-def test_the_images_tab_of_tensorboard_shows_predictions():
-    from mnist_zoo.plots.tensorboard import log_figures
-
-    class Writer(dict):
-        def add_figure(self, tag, figure):
-            self[tag] = figure
-
-    logits = np.eye(10, dtype=np.float32)[LABELS]
-    logits[3] = logits[4]  # a three as a four
-    writer = Writer()
-    log_figures(writer, np.zeros((200, 1, 28, 28), np.uint8), LABELS, logits, [str(digit) for digit in range(10)])
-    assert list(writer) == ["test/confusion_matrix", "test/predictions", "test/errors"]
-    assert [text.get_text() for text in writer["test/errors"].axes[0].texts] == ["4\ntrue: 3"]
-    assert "4\ntrue: 3" in [text.get_text() for text in writer["test/predictions"].axes[0].texts]
+REFUSED = [  # arguments, the error
+    (["nowhere"], "error: there is no folder nowhere: name a sweep or a run folder below outputs/\n"),
+    (["run", "--out", "file"], "error: cannot write to file (Not a directory): choose another folder with --out DIR\n"),
+]
 
 
-def test_a_grid_shows_every_image_under_its_caption():
-    images = np.random.default_rng(0).integers(0, 256, (3, 1, 4, 4), np.uint8)
-    (axis,) = image_grid(images, ["a", "b\ntrue: c", "d"], [False, True, False], columns=2).axes
-    for image, shown, text, caption in zip(images, axis.images, axis.texts, ["a", "b\ntrue: c", "d"], strict=True):
-        left, right, bottom, top = shown.get_extent()
-        x, y = text.get_position()
-        assert text.get_text() == caption and left < x < right and y < top < bottom, "y grows downwards"
-        assert (np.asarray(shown.get_array()) == image[0]).all()
-    first, second, third = (shown.get_extent() for shown in axis.images)
-    assert first[1] < second[0] and first[2] < third[3] and first[:2] == third[:2], "no image covers another"
-    assert axis.texts[0].get_color() != axis.texts[1].get_color()
+@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=["folder", "out"])
+def test_an_error_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "run")
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("sys.argv", ["report", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        report.main()
+    assert (stopped.value.code, capsys.readouterr().err) == (1, message)
+
+
+def test_the_command_runs_without_warnings(tmp_path, command):
+    write_run(tmp_path / "run", wrong=range(3))
+    done = command(str(tmp_path / "run"), module="mnist_zoo.report")
+    assert (done.returncode, done.stderr) == (0, "")

@@ -125,7 +125,7 @@ def _write(study, folder: Path) -> None:
     from optuna.trial import TrialState
     from optuna.visualization import matplotlib as plots
 
-    from mnist_zoo.report.studies import FIGURE_DPI
+    from mnist_zoo.plots.style import FIGURE_DPI
 
     study.trials_dataframe().to_csv(folder / "trials.csv", index=False)
     finished = study.get_trials(states=(TrialState.COMPLETE,))

@@ -1,1 +1,1 @@
-"""What report, explore and benchmarks share: one look, grids of images, tables."""
+"""Plots and tables that training, the report, `mnist_zoo.explore` and the benchmarks share."""

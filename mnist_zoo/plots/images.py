@@ -1,30 +1,35 @@
-"""Figures of one network's predictions: confusion matrix, reliability, grids of images."""
+"""Plots of one network's predictions: confusion matrix, grids of images, sample predictions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from mnist_zoo.plots.style import COLOURS
-from mnist_zoo.report.statistics import Calibration
 
-WRONG, RIGHT = COLOURS[1], COLOURS[0]
+CORRECT, WRONG = COLOURS[0], COLOURS[1]
 
 
-def confusion_matrix(counts: np.ndarray, class_names: list[str]) -> Figure:
-    """Draw counts ``(C, C)``: row the true class, column the predicted one; colours follow the logarithm."""
+def confusion_matrix(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Draw a confusion matrix with a logarithmic colour scale.
+
+    Args:
+        counts: images, int ``(C, C)``; rows are true classes, columns are predicted classes.
+        class_names: C names.
+    """
     long = max(map(len, class_names)) > 3
     figure = Figure(figsize=(7.6 if long else 6.4, 6.6 if long else 5.6))
     axis = figure.subplots()
-    shown = np.ma.masked_equal(counts, 0)
-    image = axis.imshow(shown, cmap="Blues", norm=LogNorm(1, max(int(counts.max()), 2)))
-    middle = math.sqrt(max(int(counts.max()), 2))
+    most = max(int(counts.max()), 2)
+    image = axis.imshow(np.ma.masked_equal(counts, 0), cmap="Blues", norm=LogNorm(1, most))
     for (i, j), count in np.ndenumerate(counts):
         if count:
-            axis.text(j, i, f"{count}", ha="center", va="center", color="white" if count > middle else "black")
+            dark = count > math.sqrt(most)  # the middle of the logarithmic scale
+            axis.text(j, i, f"{count}", ha="center", va="center", color="white" if dark else "black")
     axis.set_xticks(range(len(class_names)), class_names, rotation=40 if long else 0, ha="right" if long else "center")
     axis.set_yticks(range(len(class_names)), class_names)
     axis.set_xlabel("predicted class")
@@ -34,44 +39,32 @@ def confusion_matrix(counts: np.ndarray, class_names: list[str]) -> Figure:
     return figure
 
 
-def reliability(calibrations: dict[str, Calibration]) -> Figure:
-    """Draw accuracy against confidence, a line a network (by its name), over the images in each bin of the first."""
-    figure = Figure(figsize=(6.4, 5.6))
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1, label="perfect")
-    for index, (name, measured) in enumerate(calibrations.items()):
-        label = f"{name}: ECE {100 * measured.ece:.2f} %"
-        colour = COLOURS[index % len(COLOURS)]
-        upper.plot(measured.confidence, measured.accuracy, marker="o", markersize=4, color=colour, label=label)
-    first = next(iter(calibrations.values()))
-    lower.bar(first.confidence, first.counts, width=0.04, color=COLOURS[0])
-    lower.set_yscale("log")
-    lower.set_ylabel("images")
-    lower.set_xlabel("confidence: probability of the predicted class")
-    upper.set_ylabel("accuracy")
-    upper.set_xlim(0, 1.02)
-    upper.set_ylim(0, 1.04)
-    upper.legend(loc="lower right", fontsize=9)
-    return figure
+def image_grid(
+    images: np.ndarray, captions: Sequence[str], wrong: Sequence[bool] | None = None, columns: int = 10
+) -> Figure:
+    """Draw images in a grid, each below its caption.
 
-
-def image_grid(images: np.ndarray, captions: list[str], wrong: list[bool] | None = None, columns: int = 10) -> Figure:
-    """Draw uint8 or float images ``(N, C, H, W)``, each under its caption, in another colour where it is wrong."""
+    Args:
+        images: uint8 or float ``(N, C, H, W)``.
+        captions: N texts.
+        wrong: whether the network is wrong on each image; sets the colour of the caption.
+        columns: images per row.
+    """
     height, width = images.shape[2:]
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
     lines = max((caption.count("\n") + 1 for caption in captions), default=1)
-    across, down = 1.08 * width, (1.04 + 0.19 * lines) * height  # pixels from an image to the next
+    across, down = 1.08 * width, (1.04 + 0.19 * lines) * height  # distance between images, in pixels
     inches = 0.98 * columns
     figure = Figure(figsize=(max(inches, 3), inches * (rows * down) / (columns * across)))
-    axis = figure.subplots()  # one for all: to lay out an axis for each takes matplotlib long
+    axis = figure.subplots()  # one axis for all images: the layout of one axis per image is slow
     axis.axis("off")
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left, bottom = index % columns * across, (index // columns + 1) * down
         pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-        place = (left, left + width, bottom, bottom - height)
-        axis.imshow(pixels, cmap="gray_r", interpolation="nearest", extent=place)
-        colour = "black" if wrong is None else WRONG if wrong[index] else RIGHT
+        extent = (left, left + width, bottom, bottom - height)
+        axis.imshow(pixels, cmap="gray_r", interpolation="nearest", extent=extent)
+        colour = "black" if wrong is None else WRONG if wrong[index] else CORRECT
         top = bottom - 1.04 * height
         axis.text(left + width / 2, top, caption, fontsize=8, color=colour, ha="center", va="bottom")
     axis.set_xlim(0, columns * across)
@@ -79,8 +72,10 @@ def image_grid(images: np.ndarray, captions: list[str], wrong: list[bool] | None
     return figure
 
 
-def sample_predictions(images: np.ndarray, labels: np.ndarray, predicted: np.ndarray, class_names: list[str]) -> Figure:
-    """Draw images ``(N, C, H, W)`` under what was predicted, and the true class where that is another."""
+def sample_predictions(
+    images: np.ndarray, labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]
+) -> Figure:
+    """Draw images ``(N, C, H, W)`` with the predicted class, and the true class where the two differ."""
     captions = [
         class_names[p] if p == y else f"{class_names[p]}\ntrue: {class_names[y]}"
         for p, y in zip(predicted, labels, strict=True)

@@ -1,18 +1,23 @@
-"""One look for every plot: colours, lines, markers, matplotlib settings."""
+"""The style of all plots: colours, lines, markers and matplotlib settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; its yellow is too pale for lines on white.
+if TYPE_CHECKING:
+    from matplotlib.typing import LineStyleType, RcKeyType
+
+# The colour-blind safe palette of Okabe and Ito, without its yellow, which is too pale for lines on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 TRAIN, VAL = COLOURS[0], COLOURS[1]
-LINES = ("-", "--", ":", "-.")
+LINES: tuple[LineStyleType, ...] = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D")
-STYLE = {
+FIGURE_DPI = 120
+STYLE: dict[RcKeyType, Any] = {
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -22,26 +27,26 @@ STYLE = {
     "grid.color": "#dddddd",
     "axes.axisbelow": True,
     "legend.frameon": False,
-    "figure.dpi": 120,
+    "figure.dpi": FIGURE_DPI,
     "figure.constrained_layout.use": True,
 }
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the report's style inside the block, and leave other figures of the process alone."""
+    """Use `STYLE` inside the block and restore matplotlib's settings after it."""
     with matplotlib.rc_context(STYLE):
         yield
 
 
-def look(index: int) -> tuple[str, str, str]:
-    """Return colour, line and marker of the index-th series: 28 that differ in at least one of them."""
+def look(index: int) -> tuple[str, LineStyleType, str]:
+    """Return the colour, line style and marker of series `index`; the first 28 series all differ."""
     turn = index // len(COLOURS)
     return COLOURS[index % len(COLOURS)], LINES[turn % len(LINES)], MARKERS[turn % len(MARKERS)]
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as a person says them: ``18 s``, ``3.4 min``, ``2.1 h``."""
+    """Return seconds with a readable unit: ``18 s``, ``3.4 min``, ``2.1 h``."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"

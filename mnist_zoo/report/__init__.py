@@ -1,25 +1,25 @@
-"""Tables, statistics and figures over finished runs: ``python -m mnist_zoo.report outputs/sweeps/<name>``.
+"""Tables, statistics and plots of finished runs: ``python -m mnist_zoo.report outputs/sweeps/<name>``.
 
-`read_runs` gives the runs as a pandas table, `compare` one row a configuration with intervals over its seeds,
-`significance` what of it the test set resolves, `write_report` the whole page.
+`read_runs` reads runs into a pandas table. `compare` returns one row per configuration with intervals over its seeds.
+`significance` tests which differences between configurations are real. `write_report` writes the whole report.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-_HOMES = {
-    "Runs": "reading",
-    "compare": "tables",
-    "group_by_images": "testsets",
-    "read_predictions": "reading",
-    "read_runs": "reading",
-    "significance": "tables",
-    "vote": "ensembles",
-    "write_report": "page",
+_MODULES = {
+    "Runs": "report.reading",
+    "compare": "report.tables",
+    "group_by_images": "report.testsets",
+    "read_predictions": "runs",
+    "read_runs": "report.reading",
+    "significance": "report.tables",
+    "vote": "report.ensembles",
+    "write_report": "report.page",
 }
-__all__ = [*_HOMES]
+__all__ = [*_MODULES]
 
 if TYPE_CHECKING:
     from mnist_zoo.report.ensembles import vote
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mnist_zoo.runs import read_predictions
 
 
-def __getattr__(name: str):
-    if name not in _HOMES:
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
         raise AttributeError(f"module 'mnist_zoo.report' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"mnist_zoo.report.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"mnist_zoo.{_MODULES[name]}"), name)

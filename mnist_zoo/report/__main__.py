@@ -1,4 +1,4 @@
-"""``python -m mnist_zoo.report outputs/sweeps/<name>``: tables, statistics and figures over finished runs."""
+"""``python -m mnist_zoo.report outputs/sweeps/<name>``: tables, statistics and plots of finished runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def main() -> None:
     """Entry point of ``python -m mnist_zoo.report`` and ``mnist-zoo-report``."""
     parser = argparse.ArgumentParser(
         prog="python -m mnist_zoo.report",
-        description="Write report.html (opens offline), report.md, figures and CSV tables over finished runs.",
+        description="Write report.html (opens offline), report.md, plots and CSV tables of finished runs.",
     )
     parser.add_argument("folders", nargs="+", type=Path, help="sweeps, searches or run folders")
     parser.add_argument("--out", type=Path, help="where to write (default: report/ in the first folder)")
-    parser.add_argument("--data-root", type=Path, help="where the images are, if not where the runs found them")
+    parser.add_argument("--data-root", type=Path, help="folder of the images, if not where the runs found them")
     arguments = parser.parse_args()
     try:
-        from mnist_zoo.report.page import write_report  # here: --help and a mistyped option need not wait for it
+        from mnist_zoo.report.page import write_report  # here: --help and a wrong option need not wait for it
 
         page = write_report(arguments.folders, arguments.out, arguments.data_root)
     except ZooError as error:

@@ -1,7 +1,8 @@
-"""Ensembles of the networks that were found: members chosen on validation, tested once."""
+"""Ensembles of finished networks: members are chosen on validation, then the ensemble is tested once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +11,23 @@ import pandas as pd
 from mnist_zoo.report.statistics import softmax
 
 VOTES = ("mean probability", "majority")
-CANDIDATES = 60  # the best single networks on validation; others are not worth their memory
-LARGEST = 10  # members of the ensemble that grows by what helps most
+CANDIDATES = 60  # the report considers this many networks, best on validation first, to limit memory
+LARGEST = 10  # most members of the greedy ensemble
 
 
 def vote(probabilities: np.ndarray, how: str = "mean probability") -> np.ndarray:
-    """Return the ensemble's scores ``(N, C)``, highest for its class, from its members' probabilities ``(M, N, C)``.
+    """Return the class scores of an ensemble; the predicted class has the highest score.
 
-    ``majority`` counts the members' classes; a draw goes to the class with the higher mean probability.
+    Args:
+        probabilities: of the members, ``(M, N, C)``.
+        how: ``mean probability``, or ``majority`` to count the members' predicted classes; the mean probability
+            breaks ties.
+
+    Returns:
+        Scores ``(N, C)``.
 
     Raises:
-        ValueError: if `how` is neither ``mean probability`` nor ``majority``.
+        ValueError: for another `how`.
     """
     mean = probabilities.mean(axis=0)
     if how == "mean probability":
@@ -29,14 +36,14 @@ def vote(probabilities: np.ndarray, how: str = "mean probability") -> np.ndarray
         raise ValueError(f"unknown vote '{how}': use one of {', '.join(VOTES)}")
     classes = np.arange(probabilities.shape[2])
     votes = (probabilities.argmax(axis=2)[..., None] == classes).sum(axis=0)
-    return votes + mean / 2  # at most half a vote
+    return votes + mean / 2  # half, so that even a mean probability of 1 is less than one vote
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """One way to combine networks; accuracies are fractions.
+    """One ensemble and one way to vote; accuracies are fractions, `val_loss` is in nats.
 
-    `chosen` marks the one with the highest validation accuracy (ties: the lower loss of the mean probability).
+    `chosen` marks the one with the highest validation accuracy (ties: the lowest loss of the mean probability).
     """
 
     name: str
@@ -48,16 +55,15 @@ class Ensemble:
     chosen: bool = False
 
 
-def ensembles(table: pd.DataFrame, predictions: list[dict[str, np.ndarray]]) -> list[Ensemble]:
-    """Return the ensembles worth knowing among runs that share validation and test images, best on validation first.
+def ensembles(table: pd.DataFrame, predictions: Sequence[dict[str, np.ndarray]]) -> list[Ensemble]:
+    """Return ensembles of runs that share validation and test images, best on validation first.
 
-    They are: all seeds of each configuration, the best network of each model, all networks, and one that starts with
-    the best network and adds, up to ten, the one that helps most. Members are chosen by validation alone; only then
-    is each ensemble tested, once.
+    These are: all seeds of each configuration, the best network of each model, all networks, and a greedy ensemble
+    (see `_greedy`). Members are chosen by validation results alone; each ensemble is then tested once.
 
     Args:
         table: rows of `Runs`.
-        predictions: of `read_predictions`, one for each row.
+        predictions: as `read_predictions` returns them, one for each row.
     """
     if len(table) < 2:
         return []
@@ -67,24 +73,24 @@ def ensembles(table: pd.DataFrame, predictions: list[dict[str, np.ndarray]]) -> 
     losses = np.array([_loss(probabilities, labels) for probabilities in val])
     accuracies = (val.argmax(axis=2) == labels).mean(axis=1)
     ranks = np.lexsort((losses, -accuracies))
-    candidates = _candidates(table.reset_index(drop=True), ranks, val, labels)
     found = []
-    for name, members in candidates.items():
-        mean = val[members].mean(axis=0)
+    for name, members in _candidates(table.reset_index(drop=True), ranks, val, labels).items():
+        loss = _loss(val[members].mean(axis=0), labels)
         for how in VOTES:
-            right = vote(val[members], how).argmax(axis=1) == labels
-            found.append((float(right.mean()), _loss(mean, labels), name, how, members))
+            correct = vote(val[members], how).argmax(axis=1) == labels
+            found.append((float(correct.mean()), loss, name, how, members))
     found.sort(key=lambda item: (-item[0], item[1]))
     result = []
     for place, (val_acc, val_loss, name, how, members) in enumerate(found):
         test = np.stack([softmax(predictions[i]["logits"]) for i in members])
         test_acc = float((vote(test, how).argmax(axis=1) == predictions[0]["labels"]).mean())
-        chosen = tuple(names[i] for i in members)
-        result.append(Ensemble(name, how, chosen, val_acc, val_loss, test_acc, chosen=place == 0))
+        member_names = tuple(names[i] for i in members)
+        result.append(Ensemble(name, how, member_names, val_acc, val_loss, test_acc, chosen=place == 0))
     return result
 
 
 def _candidates(table: pd.DataFrame, ranks: np.ndarray, val: np.ndarray, labels: np.ndarray) -> dict[str, list[int]]:
+    """Return the row numbers of each ensemble's members, by the ensemble's name; equal sets appear once."""
     found = {
         f"all seeds of {label}": runs.index.tolist()
         for label, runs in table.groupby("label", sort=False)
@@ -95,22 +101,22 @@ def _candidates(table: pd.DataFrame, ranks: np.ndarray, val: np.ndarray, labels:
         best.setdefault(table["model"].iloc[i], int(i))
     found["the best network of each model"] = list(best.values())
     found["all networks"] = list(range(len(table)))
-    found["grown by what helps most"] = _grow(ranks, val, labels)
-    distinct: dict[frozenset, str] = {}
+    found["greedy selection"] = _greedy(ranks, val, labels)
+    distinct: dict[frozenset[int], str] = {}
     for name, members in found.items():
         if len(members) > 1:
             distinct.setdefault(frozenset(members), name)
     return {name: sorted(members) for members, name in distinct.items()}
 
 
-def _grow(ranks: np.ndarray, val: np.ndarray, labels: np.ndarray) -> list[int]:
-    """Add the network that most improves validation (accuracy, then loss) until none does (Caruana et al. 2004)."""
+def _greedy(ranks: np.ndarray, val: np.ndarray, labels: np.ndarray) -> list[int]:
+    """Start with the best network; add the one that most improves validation until none does (Caruana et al. 2004)."""
     members = [int(ranks[0])]
     total = val[members[0]].copy()
     score = _score(total, labels)
     while len(members) < min(LARGEST, len(ranks)):
         trials = {int(i): _score((total + val[i]) / (len(members) + 1), labels) for i in ranks if i not in members}
-        best = max(trials, key=trials.get)
+        best = max(trials, key=lambda i: trials[i])
         if trials[best] <= score:
             break
         members.append(best)
@@ -119,9 +125,12 @@ def _grow(ranks: np.ndarray, val: np.ndarray, labels: np.ndarray) -> list[int]:
 
 
 def _score(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Return the accuracy and the negative loss: a better score is greater."""
     return float((probabilities.argmax(axis=1) == labels).mean()), -_loss(probabilities, labels)
 
 
 def _loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the cross-entropy in nats."""
+    # Not sklearn's log_loss, which clips at another probability.
     chosen = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())

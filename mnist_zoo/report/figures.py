@@ -1,45 +1,47 @@
-"""Figures over configurations: curves, rates, times, costs, correlations. Each function returns a matplotlib Figure."""
+"""Plots that compare configurations. Each function returns a matplotlib ``Figure``."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import (
-    EngFormatter,
-    FixedLocator,
-    FuncFormatter,
-    MaxNLocator,
-    NullFormatter,
-    NullLocator,
-)
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from mnist_zoo.plots.style import COLOURS, TRAIN, VAL, duration, look
 from mnist_zoo.runs import read_curves
 
-PANELS = 24  # most panels or lines in one figure: beyond that nobody can read them
-# Per cent: ticks of an axis of accuracy, where it is long and where it is short.
+PANELS = 24  # most panels or lines in one plot; more are not readable
+# Ticks of an accuracy axis as errors in per cent: for a long axis and for a short one.
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 90)
-FINE_ERRORS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5)
-FINE_ERRORS += (3, 4, 5, 6, 7, 8, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90)
+FINE_ERRORS = (
+    0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5,
+    3, 4, 5, 6, 7, 8, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90,
+)  # fmt: skip
 
 
 def legend_beside(figure: Figure, labels: Iterable[str], lines: bool = True) -> None:
-    """Put a legend of `look`s, with or without lines, to the right of the axes, where it hides nothing."""
+    """Put a legend of the series (see `look`) to the right of the axes, with markers only if not `lines`."""
     handles = []
     for index, label in enumerate(labels):
         colour, line, marker = look(index)
-        line = line if lines else "none"
-        handles.append(Line2D([], [], color=colour, linestyle=line, marker=marker, markersize=5, label=label))
+        style = line if lines else "none"
+        handles.append(Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=5, label=label))
     figure.legend(handles=handles, loc="outside right upper", fontsize=9)
 
 
-def accuracy_axis(axis, images: int) -> None:
-    """Make a y axis of test error in per cent read as accuracy, with room where the good models are."""
+def accuracy_axis(axis: Axes, images: int) -> None:
+    """Label a y axis of errors in per cent as accuracy, on a log scale that separates the best models.
+
+    Args:
+        axis: its y values are errors in per cent.
+        images: that the accuracies were measured on; errors below half an image are not shown.
+    """
     axis.set_yscale("log")
     low, high = sorted(axis.get_ylim())
     low, high = max(low, 50 / images), min(max(high, low * 1.5), 100)
@@ -54,7 +56,7 @@ def accuracy_axis(axis, images: int) -> None:
 
 
 def _error_bars(rows: pd.DataFrame, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return errors in per cent ``(G,)``, half an image at least, and the bars ``(2, G)`` on a log axis."""
+    """Return errors in per cent ``(G,)`` and error bars ``(2, G)``; half an image at least, for the log axis."""
     least = 50 / rows["n_test"].to_numpy()
     error = np.maximum(100 * (1 - rows[f"{split}_acc"].to_numpy()), least)
     half = np.nan_to_num(100 * rows[f"{split}_acc_half"].to_numpy())
@@ -62,12 +64,12 @@ def _error_bars(rows: pd.DataFrame, split: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def curves(table: pd.DataFrame, metric: str, labels: list[str]) -> Figure:
-    """Draw train against validation, a panel a configuration: the mean over seeds, and from lowest to highest seed.
+    """Draw training and validation curves, one panel per configuration: mean over seeds, and range as shade.
 
     Args:
         table: of `Runs`.
         metric: ``loss`` or ``acc``.
-        labels: configurations, in order; `PANELS` at most are drawn.
+        labels: of the configurations, in order; the first `PANELS` are drawn.
     """
     labels = labels[:PANELS]
     columns = min(len(labels), 3)
@@ -80,7 +82,7 @@ def curves(table: pd.DataFrame, metric: str, labels: list[str]) -> Figure:
         frames = _curves(table, label)
         for split, colour, name in (("train", TRAIN, "train (running)"), ("val", VAL, "validation")):
             _band(axis, frames, f"{split}_{metric}", 100 if metric == "acc" else 1, colour, name)
-        axis.set_title(_wrapped(label, 38), fontsize=9)
+        axis.set_title(textwrap.fill(label, 38, break_long_words=False, break_on_hyphens=False), fontsize=9)
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if metric == "loss":
@@ -92,34 +94,31 @@ def curves(table: pd.DataFrame, metric: str, labels: list[str]) -> Figure:
     return figure
 
 
-def _wrapped(label: str, width: int) -> str:
-    lines = [""]
-    for word in label.split(" "):
-        if lines[-1] and len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)
-
-
 def _curves(table: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Return the rows of ``curves.csv`` of all runs of a configuration."""
     runs = table.loc[table["label"] == label, "folder"]
     frames = [pd.DataFrame(read_curves(folder)).assign(run=place) for place, folder in enumerate(runs)]
-    frame = pd.concat([frame for frame in frames if "epoch" in frame] or [pd.DataFrame({"epoch": []})])
-    return frame
+    return pd.concat([frame for frame in frames if "epoch" in frame] or [pd.DataFrame({"epoch": []})])
 
 
-def _band(axis, frame: pd.DataFrame, column: str, factor: float, colour: str, name: str, **options) -> None:
+def _band(axis: Axes, frame: pd.DataFrame, column: str, factor: float, colour: str, name: str) -> None:
+    """Draw the mean of a column over runs, and its range as shade; `factor` scales both."""
     if column not in frame:
         return
     by_epoch = frame.groupby("epoch")[column]
     mean, low, high = (factor * by_epoch.agg(how) for how in ("mean", "min", "max"))
-    marker = "o" if len(mean) == 1 else options.pop("marker", None)
-    axis.plot(mean.index, mean, color=colour, label=name, marker=marker, **{"linewidth": 1.8} | options)
+    marker = "o" if len(mean) == 1 else None
+    axis.plot(mean.index, mean, color=colour, label=name, marker=marker, linewidth=1.8)
     axis.fill_between(mean.index, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
 def validation_curves(table: pd.DataFrame, labels: list[str]) -> Figure:
-    """Draw all configurations' validation accuracy over epochs in one figure: the mean over seeds."""
+    """Draw the validation accuracy of all configurations over epochs: the mean over seeds.
+
+    Args:
+        table: of `Runs`.
+        labels: of the configurations, in order; the first `PANELS` are drawn.
+    """
     labels = labels[:PANELS]
     figure = Figure(figsize=(9.5, max(4.2, 0.22 * len(labels) + 0.6)))
     axis = figure.subplots()
@@ -134,19 +133,19 @@ def validation_curves(table: pd.DataFrame, labels: list[str]) -> Figure:
         axis.plot(error.index, error, color=colour, linestyle=line, marker=marker, markersize=4, linewidth=1.6)
     axis.set_xlabel("epoch")
     axis.xaxis.set_major_locator(MaxNLocator(10, integer=True))
-    axis.set_ylabel("validation accuracy (%), log scale of errors")
+    axis.set_ylabel("validation accuracy (%), errors on a log scale")
     accuracy_axis(axis, images)
     legend_beside(figure, labels)
     return figure
 
 
-def rates(rows: pd.DataFrame) -> Figure | None:
-    """Draw test accuracy against learning rate, a line a model; None unless a model has two rates.
+def learning_rates(rows: pd.DataFrame) -> Figure | None:
+    """Draw test accuracy against learning rate, one line per model; None if no model has two learning rates.
 
     Args:
         rows: of `compare`.
     """
-    names = [" ".join(word for word in row.label.split(" ") if not word.startswith("lr=")) for row in rows.itertuples()]
+    names = [" ".join(word for word in label.split(" ") if not word.startswith("lr=")) for label in rows["label"]]
     rows = rows.assign(series=names)
     several = rows.groupby("series")["lr"].nunique()
     series = [name for name in dict.fromkeys(rows["series"]) if several[name] > 1][:PANELS]
@@ -158,7 +157,7 @@ def rates(rows: pd.DataFrame) -> Figure | None:
         points = rows[rows["series"] == name].sort_values("lr")
         error, bars = _error_bars(points, "test")
         colour, line, marker = look(index)
-        shift = 1.03 ** (index - (len(series) - 1) / 2)  # bars of equal rates stand beside each other
+        shift = 1.03 ** (index - (len(series) - 1) / 2)  # so that bars at one learning rate do not overlap
         axis.errorbar(points["lr"] * shift, error, bars, color=colour, linestyle=line, marker=marker, capsize=3)
     axis.set_xscale("log")
     values = sorted(rows.loc[rows["series"].isin(series), "lr"].unique())
@@ -166,14 +165,18 @@ def rates(rows: pd.DataFrame) -> Figure | None:
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_xlabel("learning rate")
-    axis.set_ylabel("test accuracy (%), log scale of errors")
+    axis.set_ylabel("test accuracy (%), errors on a log scale")
     accuracy_axis(axis, int(rows["n_test"].max()))
     legend_beside(figure, series)
     return figure
 
 
 def times(rows: pd.DataFrame) -> Figure:
-    """Draw training time as a bar a configuration, longest first."""
+    """Draw the training time of each configuration as a bar, longest first.
+
+    Args:
+        rows: of `compare`.
+    """
     rows = rows.sort_values("fit_seconds", ascending=False).head(2 * PANELS)
     figure = Figure(figsize=(8.5, 0.32 * len(rows) + 1.1))
     axis = figure.subplots()
@@ -195,12 +198,16 @@ def times(rows: pd.DataFrame) -> Figure:
 
 
 def costs(rows: pd.DataFrame) -> Figure:
-    """Draw test accuracy against parameters, operations and training time."""
+    """Draw test accuracy against parameters, FLOPs and training time.
+
+    Args:
+        rows: of `compare`; the first `PANELS` are drawn.
+    """
     rows = rows.head(PANELS)
     figure = Figure(figsize=(11.5, max(4.0, 0.22 * len(rows) + 0.6)))
     axes = figure.subplots(1, 3, sharey=True)
     error, bars = _error_bars(rows, "test")
-    names = (("num_params", "parameters"), ("flops", "FLOPs of one image"), ("fit_seconds", "training time (s)"))
+    names = (("num_params", "parameters"), ("flops", "FLOPs per image"), ("fit_seconds", "training time (s)"))
     for axis, (column, name) in zip(axes, names, strict=True):
         for index, value in enumerate(rows[column]):
             colour, _, marker = look(index)
@@ -208,14 +215,14 @@ def costs(rows: pd.DataFrame) -> Figure:
             axis.errorbar(value, error[index], bar, color=colour, marker=marker, capsize=2, elinewidth=1, markersize=7)
         _log_axis(axis, rows[column])
         axis.set_xlabel(name)
-    axes[0].set_ylabel("test accuracy (%), log scale of errors")
+    axes[0].set_ylabel("test accuracy (%), errors on a log scale")
     accuracy_axis(axes[0], int(rows["n_test"].max()))
     legend_beside(figure, rows["label"], lines=False)
     return figure
 
 
-def _log_axis(axis, values: pd.Series) -> None:
-    """Give an x axis a log scale with a handful of plain ticks: 50 k, 100 k, 200 k."""
+def _log_axis(axis: Axes, values: pd.Series) -> None:
+    """Give an x axis a log scale with at least three round ticks: 50 k, 100 k, 200 k."""
     axis.set_xscale("log")
     low, high = float(values.min()) / 1.5, float(values.max()) * 1.5
     axis.set_xlim(low, high)
@@ -230,12 +237,15 @@ def _log_axis(axis, values: pd.Series) -> None:
 
 
 def correlations(predicted: np.ndarray, truth: np.ndarray, labels: list[str]) -> Figure | None:
-    """Draw how alike networks predict: Pearson's r of their classes, and of where they err; None for one network.
+    """Draw Pearson's correlation between networks, of their predicted classes and of their errors.
 
     Args:
-        predicted: classes ``(M, N)``.
+        predicted: predicted classes ``(M, N)``; the first `PANELS` networks are drawn.
         truth: true classes ``(N,)``.
         labels: M names.
+
+    Returns:
+        The plot, or None for one network.
     """
     predicted, labels = predicted[:PANELS], labels[:PANELS]
     if len(labels) < 2:
@@ -247,10 +257,10 @@ def correlations(predicted: np.ndarray, truth: np.ndarray, labels: list[str]) ->
         (axes[0], predicted.astype(float), "predicted classes"),
         (axes[1], (predicted != truth).astype(float), "errors"),
     ):
-        matrix = _pearson(values)
+        matrix = _correlation(values)
         low = np.nanmin(matrix)
         image = axis.imshow(matrix, cmap="viridis", vmin=low, vmax=1)
-        axis.set_xticks(range(len(labels)), range(1, len(labels) + 1))
+        axis.set_xticks(range(len(labels)), [str(place) for place in range(1, len(labels) + 1)])
         axis.grid(visible=False)
         axis.set_title(f"correlation of {title}")
         digits = 2 if low < 0.95 else 3
@@ -263,31 +273,34 @@ def correlations(predicted: np.ndarray, truth: np.ndarray, labels: list[str]) ->
     return figure
 
 
-def _pearson(values: np.ndarray) -> np.ndarray:
-    """Return correlations ``(M, M)`` of rows; a row that never varies has none (NaN) but with itself."""
-    centred = values - values.mean(axis=1, keepdims=True)
-    norm = np.sqrt((centred**2).sum(axis=1))
+def _correlation(values: np.ndarray) -> np.ndarray:
+    """Return the correlations ``(M, M)`` of rows; those of a constant row are NaN, but 1 with itself."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        matrix = (centred @ centred.T) / np.outer(norm, norm)
+        matrix = np.corrcoef(values)
     np.fill_diagonal(matrix, 1.0)
     return matrix
 
 
 def differences(pairs: pd.DataFrame, labels: list[str]) -> Figure:
-    """Draw all pairs' differences of test accuracy, row minus column in points; dots where it is not resolved."""
+    """Draw the difference in test accuracy of each pair, row minus column; a dot if it is not resolved.
+
+    Args:
+        pairs: of `Significance`.
+        labels: of the configurations, in order; the first `PANELS` are drawn.
+    """
     labels = labels[:PANELS]
     count = len(labels)
     matrix, resolved = np.full((count, count), np.nan), np.zeros((count, count), bool)
     place = {label: index for index, label in enumerate(labels)}
-    for pair in pairs.itertuples():
-        if pair.first in place and pair.second in place:
-            i, j = place[pair.first], place[pair.second]
-            matrix[i, j], matrix[j, i] = 100 * pair.difference, -100 * pair.difference
-            resolved[i, j] = resolved[j, i] = "better" in pair.conclusion
+    for pair in pairs.to_dict("records"):
+        if pair["first"] in place and pair["second"] in place:
+            i, j = place[pair["first"]], place[pair["second"]]
+            matrix[i, j], matrix[j, i] = 100 * pair["difference"], -100 * pair["difference"]
+            resolved[i, j] = resolved[j, i] = "better" in pair["conclusion"]
     side = max(3.4, 0.42 * count + 0.6)
     figure = Figure(figsize=(side + 3.4, side + 0.6))
     axis = figure.subplots()
-    # Most differences are small and a few are huge: colours by the middle of them, numbers for the rest.
+    # A few differences are much larger than the others: the colour scale ends at the 80 % quantile.
     limit = max(float(np.nanquantile(np.abs(matrix), 0.8)), 0.05)
     image = axis.imshow(matrix, cmap="PuOr_r", vmin=-limit, vmax=limit)
     axis.grid(visible=False)
@@ -296,7 +309,7 @@ def differences(pairs: pd.DataFrame, labels: list[str]) -> Figure:
             dark = abs(value) > 0.6 * limit
             text = (f"{value:+.2f}" if abs(value) < 9.95 else f"{value:+.0f}") if resolved[i, j] else "·"
             axis.text(j, i, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "black")
-    axis.set_xticks(range(count), range(1, count + 1))
+    axis.set_xticks(range(count), [str(number) for number in range(1, count + 1)])
     axis.set_yticks(range(count), [f"{label}  {number}" for number, label in enumerate(labels, 1)], fontsize=9)
     figure.colorbar(image, ax=axis, shrink=0.85, extend="both", label="points of test accuracy, row minus column")
     return figure

@@ -1,116 +1,127 @@
-"""What the report says of single networks: how they err, how sure they are of it, and on which images."""
+"""The sections of the report on single networks: confusions, scores per class, calibration, misclassified images."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn import metrics
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.plots import images
+from mnist_zoo.plots.reliability import reliability
 from mnist_zoo.report.reading import load_data
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
-from mnist_zoo.report.statistics import calibration, softmax
-from mnist_zoo.report.tables import class_report, confusions, frequent_confusions
+from mnist_zoo.report.statistics import BINS, calibration, softmax
+from mnist_zoo.report.tables import class_report, frequent_confusions
 from mnist_zoo.report.testsets import TestSet
 from mnist_zoo.runs import read_predictions
 
 GRID_IMAGES = 30
+RELIABILITY_LINES = 4
 
 
 def network_sections(runs: TestSet, data_root: str | Path | None) -> list[Section]:
-    """Return the predictions of the best network in detail, the others' confusions, and the images they miss."""
-    order, first = runs.order, runs.representatives
-    best = runs.table.loc[first[0]]
+    """Return the sections on the predictions of the best network and on misclassified images.
+
+    Args:
+        runs: runs on the same images.
+        data_root: folder of the data files, if they are no longer where the runs found them.
+    """
+    best = runs.table.iloc[runs.representatives[0]]
     try:
         data = load_data(best, data_root)
-        class_names, pictures, why = list(data.class_names), data.images("test").numpy(), ""
+        class_names, test_images = list(data.class_names), data.images("test").numpy()
     except InputError as error:
         classes = read_predictions(best["folder"])["logits"].shape[1]
-        class_names, pictures, why = [str(c) for c in range(classes)], None, str(error)
-    sections = [_predictions_section(runs, order, first, class_names)]
-    if pictures is None:
-        return [*sections, Section("Images", [Block("text", f"No images shown: {why}")])]
-    blocks = _worst_errors(runs, first[0], pictures, class_names)
+        missing = Section("Images", [Block("text", f"No images shown: {error}")])
+        return [_predictions_section(runs, [str(c) for c in range(classes)]), missing]
+    blocks = _worst_errors(runs, runs.representatives[0], test_images, class_names)
     if len(runs.table) > 1:
-        blocks += _missed_by_all(runs, pictures, class_names)
-    return [*sections, Section("Errors", blocks)]
+        blocks += _missed_by_all(runs, test_images, class_names)
+    return [_predictions_section(runs, class_names), Section("Errors", blocks)]
 
 
 def _name(run: pd.Series) -> str:
     return f"{run['label']} seed={run['seed']}"
 
 
-def _predictions_section(runs: TestSet, order: list[str], first: list[int], class_names: list[str]) -> Section:
-    best, predicted = runs.table.loc[first[0]], runs.predicted[first[0]]
-    words = frequent_confusions(runs.labels, predicted, class_names)
+def _predictions_section(runs: TestSet, class_names: Sequence[str]) -> Section:
+    order, first = runs.order, runs.representatives
+    best, predicted = runs.table.iloc[first[0]], runs.predicted[first[0]]
+    counts = metrics.confusion_matrix(runs.labels, predicted, labels=range(len(class_names)))
+    matrix = images.confusion_matrix(counts, class_names)
+    caption = f"Confusion matrix of {_name(best)}, the best configuration on validation: number of test images."
+    confusions = "; ".join(frequent_confusions(runs.labels, predicted, class_names)) or "none"
     report = class_report(runs.labels, predicted, class_names)
     shown = report.assign(**{column: report[column].map("{:.4f}".format) for column in ("precision", "recall", "f1")})
-    drawn = {}
-    for label, row in list(zip(order, first, strict=True))[:4]:
-        arrays = read_predictions(runs.table.loc[row, "folder"])
-        drawn[label] = calibration(softmax(arrays["logits"]), arrays["labels"])
-    counts = confusions(runs.labels, predicted, len(class_names))
-    which = f"{_name(best)}, the best configuration on validation"
     blocks = [
-        *figure_block("confusion", images.confusion_matrix(counts, class_names), f"Test images of {which}: counts."),
-        Block("text", f"Its most frequent confusions: {'; '.join(words) or 'none'}."),
+        *figure_block("confusion", matrix, caption),
+        Block("text", f"Its most frequent confusions: {confusions}."),
         Block("table", shown, f"Classification report of {_name(best)} on the test images.", "classes", report),
-        *figure_block(
-            "reliability", images.reliability(drawn), "Confidence against accuracy on test images, in 15 bins."
-        ),
+        *_reliability_block(runs),
     ]
     if len(order) > 1:
         rows = []
         for label, row in zip(order, first, strict=True):
-            f1 = (
-                class_report(runs.labels, runs.predicted[row], class_names)
-                .set_index("class")
-                .loc["macro average", "f1"]
-            )
+            known = range(len(class_names))
+            f1 = metrics.f1_score(runs.labels, runs.predicted[row], labels=known, average="macro", zero_division=0.0)
             most = frequent_confusions(runs.labels, runs.predicted[row], class_names, most=3)
             rows.append({"configuration": label, "macro F1": f"{f1:.4f}", "most frequent confusions": "; ".join(most)})
-        caption = "Every configuration's lowest seed on the test images."
+        caption = "The lowest seed of each configuration, on the test images."
         blocks.append(Block("table", pd.DataFrame(rows), caption, folded=len(rows) > OPEN_ROWS))
     return Section("Predictions", blocks)
 
 
-def _worst_errors(runs: TestSet, row: int, pictures: np.ndarray, class_names: list[str]) -> list[Block]:
-    run = runs.table.loc[row]
+def _reliability_block(runs: TestSet) -> list[Block]:
+    drawn = {}
+    for label, row in list(zip(runs.order, runs.representatives, strict=True))[:RELIABILITY_LINES]:
+        arrays = read_predictions(runs.table["folder"].iloc[row])
+        drawn[label] = calibration(softmax(arrays["logits"]), arrays["labels"])
+    caption = f"Accuracy against confidence on the test images, in {BINS} bins. ECE: expected calibration error."
+    return figure_block("reliability", reliability(drawn), caption)
+
+
+def _worst_errors(runs: TestSet, row: int, test_images: np.ndarray, class_names: Sequence[str]) -> list[Block]:
+    run = runs.table.iloc[row]
     confidence = softmax(read_predictions(run["folder"])["logits"]).max(axis=1)
-    wrong = np.flatnonzero(~runs.right[row])
+    wrong = np.flatnonzero(~runs.correct[row])
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:GRID_IMAGES]
     if not len(worst):
-        return [Block("text", f"{_name(run)} has every test image right.")]
+        return [Block("text", f"{_name(run)} classifies every test image correctly.")]
     captions = [
         _caption(class_names, runs.labels[i], runs.predicted[row, i], f"{100 * confidence[i]:.0f} %") for i in worst
     ]
     caption = (
-        f"The errors that {_name(run)} was surest of, of {len(wrong)}: true class; prediction and its probability."
+        f"The {len(worst)} most confident of the {len(wrong)} errors of {_name(run)}: true class, predicted class and "
+        f"its probability."
     )
-    return figure_block("worst-errors", images.image_grid(pictures[worst], captions), caption)
+    return figure_block("worst-errors", images.image_grid(test_images[worst], captions), caption)
 
 
-def _caption(class_names: list[str], true: int, predicted: int, how: str) -> str:
-    """Return what stands above a wrongly classified image, on three lines where class names are long."""
+def _caption(class_names: Sequence[str], true: int, predicted: int, how: str) -> str:
+    """Return the caption of a misclassified image, on three lines if class names are long."""
     separator = "\n" if max(map(len, class_names)) > 3 else ", "
     return f"true {class_names[true]}\nas {class_names[predicted]}{separator}{how}"
 
 
-def _missed_by_all(runs: TestSet, pictures: np.ndarray, class_names: list[str]) -> list[Block]:
-    missed = np.flatnonzero(~runs.right.any(axis=0))
+def _missed_by_all(runs: TestSet, test_images: np.ndarray, class_names: Sequence[str]) -> list[Block]:
+    networks = len(runs.table)
+    missed = np.flatnonzero(~runs.correct.any(axis=0))
     if not len(missed):
-        return [Block("text", f"No test image is missed by all {len(runs.table)} networks.")]
+        return [Block("text", f"No test image is misclassified by all {networks} networks.")]
     votes = [np.bincount(runs.predicted[:, i]) for i in missed]
     agreed = np.array([vote.max() for vote in votes])
     order = np.argsort(-agreed, kind="stable")[:GRID_IMAGES]
     captions = [
-        _caption(class_names, runs.labels[missed[i]], votes[i].argmax(), f"{agreed[i]} of {len(runs.table)}")
-        for i in order
+        _caption(class_names, runs.labels[missed[i]], votes[i].argmax(), f"{agreed[i]} of {networks}") for i in order
     ]
-    text = f"{len(missed)} test images are missed by all {len(runs.table)} networks."
-    caption = f"{text} True class; the class most of them see, and how many do."
+    caption = (
+        f"{len(missed)} test images are misclassified by all {networks} networks. Shown: the true class, the class "
+        f"that most networks predict, and how many predict it."
+    )
     if runs.name == "mnist":
         caption += " About 15 of MNIST's test labels are known to be wrong."
-    return figure_block("missed-by-all", images.image_grid(pictures[missed[order]], captions), caption)
+    return figure_block("missed-by-all", images.image_grid(test_images[missed[order]], captions), caption)

@@ -1,4 +1,4 @@
-"""The papers' figures, and what may be said of ours beside them."""
+"""Published numbers, and verdicts on how ours compare with them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import f1_score, precision_score, recall_score
 
 from mnist_zoo.report.reading import augment_name
 from mnist_zoo.report.statistics import (
@@ -23,17 +24,27 @@ from mnist_zoo.report.statistics import (
 )
 from mnist_zoo.runs import read_predictions
 
-# Overrides that do not change what is compared.
+# Overrides that do not affect comparability.
 NEUTRAL = ("experiment", "seed", "data.root", "sweep", "output_dir", "logger", "progress", "plugins", "debug", "resume")
-PRECISION = ("trainer.precision", "trainer.matmul_precision")  # the verdict names it
+PRECISION = ("trainer.precision", "trainer.matmul_precision")  # allowed, but named in the verdict
 DEVICES = ("trainer=auto", "trainer=cpu", "trainer=cuda", "trainer=ddp")
-IN_PERCENT = ("acc", "f1", "precision", "recall")
+IN_PERCENT = ("acc", "f1", "precision", "recall")  # published in per cent, measured as fractions
 OUTCOMES = ("not comparable", "not resolved", "inside", "above", "below")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One published number: `value` in `unit`, printed with `half_unit` of rounding either way."""
+    """One published number.
+
+    Attributes:
+        experiment: of the zoo (the paper).
+        model, data, lr, augment: what the number belongs to; `lr` is None if the paper does not state it.
+        metric: name of the metric.
+        value, unit: the number; the unit is ``%``, ``nats`` or another word.
+        half_unit: largest rounding error of `value`.
+        note: a remark, or empty.
+        options: of the model, as ``(name, value as JSON)``.
+    """
 
     experiment: str
     model: str
@@ -45,11 +56,11 @@ class Row:
     unit: str
     note: str
     augment: str
-    options: tuple[tuple[str, str], ...]  # of the model: name, value as JSON
+    options: tuple[tuple[str, str], ...]
 
     @property
     def name(self) -> str:
-        """How the row is called in a table."""
+        """The model and its settings, as a table shows them."""
         words = [self.model, "" if self.augment == "none" else f"augment={self.augment}"]
         words += [f"lr={self.lr:g}" if self.lr else "", *(f"{key}={value}" for key, value in self.options)]
         return " ".join(word for word in words if word)
@@ -57,7 +68,7 @@ class Row:
 
 @cache
 def published_rows() -> tuple[Row, ...]:
-    """Return the published numbers that a model of the zoo reproduces (``published.csv`` beside this module)."""
+    """Return the published numbers that belong to a model of the zoo (from ``published.csv`` beside this module)."""
     with (Path(__file__).parent / "published.csv").open(newline="") as file:
         return tuple(_row(fields) for fields in csv.DictReader(file) if fields["zoo_model"])
 
@@ -81,7 +92,11 @@ def _row(fields: dict[str, str]) -> Row:
 
 
 def rows_of(run: pd.Series) -> list[Row]:
-    """Return the published numbers that a run stands beside: of its experiment, or of any if it was run outside one."""
+    """Return the published numbers to compare a run with: those of its experiment, or of all if it has none.
+
+    Args:
+        run: a row of `Runs`.
+    """
     return [row for row in published_rows() if _same(row, run)]
 
 
@@ -89,25 +104,24 @@ def _same(row: Row, run: pd.Series) -> bool:
     if run["experiment"] not in (None, row.experiment):
         return False
     same_model = row.model == run["model"] and row.augment == augment_name(run["augment"])
-    # Digits of another set stand beside the paper's digits, with a verdict that says so.
+    # Runs on another set of digits are listed with the papers' numbers for MNIST; the verdict names the difference.
     data = run["data"] if run["data"] == "fashion_mnist" else "mnist"
     options = run["model_options"] if isinstance(run["model_options"], dict) else {}
-    same_options = all(_unlisted(options.get(key)) == _unlisted(json.loads(value)) for key, value in row.options)
+    same_options = all(_scalar(options.get(key)) == _scalar(json.loads(value)) for key, value in row.options)
     return same_model and row.data == data and (row.lr in (None, run["lr"])) and same_options
 
 
-def _unlisted(value):
+def _scalar(value: object) -> object:
+    """Return the element of a list of one, since ``hidden=128`` and ``hidden=[128]`` mean the same."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def why_not_comparable(row: Row, run: pd.Series) -> str | None:
-    """Return what makes a run no repetition of the published one, or None."""
+    """Return the reason why a run does not repeat the published one, or None if it does."""
     if row.metric == "claimed_acc":
-        return (
-            "the thesis prints a running training accuracy as its result"
-            if "in truth" in row.note
-            else ("the thesis does not say of which images")
-        )
+        if "in truth" in row.note:
+            return "the thesis prints a running training accuracy as its result"
+        return "the thesis does not say of which images"
     if row.metric == "train_seconds":
         return f"other hardware: ours is {run['device']}"
     if run["data"] != row.data:
@@ -124,7 +138,7 @@ def why_not_comparable(row: Row, run: pd.Series) -> str | None:
 
 
 def measured(metric: str, runs: pd.DataFrame) -> np.ndarray | None:
-    """Return what a published metric is in our runs, one value a run, in the published unit; None if unknown."""
+    """Return a published metric of each of our runs, in the published unit; None if we do not measure it."""
     if metric == "claimed_acc":
         metric = "train_acc"
     column = {"epochs": "epochs_run", "train_seconds": "fit_seconds"}.get(metric, metric)
@@ -144,9 +158,7 @@ def _test_predictions(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _prediction_metric(metric: str) -> Callable[..., float] | None:
-    """Return the function of labels and predicted classes that a name such as ``recall_digit_7`` stands for."""
-    from sklearn.metrics import f1_score, precision_score, recall_score
-
+    """Return the function of labels and predicted classes for a name such as ``recall_digit_7``, or None."""
     words = metric.split("_")
     match words:
         case ["test", "macro", "f1"]:
@@ -161,11 +173,14 @@ def _prediction_metric(metric: str) -> Callable[..., float] | None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A configuration of ours beside a published number, all in its unit; `half` is NaN where there is one seed.
+    """Comparison of one of our configurations with a published number; all numbers are in its unit.
 
     Attributes:
-        least, greatest: of the seeds.
-        words: what may be said, in a table.
+        label: of the configuration.
+        row: the published number.
+        mean, half: of our seeds, and half the 95 % interval of the mean (NaN for one seed).
+        least, greatest: range over our seeds.
+        words: the verdict as a table shows it.
     """
 
     label: str
@@ -183,50 +198,50 @@ class Verdict:
 
     @property
     def ours(self) -> str:
-        """Our figure as a table shows it."""
+        """Our number as a table shows it."""
         if self.row.unit == "%":
             return accuracy_words(self.mean, self.half, self.least, self.greatest)
         return plus_minus(self.mean, self.half, 4 if self.row.unit == "nats" else 2)
 
     @property
     def difference(self) -> float:
-        """Ours minus theirs."""
+        """Our mean minus the published number."""
         return self.mean - self.row.value
 
 
 def judge(row: Row, runs: pd.DataFrame) -> Verdict | None:
-    """Compare the runs of one configuration with a published number; None if we do not measure it.
+    """Compare the runs of one configuration with a published number; None if we do not measure its metric.
 
-    The number lies inside if our 95 % interval of the mean over seeds reaches its rounding. One seed has no such
-    interval: an accuracy is then judged by the interval of drawing that many images, which the verdict says. Where some
-    seeds learn and others fail the interval would cover anything: then nothing is resolved.
+    The published number is inside if our 95 % interval of the mean over seeds overlaps its rounding range. For one
+    seed, an accuracy is judged by its interval for random test images instead, and the verdict says so. If some seeds
+    learn and others fail, the interval is too wide to resolve anything.
     """
     values = measured(row.metric, runs)
     if values is None:
         return None
     mean, half = mean_interval(values)
-    precision = sorted({o for overrides in runs["overrides"] for o in overrides if o.partition("=")[0] in PRECISION})
+    words = _verdict_words(row, runs, values, mean, half)
+    if precision := sorted({o for asked in runs["overrides"] for o in asked if o.partition("=")[0] in PRECISION}):
+        words += f"; {', '.join(precision)}"
+    return Verdict(runs["label"].iloc[0], row, mean, half, values.min(), values.max(), words)
 
-    def verdict(words: str) -> Verdict:
-        words += f"; {', '.join(precision)}" if precision else ""
-        return Verdict(runs["label"].iloc[0], row, mean, half, values.min(), values.max(), words)
 
+def _verdict_words(row: Row, runs: pd.DataFrame, values: np.ndarray, mean: float, half: float) -> str:
     reason = next((why for _, run in runs.iterrows() if (why := why_not_comparable(row, run))), None)
     if reason:
-        return verdict(f"not comparable: {reason}")
+        return f"not comparable: {reason}"
     if row.unit == "%" and half > WIDE:
-        return verdict("not resolved: our seeds are too far apart")
+        return "not resolved: our seeds are too far apart"
     low, high, basis = mean - half, mean + half, ""
     if len(values) == 1:
         split = row.metric.partition("_")[0]
         if not row.metric.endswith("_acc"):
-            return verdict("not comparable: one seed, no interval")
+            return "not comparable: one seed, no interval"
         images = int(runs[f"n_{split}"].iloc[0])
         low, high = (100 * bound for bound in wilson_interval(round(mean / 100 * images), images))
         basis = " (one seed: interval of drawing the images)"
     if low <= row.value + row.half_unit and high >= row.value - row.half_unit:
-        return verdict(f"inside our interval{basis}")
-    words = "ours is above" if mean > row.value else "ours is below"
+        return f"inside our interval{basis}"
     if len(values) > 1 and abs(mean - row.value) - row.half_unit <= single_run_half_width(values):
         basis = ", within what single runs vary"
-    return verdict(words + basis)
+    return ("ours is above" if mean > row.value else "ours is below") + basis

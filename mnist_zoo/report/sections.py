@@ -1,10 +1,11 @@
-"""What the report says, section by section: sentences, formatted tables and figures."""
+"""The sections of the report that compare configurations: sentences, formatted tables and plots."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from mnist_zoo.plots.style import duration
 from mnist_zoo.report import figures
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
 from mnist_zoo.report.published import Verdict
-from mnist_zoo.report.statistics import CONFIDENCE, plus_minus
+from mnist_zoo.report.statistics import CONFIDENCE, POWER, plus_minus
 from mnist_zoo.report.tables import (
     Significance,
     accuracy_cells,
@@ -25,14 +26,23 @@ from mnist_zoo.report.tables import (
 from mnist_zoo.report.testsets import TestSet
 from mnist_zoo.runs import read_predictions
 
-OPEN_ROWS = 30  # longer tables are folded
+OPEN_ROWS = 30  # longer tables are folded on the HTML page
 
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of a section: ``text``, ``list``, ``table`` (raw numbers: ``<name>.csv``), ``figure`` (or its PNG)."""
+    """One element of a section.
 
-    kind: str
+    Attributes:
+        kind: ``text``, ``list`` (of sentences), ``table`` or ``figure``.
+        content: a text, a list of texts, a table of texts, or a plot (as a Figure, or the path of its PNG).
+        caption: of a table or plot.
+        name: of the file: ``<name>.csv`` for a table, part of the name for a plot. A table without name has no file.
+        raw: the unformatted table for the CSV file.
+        folded: whether the HTML page shows the table only on demand.
+    """
+
+    kind: Literal["text", "list", "table", "figure"]
     content: str | list[str] | pd.DataFrame | Figure | Path
     caption: str = ""
     name: str = ""
@@ -49,62 +59,62 @@ class Section:
 
 
 def figure_block(name: str, figure: Figure | None, caption: str) -> list[Block]:
-    """Return the block of a figure, in a list; an empty one if there is no figure."""
+    """Return a list with the block of a plot, or an empty list if there is no plot."""
     return [] if figure is None else [Block("figure", figure, caption, name)]
 
 
 def _p(value: float) -> str:
+    """Return a p-value as a table shows it."""
     if math.isnan(value):
         return "-"
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
-# -- all data sets together ----------------------------------------------------------------------------------------
+# -- all data sets ---------------------------------------------------------------------------------------------------
 
 
-def comparison(table: pd.DataFrame) -> list[Section]:
-    """Return the comparison: accuracies beside the papers', then losses, noise and costs."""
+def comparison(table: pd.DataFrame) -> Section:
+    """Return the section that compares all configurations: accuracies, published numbers, losses, noise and costs.
+
+    Args:
+        table: of `Runs`, with ``ece``.
+    """
     rows = compare(table)
     rows["ece"] = [table.loc[table["label"] == label, "ece"].mean() for label in rows["label"]]
     tested = {v.label: v for v in reversed(against_papers(table)) if v.row.metric == "test_acc"}
-    alike = [
-        column for column in ("data", "lr", "device") if table[column].nunique() == 1
-    ]  # said above the first table
-    accuracy = [_accuracy_row(row, tested.get(row.label)) for row in rows.itertuples()]
-    cost = [_cost_row(row) for row in rows.itertuples()]
+    constant = [name for name in ("data", "lr", "device") if table[name].nunique() == 1]  # the page's head states them
+    configurations: list[Any] = list(rows.itertuples())
+    accuracy = _noted(pd.DataFrame([_accuracy_row(row, tested.get(row.label)) for row in configurations]), table)
+    cost = pd.DataFrame([_cost_row(row) for row in configurations])
     note = (
-        "Accuracies in per cent. Best on validation first. The verdict compares the papers' figure, up to its "
-        "rounding, with our 95 % interval of the mean over seeds."
+        "Accuracies in per cent, best on validation first. The verdict says whether the published number, within its "
+        "rounding, lies in our 95 % interval of the mean over seeds."
     )
     costs_note = (
-        "Losses in nats. Seed SD: how far test accuracy varies from seed to seed; sampling SE: how far it would vary "
-        "with another draw of as many test images (both in points). ECE: expected calibration error on test images."
+        "Losses in nats. Seed SD: standard deviation of the test accuracy over seeds. Sampling SE: standard error of "
+        "the test accuracy for random test images. Both are in percentage points. ECE: expected calibration error on "
+        "the test images."
     )
+    by_rate, times = figures.learning_rates(rows), figures.times(rows) if len(rows) > 1 else None
     blocks = [
-        Block(
-            "table",
-            _noted(pd.DataFrame(accuracy), table).drop(columns=alike, errors="ignore"),
-            note,
-            "comparison",
-            rows,
-        ),
-        Block("table", pd.DataFrame(cost).drop(columns=alike, errors="ignore"), costs_note),
-        *figure_block("rates", figures.rates(rows), "Test accuracy against learning rate; bars: 95 % over seeds."),
-        *figure_block("times", figures.times(rows) if len(rows) > 1 else None, "Training time; bars: 95 % over seeds."),
+        Block("table", accuracy.drop(columns=constant, errors="ignore"), note, "comparison", rows),
+        Block("table", cost.drop(columns=constant, errors="ignore"), costs_note),
+        *figure_block("rates", by_rate, "Test accuracy against learning rate. Bars: 95 % intervals over seeds."),
+        *figure_block("times", times, "Training time. Bars: 95 % intervals over seeds."),
     ]
-    return [Section("Comparison", blocks)]
+    return Section("Comparison", blocks)
 
 
 def _noted(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with a ``note`` where the test set was looked at more than once, if it was for any."""
+    """Return the rows with a ``note`` on configurations that were tested more than once, if there are any."""
     times = table.get("test_evaluations", pd.Series(1, table.index)).fillna(1).groupby(table["label"]).max()
     if times.max() == 1:
         return rows
-    words = {label: f"a finished run trained on: tested {n:.0f} times" for label, n in times.items() if n > 1}
+    words = {label: f"training was continued after a test: tested {n:.0f} times" for label, n in times.items() if n > 1}
     return rows.assign(note=[words.get(label, "") for label in rows["configuration"]])
 
 
-def _accuracy_row(row, verdict: Verdict | None) -> dict:
+def _accuracy_row(row: Any, verdict: Verdict | None) -> dict:
     return {
         "configuration": row.label,
         "data": row.data,
@@ -116,11 +126,11 @@ def _accuracy_row(row, verdict: Verdict | None) -> dict:
         **dict(zip(("train", "validation", "test"), accuracy_cells(row), strict=True)),
         "published": f"{verdict.row.value:g}" if verdict else "-",
         "difference": f"{verdict.difference:+.2f}" if verdict else "-",
-        "verdict": verdict.words if verdict else "no published figure",
+        "verdict": verdict.words if verdict else "no published number",
     }
 
 
-def _cost_row(row) -> dict:
+def _cost_row(row: Any) -> dict:
     return {
         "configuration": row.label,
         "data": row.data,
@@ -137,7 +147,11 @@ def _cost_row(row) -> dict:
 
 
 def beside_papers(table: pd.DataFrame) -> list[Section]:
-    """Return every published number of these configurations beside ours, and how many we cover or beat."""
+    """Return the section with every published number of these configurations and our verdicts; empty if none.
+
+    Args:
+        table: of `Runs`.
+    """
     verdicts = against_papers(table)
     if not verdicts:
         return []
@@ -146,7 +160,7 @@ def beside_papers(table: pd.DataFrame) -> list[Section]:
             "paper": v.row.experiment,
             "row": v.row.name,
             "data": v.row.data,
-            "figure": v.row.metric,
+            "metric": v.row.metric,
             "published": f"{v.row.value:g} {v.row.unit}",
             "ours": v.ours,
             "difference": f"{v.difference:+.{4 if v.row.unit == 'nats' else 2}f}",
@@ -156,94 +170,114 @@ def beside_papers(table: pd.DataFrame) -> list[Section]:
         for v in verdicts
     ]
     tested, counts = count_test_accuracies(verdicts)
-    said = (
-        f"Of {tested} published test accuracies that these runs repeat {counts}."
+    text = (
+        f"Published test accuracies that these runs repeat: {tested}; {counts}."
         if tested
-        else "None of these runs repeats a published test accuracy: the verdicts say why."
+        else "None of these runs repeats a published test accuracy; the verdicts say why."
     )
     frame = pd.DataFrame(rows)
-    table_block = Block("table", frame, "In the papers' units.", "published", frame, folded=len(frame) > OPEN_ROWS)
-    return [Section("Beside the papers", [Block("text", said), table_block])]
+    caption = "All published numbers of these configurations, in the papers' units."
+    raw = frame.rename(columns={"metric": "figure"})  # the name of this CSV column since 0.1.0
+    table_block = Block("table", frame, caption, "published", raw, folded=len(frame) > OPEN_ROWS)
+    return [Section("Published results", [Block("text", text), table_block])]
 
 
-# -- runs that share their images ----------------------------------------------------------------------------------
+# -- runs on the same images -----------------------------------------------------------------------------------------
 
 
 def shared_sections(runs: TestSet) -> list[Section]:
-    """Return what configurations on the same images say together: significance, curves, costs, ensembles."""
+    """Return the sections on configurations that share their images: significance, curves, costs, ensembles."""
     rows = compare(runs.table)
     order, first = runs.order, runs.representatives
     found = significance(runs.table, runs.predicted, runs.labels)
     sections = [] if found is None else [_significance_section(found)]
-    note = _only_best(order)
-    accuracy = figures.curves(runs.table, "acc", order)
-    loss = figures.curves(runs.table, "loss", order)
-    still = "mean over seeds (those that early stopping has not ended)"
-    shade = f"Lines: {still}; shade: lowest to highest. The running training figures are with augmentation and dropout "
-    shade += f"at work, if there are any.{note}"
-    together = figures.validation_curves(runs.table, order) if len(order) > 1 else None
-    everyone = f"Validation accuracy of all configurations, {still}.{note}"
-    curves = [
-        *figure_block("validation", together, everyone),
-        *figure_block("loss", loss, f"Loss, train against validation. {shade}"),
-        *figure_block("accuracy", accuracy, f"Accuracy, train against validation. {shade}"),
-    ]
-    sections.append(Section("Curves", curves))
+    sections.append(_curves_section(runs))
     if len(order) > 1:
-        caption = f"Test accuracy against what it costs; bars: 95 % over seeds.{note}"
+        note = _only_best(order)
+        caption = f"Test accuracy against cost. Bars: 95 % intervals over seeds.{note}"
         heat = figures.correlations(runs.predicted[first], runs.labels, order)
-        alike = "Pearson's correlation between networks (the lowest seed of each configuration), of the predicted "
-        alike += f"classes, as the papers draw it, and of where they err, which tells more.{note}"
+        alike = (
+            "Pearson's correlation between networks (the lowest seed of each configuration). Left: of the predicted "
+            f"classes, as in the papers. Right: of the errors, which shows differences better.{note}"
+        )
         sections.append(Section("Accuracy against cost", figure_block("costs", figures.costs(rows), caption)))
-        sections.append(Section("How alike the networks predict", figure_block("correlations", heat, alike)))
+        sections.append(Section("Correlation between networks", figure_block("correlations", heat, alike)))
     return sections + _ensemble_section(runs)
 
 
+def _curves_section(runs: TestSet) -> Section:
+    order, note = runs.order, _only_best(runs.order)
+    mean = "mean over the seeds that are still training (early stopping may end some of them)"
+    shade = (
+        f"Lines: {mean}. Shade: range over seeds. Training curves are running means over each epoch, with augmentation "
+        f"and dropout where a configuration uses them.{note}"
+    )
+    together = figures.validation_curves(runs.table, order) if len(order) > 1 else None
+    loss, accuracy = (figures.curves(runs.table, metric, order) for metric in ("loss", "acc"))
+    blocks = [
+        *figure_block("validation", together, f"Validation accuracy of all configurations: {mean}.{note}"),
+        *figure_block("loss", loss, f"Training and validation loss. {shade}"),
+        *figure_block("accuracy", accuracy, f"Training and validation accuracy. {shade}"),
+    ]
+    return Section("Curves", blocks)
+
+
 def _only_best(order: list[str]) -> str:
-    return f" The {figures.PANELS} best on validation of {len(order)}." if len(order) > figures.PANELS else ""
+    """Return the end of a caption if the plot cannot show all configurations."""
+    return f" Shown are the {figures.PANELS} best on validation of {len(order)}." if len(order) > figures.PANELS else ""
 
 
 def _significance_section(found: Significance) -> Section:
     pairs = found.pairs
-    resolved = int(pairs["conclusion"].str.contains("is better").sum())
-    smallest = float(pairs["smallest"].replace(math.inf, math.nan).median())
-    percent = round(100 * CONFIDENCE)
-    sentences = [
-        f"Do they differ at all? Cochran's Q = {found.cochran.q:.1f} over {found.cochran.models} networks on the same "
-        f"{found.images:,} test images, p {_equals(found.cochran.p)}.",
-        f"Pairs that are resolved at the {percent} % level: {resolved} of {len(pairs)}.",
-        "Two kinds of noise, kept apart and each corrected for the number of pairs (Holm): other test images (exact "
-        "McNemar between the networks of the lowest seeds) and other seeds (Welch's t over the seeds' accuracies). A "
-        "difference is resolved when both say so; with one seed only the first can be asked.",
-    ]
-    if not math.isnan(smallest):
-        sentences.append(
-            f"The smallest difference that could be called significant here is {100 * smallest:.2f} points (median of "
-            f"the pairs, from the images on which exactly one of the two is right)."
-        )
-    if math.isfinite(found.detectable):
-        sentences.append(f"A true difference of {100 * found.detectable:.2f} points would be found four times in five.")
     shown = pd.DataFrame(
         {
             "first": pairs["first"],
             "second": pairs["second"],
             "difference": [f"{100 * d:+.2f}" for d in pairs["difference"]],
-            "only first right": pairs["only_first"],
-            "only second right": pairs["only_second"],
+            "only first correct": pairs["only_first"],
+            "only second correct": pairs["only_second"],
             "p, images": [_p(p) for p in pairs["p_images"]],
             "p, seeds": [_p(p) for p in pairs["p_seeds"]],
             "smallest": ["none" if math.isinf(s) else f"{100 * s:.2f}" for s in pairs["smallest"]],
             "conclusion": pairs["conclusion"],
         }
     )
-    caption = "Every pair; differences of mean test accuracy and the smallest resolvable one in points."
+    caption = "All pairs. Difference in mean test accuracy, and smallest significant difference, in percentage points."
     heat = figures.differences(pairs, found.labels) if len(pairs) > 1 else None
-    legend = f"Differences of mean test accuracy; a dot: not resolved.{_only_best(found.labels)}"
+    legend = f"Difference in mean test accuracy. A dot: not resolved.{_only_best(found.labels)}"
     table = Block("table", shown, caption, "significance", pairs, folded=len(pairs) > OPEN_ROWS)
-    return Section("Significance", [Block("list", sentences), *figure_block("differences", heat, legend), table])
+    sentences = Block("list", _significance_sentences(found))
+    return Section("Significance", [sentences, *figure_block("differences", heat, legend), table])
+
+
+def _significance_sentences(found: Significance) -> list[str]:
+    pairs = found.pairs
+    resolved = int(pairs["conclusion"].str.contains("is better").sum())
+    smallest = float(pairs["smallest"].replace(math.inf, math.nan).median())
+    sentences = [
+        f"Do the configurations differ at all? Cochran's Q = {found.cochran.q:.1f} for {found.cochran.models} networks "
+        f"on the same {found.images:,} test images, p {_equals(found.cochran.p)}.",
+        f"Pairs that are resolved at the {round(100 * CONFIDENCE)} % level: {resolved} of {len(pairs)}.",
+        "Two sources of noise are tested separately: the choice of test images (McNemar's exact test between the "
+        "networks with the lowest seed) and the choice of seeds (Welch's t test between the accuracies over seeds). "
+        "Both are corrected for the number of pairs (Holm). A difference is resolved if both tests are significant; "
+        "with one seed, only the first test is possible.",
+    ]
+    if not math.isnan(smallest):
+        sentences.append(
+            f"The smallest difference that could be significant is {100 * smallest:.2f} percentage points (median over "
+            f"pairs, from the number of images that exactly one of the two networks classifies correctly)."
+        )
+    if math.isfinite(found.detectable):
+        sentences.append(
+            f"A true difference of {100 * found.detectable:.2f} percentage points is detected with a probability of "
+            f"{round(100 * POWER)} %."
+        )
+    return sentences
 
 
 def _equals(p: float) -> str:
+    """Return a p-value as a sentence shows it, after "p"."""
     return _p(p) if p < 1e-4 else f"= {_p(p)}"
 
 
@@ -266,12 +300,12 @@ def _ensemble_section(runs: TestSet) -> list[Section]:
     ]
     chosen = found[0]
     text = (
-        f"Chosen on validation: {chosen.name}, by {chosen.vote}: test accuracy {100 * chosen.test_acc:.2f} %, against "
-        f"{100 * single['test_acc']:.2f} % of the best single network on validation ({single['label']} "
-        f"seed={single['seed']}). Its members: {', '.join(chosen.members)}."
+        f"Best on validation: {chosen.name}, by {chosen.vote}. Its test accuracy is {100 * chosen.test_acc:.2f} %. The "
+        f"best single network on validation ({single['label']} seed={single['seed']}) has "
+        f"{100 * single['test_acc']:.2f} %. Members: {', '.join(chosen.members)}."
     )
-    caption = "Members are chosen by their validation logits; the test images are read once for each ensemble."
+    caption = "Accuracies in per cent. Members are chosen on validation; each ensemble is tested once."
     if len(runs.table) > CANDIDATES:
-        caption += f" Of the {CANDIDATES} best networks on validation."
+        caption += f" Only the {CANDIDATES} best networks on validation are considered."
     frame = pd.DataFrame(rows)
     return [Section("Ensembles", [Block("text", text), Block("table", frame, caption, "ensembles", frame)])]

@@ -1,25 +1,30 @@
-"""What a few seeds and ten thousand images can and cannot tell apart.
+"""Intervals and tests for accuracies measured with a few seeds on one test set.
 
-Two kinds of noise are kept apart: another seed gives another network (intervals over seeds, Welch's test), and other
-test images give another score to the same networks (Wilson's interval, McNemar's and Cochran's tests).
+Two sources of noise are kept apart. Another seed trains another network: intervals over seeds and Welch's test. Other
+test images give the same network another accuracy: Wilson's interval, McNemar's test and Cochran's Q.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
+
+from mnist_zoo.plots.reliability import Calibration
 
 CONFIDENCE = 0.95
 POWER = 0.8
 BINS = 15
-WIDE = 10.0  # points: half an interval of accuracy beyond this only says that some seeds learn and others fail
+WIDE = 10.0  # percentage points: a wider half interval means that some seeds learned and others failed
+
+Numbers = np.ndarray | Sequence[float]
 
 
-def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return mean and half width of Student's t interval of the mean; the half width of one value is NaN."""
+def mean_interval(values: Numbers, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the mean and the half width of its Student's t interval; the half width of a single value is NaN."""
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return float(values.mean()), math.nan
@@ -28,42 +33,58 @@ def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[f
 
 
 def plus_minus(mean: float, half: float, digits: int = 2) -> str:
-    """Return "mean ± half" as a table shows it, the mean alone where there is no interval."""
+    """Return ``mean ± half`` for a table, or the mean alone if `half` is NaN."""
     return f"{mean:.{digits}f}" if math.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
 
 
 def accuracy_words(mean: float, half: float, least: float, greatest: float) -> str:
-    """Return an accuracy over seeds, in per cent; seeds too far apart for an interval are told by their range."""
+    """Return an accuracy over seeds for a table: mean and interval, or the range if the interval is too wide.
+
+    All arguments are in per cent.
+    """
     return f"{least:.2f} to {greatest:.2f}" if half > WIDE else plus_minus(mean, half)
 
 
-def single_run_half_width(values: np.ndarray, confidence: float = CONFIDENCE) -> float:
-    """Return the half width of the interval, around the mean, in which one further run is expected (NaN for one)."""
+def single_run_half_width(values: Numbers, confidence: float = CONFIDENCE) -> float:
+    """Return the half width of the prediction interval for one further run, around the mean; NaN for one value."""
     _, half = mean_interval(values, confidence)
     return half * math.sqrt(1 + len(values))
 
 
 def wilson_interval(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return Wilson's interval of a share of images (Wilson 1927): the noise of drawing these test images."""
+    """Return Wilson's interval of an accuracy (a fraction) for random test images (Wilson 1927)."""
     interval = stats.binomtest(correct, images).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def sampling_error(accuracy: float, images: int) -> float:
-    """Return the standard error of an accuracy (both fractions) measured on that many images."""
+    """Return the standard error of an accuracy for random test images; both are fractions."""
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
 def discordant(correct: np.ndarray) -> np.ndarray:
-    """Count, for models ``(M, N)`` of bool, the images that row i has right and row j wrong: ints ``(M, M)``."""
-    right = np.asarray(correct).astype(np.float32)  # floats: a product of matrices that BLAS knows; exact below 2**24
+    """Count the images on which model i is correct and model j is wrong.
+
+    Args:
+        correct: bool ``(M, N)`` for M models and N images.
+
+    Returns:
+        int ``(M, M)``, indexed ``[i, j]``.
+    """
+    # float32 matrix products use BLAS and are exact for counts below 2**24.
+    right = np.asarray(correct).astype(np.float32)
     return np.rint(right @ (1 - right).T).astype(int)
 
 
-def mcnemar(only_first: np.ndarray, only_second: np.ndarray) -> np.ndarray:
-    """Return McNemar's exact two-sided p from the images that one of two models alone has right (McNemar 1947).
+def mcnemar(only_first: np.ndarray | int, only_second: np.ndarray | int) -> np.ndarray:
+    """Return the two-sided p-value of McNemar's exact test (McNemar 1947).
 
-    Under the null hypothesis each such image is a fair coin, so p is twice a binomial tail, at most 1.
+    Under the null hypothesis, each model is equally likely to be the correct one on an image that only one of them
+    classifies correctly.
+
+    Args:
+        only_first: number of images that only the first model classifies correctly.
+        only_second: the same for the second model.
     """
     only_first, only_second = np.asarray(only_first), np.asarray(only_second)
     tail = stats.binom.cdf(np.minimum(only_first, only_second), only_first + only_second, 0.5)
@@ -72,7 +93,7 @@ def mcnemar(only_first: np.ndarray, only_second: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CochransQ:
-    """Cochran's Q over models on the same images (Cochran 1950): do they differ at all?"""
+    """Result of Cochran's Q test (Cochran 1950): statistic, p-value and number of models."""
 
     q: float
     p: float
@@ -80,9 +101,12 @@ class CochransQ:
 
 
 def cochrans_q(correct: np.ndarray) -> CochransQ:
-    """Test models ``(M, N)`` of bool, M at least 2; p is 1 where all models have the same images right.
+    """Test whether models differ in accuracy on the same images; p is 1 if all are correct on the same images.
 
-    (mlxtend's version goes through all 2^M patterns of right and wrong: out of reach for twenty models.)
+    mlxtend's implementation enumerates 2^M patterns, which is impossible for 20 models.
+
+    Args:
+        correct: bool ``(M, N)`` for M models and N images, M at least 2.
     """
     correct = np.asarray(correct).astype(int)
     count = len(correct)
@@ -94,8 +118,8 @@ def cochrans_q(correct: np.ndarray) -> CochransQ:
     return CochransQ(float(q), float(stats.chi2.sf(q, count - 1)), count)
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """Return p-values corrected for their number (Holm 1979); NaN stays NaN and does not count."""
+def holm(p: Numbers) -> np.ndarray:
+    """Return p-values with Holm's correction for multiple tests (Holm 1979); NaN stays NaN and is not counted."""
     p = np.asarray(p, dtype=float)
     corrected = np.full(p.shape, math.nan)
     known = np.flatnonzero(~np.isnan(p))
@@ -106,22 +130,26 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def welch(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the two-sided p of Welch's t test between the scores of two sets of seeds; NaN if one has one seed."""
+    """Return the two-sided p-value of Welch's t test between the scores of two sets of seeds.
+
+    It is NaN if a set has one seed. If neither set varies, it is 1 for equal scores and 0 for different scores.
+    """
     if min(len(first), len(second)) < 2:
         return math.nan
-    if np.ptp(first) == 0 and np.ptp(second) == 0:  # no spread at all: t is 0/0, or infinite
+    if np.ptp(first) == 0 and np.ptp(second) == 0:  # t would be 0/0 or infinite
         return 1.0 if first[0] == second[0] else 0.0
-    of_both = [figure for x in (first, second) for figure in (np.mean(x), np.std(x, ddof=1), len(x))]
-    return float(stats.ttest_ind_from_stats(*of_both, equal_var=False).pvalue)
+    (mean1, std1), (mean2, std2) = ((np.mean(x), np.std(x, ddof=1)) for x in (first, second))
+    # Not ttest_ind: it warns if one of the sets does not vary.
+    return float(stats.ttest_ind_from_stats(mean1, std1, len(first), mean2, std2, len(second), equal_var=False).pvalue)
 
 
 def smallest_resolved(discordant_images: int, images: int, alpha: float = 1 - CONFIDENCE) -> float:
-    """Return the smallest difference of accuracies that McNemar's exact test can call significant; inf if none.
+    """Return the smallest difference in accuracy that McNemar's exact test can call significant; infinite if none.
 
     Args:
-        discordant_images: on which exactly one of the two models is right.
-        images: of the test set.
-        alpha: level of significance, divided by the number of comparisons.
+        discordant_images: number of images that exactly one of the two models classifies correctly.
+        images: size of the test set.
+        alpha: significance level, already divided by the number of comparisons.
     """
     fewest = stats.binom.ppf(alpha / 2, discordant_images, 0.5)  # the first count whose tail reaches alpha / 2
     losses = int(fewest) - 1 if 2 * stats.binom.cdf(fewest, discordant_images, 0.5) > alpha else int(fewest)
@@ -129,54 +157,43 @@ def smallest_resolved(discordant_images: int, images: int, alpha: float = 1 - CO
 
 
 def detectable(discordant_share: float, images: int, alpha: float = 1 - CONFIDENCE, power: float = POWER) -> float:
-    """Return the true difference of accuracies that McNemar's test would find with this power (Connor 1987).
+    """Return the true difference in accuracy that McNemar's test detects with the given power (Connor 1987).
 
-    It is infinite where even the largest difference that so few discordant images allow would be missed.
+    It is infinite if it would exceed the share of discordant images, the largest possible difference.
 
     Args:
-        discordant_share: share of images on which exactly one of the two models is right.
-        images: of the test set.
-        alpha: level of significance.
-        power: probability to find the difference.
+        discordant_share: share of the images that exactly one of the two models classifies correctly.
+        images: size of the test set.
+        alpha: significance level.
+        power: probability that the test detects the difference.
     """
     z_alpha, z_power = stats.norm.ppf(1 - alpha / 2), stats.norm.ppf(power)
     difference = 0.0
-    for _ in range(50):  # images = ((z_a sqrt(d) + z_b sqrt(d - D^2)) / D)^2, solved for D by iteration
+    for _ in range(50):  # solves images = ((z_a sqrt(d) + z_b sqrt(d - D^2)) / D)^2 for D by fixed-point iteration
         rest = math.sqrt(max(0.0, discordant_share - difference**2))
         difference = (z_alpha * math.sqrt(discordant_share) + z_power * rest) / math.sqrt(images)
     return difference if difference <= discordant_share else math.inf
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities ``(N, C)`` of logits ``(N, C)``, in float64."""
-    shifted = np.exp(np.asarray(logits, dtype=np.float64) - np.max(logits, axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How far confidence and accuracy agree, in bins of equal width.
-
-    Attributes:
-        confidence, accuracy: mean of each bin that is not empty, float ``(B,)``.
-        counts: images in it, int ``(B,)``.
-        ece: expected calibration error, the mean distance weighted by the counts (Naeini et al. 2015).
-    """
-
-    confidence: np.ndarray
-    accuracy: np.ndarray
-    counts: np.ndarray
-    ece: float
+    """Return the probabilities of logits ``(N, C)``, computed in float64."""
+    return special.softmax(np.asarray(logits, dtype=np.float64), axis=1)
 
 
 def calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Calibration:
-    """Compare the probability of the predicted class with how often it is right: ``(N, C)`` against ``(N,)``."""
+    """Compare the probability of the predicted class with the accuracy, in bins of equal width.
+
+    Args:
+        probabilities: ``(N, C)``.
+        labels: true classes, ``(N,)``.
+        bins: number of bins between 0 and 1; a bin includes its upper edge.
+    """
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
+    correct = probabilities.argmax(axis=1) == labels
     which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     counts = np.bincount(which, minlength=bins)
     used = counts > 0
     mean_confidence = np.bincount(which, confidence, bins)[used] / counts[used]
-    accuracy = np.bincount(which, right, bins)[used] / counts[used]
+    accuracy = np.bincount(which, correct, bins)[used] / counts[used]
     ece = float(np.sum(counts[used] * np.abs(accuracy - mean_confidence)) / len(labels))
     return Calibration(mean_confidence, accuracy, counts[used], ece)

@@ -1,4 +1,4 @@
-"""Runs that were tested on the same images, with what each of them predicted."""
+"""Group runs by their test images, together with their predictions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class TestSet:
 
     Attributes:
         name: of the data set.
-        table: rows of `Runs`, with ``ece`` (expected calibration error on the test images, a fraction).
-        predicted: classes of the test images, uint8 ``(R, N)``, a row for each of the table's.
+        table: rows of `Runs`, and ``ece``: the expected calibration error on the test images (a fraction).
+        predicted: classes of the test images, uint8 ``(R, N)``, one row for each row of the table.
         labels: true classes ``(N,)``.
     """
 
-    __test__ = False  # not a test case, whatever pytest makes of the name
+    __test__ = False  # pytest collects classes named Test...
 
     name: str
     table: pd.DataFrame
@@ -33,8 +33,8 @@ class TestSet:
     labels: np.ndarray
 
     @property
-    def right(self) -> np.ndarray:
-        """Where predictions are right: bool ``(R, N)``."""
+    def correct(self) -> np.ndarray:
+        """Whether each prediction is correct: bool ``(R, N)``."""
         return self.predicted == self.labels
 
     @property
@@ -45,28 +45,35 @@ class TestSet:
 
     @property
     def representatives(self) -> list[int]:
-        """For each configuration in `order` the row of its lowest seed."""
+        """Row number of the lowest seed of each configuration in `order`."""
         first = self.table.sort_values("seed", kind="stable").drop_duplicates("label").reset_index()
         return first.set_index("label").loc[self.order, "index"].tolist()
 
 
 def group_by_images(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path, str]]]:
-    """Group runs by the images they share; the second list names runs whose predictions cannot be read."""
-    groups: dict[tuple, list] = {}
+    """Group runs that share validation and test images.
+
+    Args:
+        table: of `Runs`.
+
+    Returns:
+        The groups, and ``(folder, reason)`` of each run whose predictions cannot be read.
+    """
+    groups: dict[tuple[str, str], list[tuple[int, np.ndarray, float, np.ndarray]]] = {}
     broken = []
-    for position, run in enumerate(table.itertuples()):
+    for position, (folder, data) in enumerate(zip(table["folder"], table["data"], strict=True)):
         try:
-            arrays = read_predictions(run.folder)
+            arrays = read_predictions(folder)
         except InputError as error:
-            broken.append((run.folder, f"broken: {error}"))
+            broken.append((folder, f"broken: {error}"))
             continue
         digest = hashlib.blake2b(arrays["labels"].tobytes() + b"|" + arrays["val_labels"].tobytes(), digest_size=8)
         predicted = arrays["logits"].argmax(axis=1).astype(np.uint8)
         ece = calibration(softmax(arrays["logits"]), arrays["labels"]).ece
-        groups.setdefault((run.data, digest.hexdigest()), []).append((position, predicted, ece, arrays["labels"]))
+        groups.setdefault((data, digest.hexdigest()), []).append((position, predicted, ece, arrays["labels"]))
     sets = []
     for (data, _), members in groups.items():
-        positions, predicted, ece, labels = zip(*members, strict=True)
-        rows = table.iloc[list(positions)].reset_index(drop=True).assign(ece=ece)
-        sets.append(TestSet(data, rows, np.stack(predicted), labels[0]))
+        positions, predictions, ece_values, labels = zip(*members, strict=True)
+        rows = table.iloc[list(positions)].reset_index(drop=True).assign(ece=ece_values)
+        sets.append(TestSet(data, rows, np.stack(predictions), labels[0]))
     return sets, broken

@@ -71,7 +71,7 @@ def read_predictions(folder: str | Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: if ``predictions.npz`` is missing or damaged.
     """
-    import numpy as np  # here: commands that only read JSON need not wait for it
+    import numpy as np  # here: commands that only read JSON answer without it
 
     path = Path(folder) / "predictions.npz"
     try:
