@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from mnist_zoo.errors import InputError
@@ -48,12 +46,16 @@ def read_weights(source: str | Path, data: str = "mnist") -> Weights:
 
 def pack(state: Mapping[str, Tensor], description: Description) -> bytes:
     """Return the content of a safetensors file with a state dict and its description; `read_weights` reads it."""
+    from safetensors.torch import save  # here, so that importing mnist_zoo.models does not import it
+
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     return save(tensors, {METADATA_KEY: json.dumps(asdict(description))})
 
 
 def _read_safetensors(path: Path) -> Weights:
     """Return the weights in a safetensors file."""
+    from safetensors import SafetensorError, safe_open  # here, as in `pack`
+
     try:
         with safe_open(path, "pt") as file:
             metadata = (file.metadata() or {}).get(METADATA_KEY)
