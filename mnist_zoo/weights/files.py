@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.weights.checkpoint import read_checkpoint
-from mnist_zoo.weights.description import Description, Weights, describe, summary
+from mnist_zoo.weights.description import INVALID, Description, Weights, describe, summary
 from mnist_zoo.weights.shipped import find_pretrained, list_pretrained
 
 METADATA_KEY = "mnist_zoo"
@@ -58,14 +58,11 @@ def _read_safetensors(path: Path) -> Weights:
 
     try:
         with safe_open(path, "pt") as file:
-            metadata = (file.metadata() or {}).get(METADATA_KEY)
+            metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is not a dict)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged or not a safetensors file ({summary(error)})") from error
-    if metadata is None:
-        raise InputError(f"{path} does not describe its network: write it with python -m mnist_zoo.export")
     try:
-        fields = json.loads(metadata)
-    except ValueError as error:
-        raise InputError(f"{path} has damaged metadata ({summary(error)})") from error
-    return Weights(state, describe(fields, path), path)
+        return Weights(state, describe(json.loads(metadata[METADATA_KEY])), path)
+    except INVALID as error:
+        raise InputError(f"{path} does not describe its network: write it with python -m mnist_zoo.export") from error
