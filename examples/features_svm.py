@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -25,9 +26,10 @@ from mnist_zoo import LitClassifier, MNISTDataModule
 
 def features_and_labels(network: LitClassifier, data: MNISTDataModule, split: str) -> tuple[Tensor, Tensor, Tensor]:
     """Return features ``(N, D)``, predicted labels ``(N,)`` and true labels ``(N,)`` of one split."""
+    model: Any = network.model  # nn.Module does not declare `features` and `head`, which every network of the zoo has
     with torch.inference_mode():
-        features = torch.cat([network.model.features(images) for images, _ in data.eval_dataloader(split)])
-        return features, network.model.head(features).argmax(1), data.labels(split)
+        features = torch.cat([model.features(images) for images, _ in data.eval_dataloader(split)])
+        return features, model.head(features).argmax(1), data.labels(split)
 
 
 def main() -> None:
@@ -42,8 +44,15 @@ def main() -> None:
     pl.seed_everything(0, verbose=False)
     data = MNISTDataModule(args.data, root=args.data_root)
     network = LitClassifier(args.model, lr=1e-3)
-    silent = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    pl.Trainer(max_epochs=args.epochs, accelerator="cpu", **silent, enable_progress_bar=False).fit(network, data)
+    trainer = pl.Trainer(
+        max_epochs=args.epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+    trainer.fit(network, data)
 
     network.eval()
     train, _, train_labels = features_and_labels(network, data, "train")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.weights.description import Weights, describe, summary
+from mnist_zoo.weights.description import INVALID, Weights, describe, summary
 
 PREFIX = "model."  # LitClassifier keeps its network in the attribute `model`
 IMAGE_SIZE = 28  # pixels; the default of every network
@@ -36,9 +36,9 @@ def read_checkpoint(path: Path) -> Weights:
         raise InputError(f"{path} is damaged or not a checkpoint ({summary(error)})") from error
     try:
         state, fields = _parse(checkpoint)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        return Weights(state, describe(fields), path)
+    except INVALID as error:
         raise InputError(f"{path} does not describe its network: it was not written by LitClassifier") from error
-    return Weights(state, describe(fields, path), path)
 
 
 def _parse(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

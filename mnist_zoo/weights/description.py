@@ -9,8 +9,6 @@ from typing import Any
 
 from torch import Tensor
 
-from mnist_zoo.errors import InputError
-
 
 @dataclass(frozen=True)
 class Description:
@@ -60,22 +58,19 @@ class Weights:
     path: Path
 
 
-def describe(fields: Mapping[str, Any], path: Path) -> Description:
-    """Return a description from the fields of a file; lists become tuples.
+# What `describe` raises for fields of a file that was not written by this package.
+INVALID = (LookupError, TypeError, ValueError, AttributeError)
 
-    Raises:
-        InputError: if a field is missing or has the wrong type.
-    """
-    try:
-        channels, height, width = (int(size) for size in fields["image_shape"])
-        converted = {
-            "image_shape": (channels, height, width),
-            "class_names": tuple(str(name) for name in fields["class_names"]),
-            "model": {str(key): value for key, value in fields["model"].items()},
-        }
-        return Description(**{**fields, **converted})
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} does not describe its network: it was not written by LitClassifier") from error
+
+def describe(fields: Mapping[str, Any]) -> Description:
+    """Return a description from the fields of a file; lists become tuples. Raises one of `INVALID`."""
+    channels, height, width = (int(size) for size in fields["image_shape"])
+    converted = {
+        "image_shape": (channels, height, width),
+        "class_names": tuple(str(name) for name in fields["class_names"]),
+        "model": {str(key): value for key, value in fields["model"].items()},
+    }
+    return Description(**{**fields, **converted})
 
 
 def summary(error: Exception) -> str:

@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.weights.checkpoint import read_checkpoint
-from mnist_zoo.weights.description import Description, Weights, describe, summary
+from mnist_zoo.weights.description import INVALID, Description, Weights, describe, summary
 from mnist_zoo.weights.shipped import find_pretrained, list_pretrained
 
 METADATA_KEY = "mnist_zoo"
@@ -48,22 +46,23 @@ def read_weights(source: str | Path, data: str = "mnist") -> Weights:
 
 def pack(state: Mapping[str, Tensor], description: Description) -> bytes:
     """Return the content of a safetensors file with a state dict and its description; `read_weights` reads it."""
+    from safetensors.torch import save  # here, so that importing mnist_zoo.models does not import it
+
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     return save(tensors, {METADATA_KEY: json.dumps(asdict(description))})
 
 
 def _read_safetensors(path: Path) -> Weights:
     """Return the weights in a safetensors file."""
+    from safetensors import SafetensorError, safe_open  # here, as in `pack`
+
     try:
         with safe_open(path, "pt") as file:
-            metadata = (file.metadata() or {}).get(METADATA_KEY)
+            metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is not a dict)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged or not a safetensors file ({summary(error)})") from error
-    if metadata is None:
-        raise InputError(f"{path} does not describe its network: write it with python -m mnist_zoo.export")
     try:
-        fields = json.loads(metadata)
-    except ValueError as error:
-        raise InputError(f"{path} has damaged metadata ({summary(error)})") from error
-    return Weights(state, describe(fields, path), path)
+        return Weights(state, describe(json.loads(metadata[METADATA_KEY])), path)
+    except INVALID as error:
+        raise InputError(f"{path} does not describe its network: write it with python -m mnist_zoo.export") from error
