@@ -1,186 +1,267 @@
-"""``python -m mnist_zoo`` as a user types it, each time in a process of its own."""
+"""The command line: arguments, errors in one line, names of jobs, and Hydra's plug-in."""
 
+from __future__ import annotations
+
+import importlib.util
 import json
+import logging
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from hydra.errors import HydraException
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mnist_zoo.errors import InputError
-from mnist_zoo.hydra_app.commandline import job_name, prepare
-from mnist_zoo.training.settings import check_value
+from mnist_zoo import __main__ as command_line
+from mnist_zoo.errors import DivergedError, InputError, ZooError
+from mnist_zoo.hydra_app.arguments import SWITCHES, VALUED, parse_arguments, prepare
+from mnist_zoo.hydra_app.compose import compose_config
+from mnist_zoo.hydra_app.explain import explain
+from mnist_zoo.hydra_app.names import NAME_LENGTH, job_name
+from mnist_zoo.hydra_app.overrides import grid, parse
+from mnist_zoo.runs import FolderInUse, RunFolder
 
 ROOT = Path(__file__).parents[1]
+OLD = ROOT / "tests/fixtures/0.1.0"
+OLD_RUN = OLD / "run"
+(OLD_JOB,) = (path.parent for path in OLD.glob("sweeps/pair/*/job.json"))
 SMALL = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "trainer=cpu")
+quick = settings(max_examples=40, deadline=None, derandomize=True)
 
 
-def test_the_main_job_trains_tests_and_says_where_things_are(command, tmp_path):
-    done = command(*SMALL, "epochs=2")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith("epoch   1 * train loss") and lines[1].startswith("epoch   2")
-    (folder,) = (tmp_path / "runs").iterdir()
-    metrics = json.loads((folder / "metrics.json").read_text())
-    table = {line.split()[0]: line.split()[1:] for line in lines[3:7]}
-    assert table["test"] == ["1,000", f"{metrics['test_acc']:.4f}", f"{metrics['test_loss']:.4f}"]
-    assert f"run folder: {folder}" in done.stdout
-    assert folder.name.endswith("_data.train_fraction=0.1,data=mnist5k,epochs=2,model=mlp,trainer=cpu")
-    assert yaml.safe_load((folder / ".hydra/overrides.yaml").read_text())[:1] == ["data=mnist5k"]
+@pytest.fixture
+def main(monkeypatch, capsys, tmp_path):
+    """Return ``main("lr=0.1", ...)``: exit status, stdout and stderr of the command line in this process."""
+    handler, root = signal.getsignal(signal.SIGTERM), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mnist_zoo", *arguments, f"output_dir={tmp_path}"])
+        try:
+            command_line.main()
+            status = 0
+        except SystemExit as error:
+            status = error.code
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    yield call
+    signal.signal(signal.SIGTERM, handler)
+    root.handlers[:], root.level = handlers, level
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["model=resnet19"], "unknown model 'resnet19'; did you mean resnet18? known: cnn, "),
-        (["data=mnst"], "unknown data 'mnst'; did you mean mnist"),
-        (["lrr=1"], "unknown setting 'lrr'; did you mean lr? known: lr, batch_size, "),
-        (["model.dens=3"], "unknown setting of model 'dens'; did you mean dense?"),
-        (["dropout=0.3"], "unknown setting 'dropout'; did you mean model.dropout?"),
-        (["-m", "model=mlp,lenet", "lr=0.1"], "unknown model 'lenet'; did you mean lenet5"),
-        (["-m", "lr=0.1,-1"], "lr=-1: it must be above 0"),
-        (["-m", "model=mlp,cnn", "lrr=1,2"], "unknown setting 'lrr'; did you mean lr?"),
-        (["model"], "'model' is not an override: write key=value"),
-        (["--foo"], "unrecognized arguments: --foo; see --help"),
-        (["model=custom"], "model.name has no value: add model.name=..."),
-        (["search=dropout"], "search= is of another command: python -m mnist_zoo.search search=NAME"),
-        (["-m", "--cfg", "job", "model=mlp"], "--multirun and --cfg cannot go together: --cfg and --info show"),
-        (["--resolve"], "--resolve says how to show a config: add --cfg job"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_what_cannot_be_is_one_line_before_anything_starts(command, tmp_path, arguments, message):
-    done = command(*arguments)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
-    assert done.stdout == "" and not list(tmp_path.rglob("status.json")), "nothing half-written"
+@pytest.fixture
+def fake_run(monkeypatch):
+    """Replace the training by a function; return the list of its calls: (config, folder, keyword arguments)."""
+    calls: list[tuple] = []
+
+    def run(cfg, folder: Path, **options) -> float:
+        calls.append((cfg, folder, options))
+        if cfg.label_smoothing == 0.5:
+            raise DivergedError("train_loss became nan")
+        if cfg.label_smoothing == 0.25:
+            raise FolderInUse("another process trains here")
+        with RunFolder(folder) as owned:
+            owned.start()
+            owned.finish({"val_acc": cfg.lr}, {})
+        return cfg.lr
+
+    monkeypatch.setattr("mnist_zoo.training.run.run", run)
+    return calls
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("lr", 0, "lr=0: it must be above 0"),
-        ("lr", "abc", "lr=abc: it must be a number"),
-        ("lr", float("nan"), "lr=nan: it must be a number"),
-        ("lr", True, "lr=True: it must be a number"),
-        ("batch_size", 0, "batch_size=0: it must be 1 or more"),
-        ("batch_size", 2.5, "batch_size=2.5: it must be a whole number"),
-        ("epochs", 0, "epochs=0: it must be 1 or more"),
-        ("seed", -1, "seed=-1: it must be 0 or more"),
-        ("ema", 1.5, "ema=1.5: it must be 0.99999 or less"),
-        ("early_stop.monitor", "acc", "early_stop.monitor=acc: it must be one of val_acc"),
-        ("data.val_size", 1.5, "data.val_size=1.5: a share must be below 1"),
-        ("data.train_fraction", 0, "data.train_fraction=0: it must be above 0"),
-    ],
-)
-def test_every_value_is_checked_before_torch_is_imported(key, value, message):
-    with pytest.raises(InputError, match=message.replace(".", r"\.")):
-        check_value(key, value)
+def python(*arguments: str, cwd: Path = ROOT, **extra: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | extra
+    line = [sys.executable, *arguments]
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("ema", None), ("early_stop.monitor", None), ("lr", 2e-4), ("data.val_size", 5000), ("x", "y")]
-)
-def test_and_good_values_pass(key, value):
-    check_value(key, value)
-
-
-def test_errors_found_late_are_one_line_too(command):
-    done = command("data=csv", "data.train_csv=nowhere.csv")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert (
-        done.stderr
-        == "error: there is no file nowhere.csv: name the CSV with data.train_csv=FILE and data.test_csv=FILE\n"
+class TestErrorsAreOneLine:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["model=resnet19"], "unknown model 'resnet19'; did you mean resnet18? known: cnn, "),
+            (["data=mnst"], "unknown data 'mnst'; did you mean mnist"),
+            (["lrr=1"], "unknown setting 'lrr'; did you mean lr? known: lr, batch_size, "),
+            (["model.dens=3"], "unknown setting of model 'dens'; did you mean dense?"),
+            (["dropout=0.3"], "unknown setting 'dropout'; did you mean model.dropout?"),
+            (["-m", "model=mlp,lenet", "lr=0.1"], "unknown model 'lenet'; did you mean lenet5"),
+            (["-m", "lr=0.1,-1"], "lr=-1: it must be above 0"),
+            (["-m", "lr=interval(0,1)"], "lr=interval(0,1): a sweep needs a list of values, such as lr=0.1,0.01"),
+            (["-m", "model=mlp,cnn", "lrr=1,2"], "unknown setting 'lrr'; did you mean lr?"),
+            (["model"], "'model' is not an override: write key=value"),
+            (["--foo"], "unrecognized arguments: --foo; see --help"),
+            (["--cfg", "jobs"], "argument --cfg/-c: invalid choice: 'jobs'"),
+            (["model=custom"], "model.name has no value: add model.name=..."),
+            (["search=dropout"], "search= is of another command: python -m mnist_zoo.search search=NAME"),
+            (["-m", "--cfg", "job", "model=mlp"], "--multirun and --cfg cannot go together: --cfg and --info show"),
+            (["--resolve"], "--resolve says how to show a configuration: add --cfg job"),
+            (["speed.off=fused"], "speed.off=fused: it must be a list, such as [pool_first,channels_last]"),
+            (["-m", "speed.off=[fused],[fussed]"], "speed.off=['fussed']: unknown optimisation 'fussed'; did you mean"),
+            (["experiment=architectures"], "experiment=architectures is a sweep over model: python -m mnist_zoo -m"),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, list) else "",
     )
+    def test_an_invalid_argument_is_named_before_anything_starts(self, main, tmp_path, arguments, message):
+        status, out, err = main(*arguments)
+        assert (status, out) == (1, "")
+        assert err.startswith(f"error: {message}") and err.count("\n") == 1
+        assert not list(tmp_path.rglob("*.json")), "no file of a run was written"
+
+    @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
+    @pytest.mark.parametrize("name", ["ray", "ray_gpus"])
+    def test_a_launcher_whose_package_is_missing_says_what_to_install(self, main, name):
+        wanted = "error: this launcher needs a package that is not installed: pip install 'mnist_zoo[ray]'\n"
+        assert main("-m", f"hydra/launcher={name}", "data=mnist5k", "seed=0,1") == (1, "", wanted)
+
+    def test_an_error_of_a_run_is_one_line(self, main, fake_run):
+        assert main("label_smoothing=0.5") == (1, "", "error: train_loss became nan\n")
+
+    def test_an_output_folder_that_cannot_be_written_is_named(self, main, tmp_path):
+        (tmp_path / "runs").write_text("a file, not a folder")
+        status, out, err = main(*SMALL)
+        assert (status, out) == (1, "")
+        assert err.startswith(f"error: {tmp_path / 'runs'}") and err.count("\n") == 1
+        assert err.endswith("; choose another folder with output_dir=DIR\n")
+
+    @pytest.mark.parametrize("argument", ["lr=-1", "lrr=1", "label_smoothing=0.5"])
+    def test_debug_shows_the_traceback(self, main, fake_run, argument):
+        with pytest.raises((ZooError, HydraException)):
+            main(argument, "debug=true")
+
+    def test_an_error_of_the_library_itself_keeps_its_traceback(self, main, monkeypatch):
+        monkeypatch.setattr("mnist_zoo.training.run.run", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            main("model=mlp")
+
+    def test_the_termination_signal_stops_as_ctrl_c_does(self, main, monkeypatch):
+        monkeypatch.setattr("mnist_zoo.training.run.run", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+        assert main("model=mlp") == (130, "", "error: terminated (SIGTERM)\n")
+
+    def test_only_errors_of_hydra_are_explained(self):
+        assert explain(RuntimeError("something else"), []) is None
+
+    def test_compose_config_has_the_same_errors(self):
+        for overrides, message in ((["lrr=1"], "unknown setting 'lrr'"), (["model=custom"], "model.name has no value")):
+            with pytest.raises(InputError, match=message):
+                compose_config(overrides)
 
 
-def test_an_unwritable_output_folder_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    line = [sys.executable, "-m", "mnist_zoo", *SMALL, f"output_dir={tmp_path / 'file'}"]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path / 'file'}/runs")
-    assert "choose another folder with output_dir=DIR" in done.stderr and done.stderr.count("\n") == 1
+class TestRun:
+    def test_a_run_gets_its_configuration_and_folder(self, main, fake_run, tmp_path):
+        assert main("lr=0.5", "model=mlp") == (0, "", "")
+        ((cfg, folder, options),) = fake_run
+        assert (cfg.lr, cfg.model.name) == (0.5, "mlp")
+        assert folder.parent == tmp_path / "runs" and folder.name.endswith("_lr=0.5,model=mlp")
+        assert options == {"resume": None, "tune_process": True}
+        assert yaml.safe_load((folder / ".hydra/overrides.yaml").read_text())[:2] == ["lr=0.5", "model=mlp"]
+
+    def test_jobs_of_a_sweep_resume_and_a_failed_one_does_not_stop_the_others(self, main, fake_run, tmp_path):
+        command = ("-m", "lr=0.1,0.2", "label_smoothing=0.5,0.25,0", "model=mlp")
+        status, _, err = main(*command)
+        assert status == 1 and len(fake_run) == 6
+        assert all(options == {"resume": True, "tune_process": True} for _, _, options in fake_run)
+        failed = [f"label_smoothing=0.5,lr={lr},model=mlp" for lr in (0.1, 0.2)]
+        assert err.splitlines() == [
+            *(f"error: {name}: DivergedError: train_loss became nan" for name in failed),
+            "error: 4 of 6 jobs failed; the same command runs them again",
+        ], "a folder that another process uses is not an error of its own"
+        sweep = tmp_path / "sweeps/label_smoothing_lr"
+        assert sorted(path.parent.name for path in sweep.rglob("traceback.txt")) == failed
+        assert len(list(sweep.rglob("job.json"))) == 6
+        fake_run.clear()
+        main(*command)
+        assert len(fake_run) == 4, "the finished jobs are not run again"
 
 
-def test_debug_shows_the_traceback(command):
-    done = command("lr=-1", "debug=true")
-    assert done.returncode == 1 and "Traceback" in done.stderr
-
-
-def test_help_lists_choices_and_defaults_without_importing_torch(command):
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "mnist_zoo", "--help"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0
-    assert "search= is of python -m mnist_zoo.search" in done.stdout, "the one group that is another command's"
-    assert "model: cnn, cnn_2dense" in done.stdout and "batch_size: 64" in done.stdout
-    assert not [line for line in done.stderr.splitlines() if line.rpartition("|")[2].strip() in ("torch", "numpy")]
-
-
-def test_a_sweep_goes_on_after_a_job_that_fails(command, tmp_path):
-    done = command("-m", *SMALL, "epochs=1", "optimizer=sgd", "lr=0.1,1e20,0.01", "seed=0,1")
-    assert done.returncode == 1
-    states = {path.parent.name: json.loads(path.read_text())["state"] for path in tmp_path.rglob("status.json")}
-    assert sorted(states.values()) == ["failed", "failed", *["finished"] * 4]
-    assert all(("lr=1e+20" in name) == (state == "failed") for name, state in states.items())
-    assert {path.parent.name for path in tmp_path.rglob("metrics.json")} == {
-        n for n in states if states[n] == "finished"
-    }
-    assert {path.parent.parent for path in tmp_path.rglob("status.json")} == {tmp_path / "sweeps/lr_seed"}
-    assert "train_loss became nan in epoch 1 at lr=1e+20: lower lr" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: 2 of 6 jobs failed")
-    assert "Traceback" not in done.stderr
-
-
-def test_a_killed_run_is_continued_in_its_folder(command, tmp_path):
-    folder = tmp_path / "a run, named=oddly"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    line = [sys.executable, "-m", "mnist_zoo", *SMALL, "epochs=400", f"hydra.run.dir='{folder}'"]
-    process = subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (folder / "checkpoints/previous.ckpt").exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    reached = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["epoch"] + 1  # status.json may be behind
-    assert not (folder / "metrics.json").exists()
-
-    done = subprocess.run(
-        [sys.executable, "-m", "mnist_zoo", f"resume={folder}", f"epochs={reached + 2}"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0].startswith(f"epoch {reached + 1:3d}")
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["epochs_run"] == reached + 2 and metrics["model"] == "mlp"
-
-
-class TestResumeRefuses:
+class TestResume:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
             (["resume=nowhere"], "resume=nowhere: there is no such folder"),
             (["resume=."], "resume=.: this is not a run folder"),
             (["-m", "resume=.", "lr=1,2"], "resume continues one run"),
+            ([f"resume={OLD_RUN}", "lr=0.5"], "only epochs can change, not lr"),
         ],
     )
-    def test_what_is_no_run(self, arguments, message, tmp_path, monkeypatch):
+    def test_what_cannot_be_resumed_is_named(self, arguments, message, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(InputError, match=message):
             prepare(arguments)
 
+    def test_a_run_continues_with_its_recorded_overrides_and_the_new_ones(self):
+        arguments = prepare([f"resume={OLD_RUN}", "epochs=5", "speed=none"])
+        *before, epochs, speed, resume, run_dir = arguments
+        recorded = yaml.safe_load((OLD_RUN / ".hydra/overrides.yaml").read_text())
+        assert before == [override for override in recorded if not override.startswith("epochs=")]
+        assert (epochs, speed) == ("epochs=5", "speed=none")
+        assert (resume, run_dir) == (f"resume='{OLD_RUN}'", f"hydra.run.dir='{OLD_RUN}'")
 
-class TestJobNames:
+
+class TestArguments:
+    OPTIONS = (
+        ["-m"],
+        ["--multirun"],
+        ["-c", "job"],
+        ["--package", "model"],
+        ["-cd", "/x"],
+        ["--info=all"],
+    )
+
+    @quick
+    @given(
+        options=st.lists(st.sampled_from(OPTIONS), max_size=4, unique_by=lambda words: words[0].split("=")[0]),
+        overrides=st.lists(st.sampled_from(["lr=1", "model=mlp", "+x=2", "~y", "a=[1,2]", "seed=0,1"]), max_size=4),
+        data=st.data(),
+    )
+    def test_the_order_of_options_and_overrides_does_not_matter(self, options, overrides, data):
+        wanted = parse_arguments([word for words in options for word in words] + overrides)
+        mixed = [[override] for override in overrides]
+        for words in options:
+            mixed.insert(data.draw(st.integers(0, len(mixed))), words)
+        given_words = [word for words in mixed for word in words]
+        assert parse_arguments(given_words) == wanted
+        assert wanted.overrides == overrides
+
+    def test_hydra_receives_options_first(self):
+        arguments = ["lr=1", "--cfg", "job", "model=mlp", "--resolve", "-p", "model"]
+        assert prepare(arguments) == ["--resolve", "--cfg=job", "--package=model", "lr=1", "model=mlp"]
+
+    def test_every_option_of_hydra_is_known(self):
+        """--hydra-help lists Hydra's options; each of them must reach Hydra."""
+        done = python("-m", "mnist_zoo", "--hydra-help")
+        listed = set(re.findall(r"^(--[a-z-]+)", done.stdout, re.MULTILINE)) - {"--version"}
+        assert listed == {flags[0] for flags in (SWITCHES | VALUED).values()}
+
+    @pytest.mark.parametrize(
+        ("overrides", "jobs"),
+        [
+            (["lr=1,2", "model=mlp"], [["lr=1", "model=mlp"], ["lr=2", "model=mlp"]]),
+            (["a=1,2", "b=3,4"], [["a=1", "b=3"], ["a=1", "b=4"], ["a=2", "b=3"], ["a=2", "b=4"]]),
+            (["seed=range(0,3)"], [["seed=0"], ["seed=1"], ["seed=2"]]),
+            (["lr=1,2", "lr=3"], [["lr=3"]]),
+            (["a=[1,2],[3]", "b='x,y'"], [["a=[1,2]", "b='x,y'"], ["a=[3]", "b='x,y'"]]),
+            (["+a=1,2", "++b=3"], [["+a=1", "++b=3"], ["+a=2", "++b=3"]]),
+            ([], [[]]),
+        ],
+    )
+    def test_a_grid_has_every_combination(self, overrides, jobs):
+        assert grid(parse(overrides)) == jobs
+
+
+class TestNames:
     @pytest.mark.parametrize(
         ("overrides", "name"),
         [
@@ -189,19 +270,28 @@ class TestJobNames:
             ([], "defaults"),
             (["seed=1", "output_dir=/x/y", "sweep=s", "progress=none", "hydra.run.dir=z"], "seed=1"),
             (["+model.width=3"], "model.width=3"),
+            (["logger=none", "experiment=dropout", "speed=none"], "experiment=dropout,logger=none,speed=none"),
+            (
+                [
+                    *("sweep=pair", "data=mnist5k", "model=mlp", "model.hidden=[4]", "data.train_fraction=0.05"),
+                    *("epochs=2", "trainer=cpu", "lr=0.01", "output_dir=outputs"),
+                ],
+                OLD_JOB.name,
+            ),
         ],
     )
-    def test_are_the_sorted_overrides(self, overrides, name):
+    def test_a_job_is_named_after_its_overrides(self, overrides, name):
         assert job_name(overrides) == name
 
-    @pytest.mark.parametrize("override", ["data.root=/a/b", "model.hidden=[1,2]", "x=" + "y" * 300, "x=ü", "x=a b"])
-    def test_are_safe_and_short_and_still_differ(self, override):
-        name = job_name([override])
-        assert len(name) <= 120 and name.isascii() and not set(name) & set("/\\:*?\"<>|[] '")
-        assert name != job_name([override + "1"])
+    @quick
+    @given(st.lists(st.text(max_size=80), min_size=2, max_size=4, unique=True))
+    def test_job_names_are_safe_and_short_and_differ(self, texts):
+        names = [job_name([f"x={text}", "lr=1"]) for text in texts]
+        assert len(set(names)) == len(texts)
+        for text, name in zip(texts, names, strict=True):
+            assert re.fullmatch(r"[A-Za-z0-9._=,+-]+", name) and len(name) <= NAME_LENGTH
+            assert job_name(["lr=1", f"x={text}", "sweep=s"]) == name, "the order does not matter, nor where it runs"
 
-
-class TestSweepNames:
     @pytest.mark.parametrize(
         ("arguments", "name"),
         [
@@ -209,7 +299,94 @@ class TestSweepNames:
             (["-m", "lr=1,2,3", "model=mlp,cnn"], "lr_model"),
             (["-m", "model=mlp"], "single"),
             (["-m", "lr=1,2", "sweep=mine"], "mine"),
+            (["-m", "experiment=lr_sweep", "seed=0,1"], "lr_sweep"),
+            (["-m", "speed=full,none"], "speed"),
         ],
     )
     def test_a_sweep_keeps_its_name_when_values_are_added(self, arguments, name):
         assert f"sweep={name}" in prepare(arguments)
+
+
+class TestOtherPrograms:
+    def test_hydra_programs_of_others_import_nothing_of_ours(self):
+        code = """
+import sys
+import hydra_plugins.mnist_zoo_resume
+from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf
+Plugins.instance()
+print([name for name in sys.modules if name.partition(".")[0] in ("mnist_zoo", "torch")])
+print([name for name in ("job_name", "cores", "mnist_zoo.job_name", "mnist_zoo.cores") if OmegaConf.has_resolver(name)])
+"""
+        done = python("-c", code)
+        assert done.stdout == "[]\n[]\n", done.stderr
+
+    def test_a_worker_process_that_receives_a_job_can_compose_it(self):
+        sent = pickle.dumps(command_line.train).hex()
+        code = f"""
+import pickle, sys
+pickle.loads(bytes.fromhex("{sent}"))
+from omegaconf import OmegaConf
+print(OmegaConf.has_resolver("mnist_zoo.job_name"), OmegaConf.has_resolver("mnist_zoo.cores"), "torch" in sys.modules)
+"""
+        assert python("-c", code).stdout == "True True False\n"
+
+
+class TestWholeCommands:
+    """Each in its own process, as a user types it."""
+
+    def test_help_lists_choices_and_defaults_without_importing_torch(self):
+        done = python("-X", "importtime", "-m", "mnist_zoo", "--help")
+        assert done.returncode == 0
+        assert "search= is for python -m mnist_zoo.search" in done.stdout, "the group of another command"
+        assert "model: cnn, cnn_2dense" in done.stdout and "batch_size: 64" in done.stdout
+        assert "speed: full, none" in done.stdout
+        imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert not imported & {"torch", "numpy"}
+
+    def test_a_run_trains_and_tests_and_says_where_it_wrote(self, command, tmp_path):
+        done = command(*SMALL, "epochs=2")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        lines = done.stdout.splitlines()
+        assert lines[0].startswith("epoch   1 * train loss") and lines[1].startswith("epoch   2")
+        (folder,) = (tmp_path / "runs").iterdir()
+        metrics = json.loads((folder / "metrics.json").read_text())
+        table = {line.split()[0]: line.split()[1:] for line in lines[3:7]}
+        assert table["test"] == ["1,000", f"{metrics['test_acc']:.4f}", f"{metrics['test_loss']:.4f}"]
+        assert f"run folder: {folder}" in done.stdout
+        assert folder.name.endswith("_data.train_fraction=0.1,data=mnist5k,epochs=2,model=mlp,trainer=cpu")
+
+    def test_a_sweep_continues_after_a_job_that_fails(self, command, tmp_path):
+        done = command("-m", *SMALL, "epochs=1", "optimizer=sgd", "lr=0.1,1e20", "seed=0,1")
+        assert done.returncode == 1
+        folders = {path.parent for path in tmp_path.rglob("status.json")}
+        assert {folder.parent for folder in folders} == {tmp_path / "sweeps/lr_seed"}
+        states = {folder: json.loads((folder / "status.json").read_text())["state"] for folder in folders}
+        assert sorted(states.values()) == ["failed", "failed", "finished", "finished"]
+        assert all(("lr=1e+20" in folder.name) == (state == "failed") for folder, state in states.items())
+        assert all((folder / "metrics.json").exists() == (state == "finished") for folder, state in states.items())
+        assert "train_loss became nan in epoch 1 at lr=1e+20: lower lr" in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("error: 2 of 4 jobs failed")
+        assert "Traceback" not in done.stderr
+
+    def test_a_killed_run_is_continued_in_its_folder(self, tmp_path):
+        folder = tmp_path / "a run, named=oddly"
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        line = [sys.executable, "-m", "mnist_zoo", *SMALL, "epochs=400", f"hydra.run.dir='{folder}'"]
+        process = subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not (folder / "checkpoints/previous.ckpt").exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        last = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)  # status.json may be an epoch behind
+        reached = last["epoch"] + 1
+        assert not (folder / "metrics.json").exists()
+
+        done = python("-m", "mnist_zoo", f"resume={folder}", f"epochs={reached + 2}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[0].startswith(f"epoch {reached + 1:3d}")
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert metrics["epochs_run"] == reached + 2 and metrics["model"] == "mlp"

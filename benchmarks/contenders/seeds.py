@@ -8,7 +8,7 @@ from pathlib import Path
 import mnist_zoo.training.run
 from benchmarks.contenders.zoo import take_out
 from benchmarks.turn import Turn
-from mnist_zoo.hydra_app.commandline import compose_config
+from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.runs import read_metrics
 
 

@@ -8,7 +8,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import mnist_zoo.training.run
 from benchmarks.turn import Turn
-from mnist_zoo.hydra_app.commandline import compose_config
+from mnist_zoo.hydra_app.compose import compose_config
 
 # `.item()` and its like, and CUDA's own ways to wait. The profiler itself waits for the device once, when it stops.
 WAITS = ("aten::_local_scalar_dense", "cudaStreamSynchronize", "cudaEventSynchronize", "cudaDeviceSynchronize")

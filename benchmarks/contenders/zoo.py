@@ -13,7 +13,7 @@ import mnist_zoo.training.run
 from benchmarks.contenders import LEVERS
 from benchmarks.contenders.epochs import Epochs
 from benchmarks.turn import Turn
-from mnist_zoo.hydra_app.commandline import compose_config
+from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.models import cnn
 from mnist_zoo.models.layers import Features
 

@@ -1,58 +1,66 @@
-"""``python -m mnist_zoo.search search=dropout trials=50``: adaptive search with Optuna, chosen on validation."""
+"""Adaptive search with Optuna. Trials are compared by validation accuracy."""
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import math
-import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mnist_zoo.errors import InputError, ZooError, unknown
-from mnist_zoo.hydra_app.commandline import CONFIG_DIR, compose_config
+from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
 
-SETTINGS = ("search", "trials", "study")
-BOUNDS = {"low", "high", "log", "step"}
+if TYPE_CHECKING:
+    import optuna
+    from pytorch_lightning.callbacks import Callback
+
+RANGE_KEYS = {"low", "high", "log", "step"}
 
 
-def read_space(name: str) -> dict:
-    """Return ``conf/search/<name>.yaml``: ``overrides`` of every trial, and the ``space`` of settings to suggest.
+def read_space(name: str) -> dict[str, Any]:
+    """Return ``conf/search/<name>.yaml``: the ``overrides`` of every trial, and the ``space`` of searched settings.
 
-    Each entry of the space has ``choices`` (a list), or ``low`` and ``high`` with ``log`` or ``step`` if wanted (whole
-    numbers if both bounds are).
+    Each entry of the space has either ``choices`` (a list), or ``low`` and ``high`` and optionally ``log`` or
+    ``step``. If both bounds are integers, so are the suggested values.
 
     Raises:
-        InputError: unknown name, or an entry that is neither.
+        InputError: if the name is unknown or an entry is invalid.
     """
     known = [path.stem for path in (CONFIG_DIR / "search").glob("*.yaml")]
     if name not in known:
         raise unknown("search", name, known)
     search = yaml.safe_load((CONFIG_DIR / "search" / f"{name}.yaml").read_text())
     for key, entry in search["space"].items():
-        if set(entry) != {"choices"} and not {"low", "high"} <= set(entry) <= BOUNDS:
+        if set(entry) != {"choices"} and not {"low", "high"} <= set(entry) <= RANGE_KEYS:
             raise InputError(f"conf/search/{name}.yaml: {key} needs choices: [...], or low: and high:, not {entry}")
     return search
 
 
 def search(name: str, trials: int, study: str | None = None, overrides: Sequence[str] = ()) -> Path:
-    """Run trials until the study has `trials` of them, finished or pruned, and return the study's folder.
+    """Run trials until the study has `trials` of them (finished, pruned or failed), and return the study's folder.
 
-    The study lies in ``<output_dir>/searches/<study>/``: ``study.db`` (sqlite, shared by any number of processes that
-    give the same command), ``trials/<number>/`` (a run folder each), ``trials.csv`` and figures. TPE suggests; a trial
-    is pruned when its validation accuracy is below the median of the others at the same epoch. The same command
-    resumes; a trial whose process died does not count.
+    The folder ``<output_dir>/searches/<study>/`` holds ``study.db`` (sqlite; several processes with the same command
+    share it), ``trials/<number>/`` (a run folder each), ``trials.csv`` and plots. TPE suggests the settings. A trial
+    is pruned if its validation accuracy is below the median of the other trials at the same epoch. The same command
+    continues a study. A trial whose process was killed does not count.
+
+    Args:
+        name: a file of ``conf/search``.
+        trials: number of trials of the study, at least 1.
+        study: name of the study; by default `name`.
+        overrides: further overrides of every trial.
 
     Raises:
-        InputError: unknown search or setting, fewer than one trial, or Optuna is not installed.
+        InputError: if a name or a setting is invalid, or Optuna is not installed.
     """
     if trials < 1:
         raise InputError(f"trials={trials}: it must be 1 or more")
     space = read_space(name)
     overrides = [*space["overrides"], *overrides]
-    compose_config(overrides)  # what cannot be stops here, before a study exists
+    cfg = compose_config(overrides)  # an invalid setting raises before a study exists
     try:
         import optuna
     except ImportError as error:
@@ -60,9 +68,7 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
     from optuna.study import MaxTrialsCallback
     from optuna.trial import TrialState
 
-    from mnist_zoo.training.run import run
-
-    folder = Path(compose_config(overrides)["output_dir"]) / "searches" / (study or name)
+    folder = Path(cfg["output_dir"]) / "searches" / (study or name)
     folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     found = optuna.create_study(
@@ -74,40 +80,51 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
     )
 
-    def objective(trial) -> float:
-        suggested = [f"{key}={_suggest(trial, key, entry)}" for key, entry in space["space"].items()]
-        print(f"trial {trial.number}: {' '.join(suggested)}", flush=True)
-        cfg = compose_config([*overrides, *suggested])
-        try:
-            return run(cfg, folder / "trials" / str(trial.number), callbacks=[_pruning(trial)])
-        except ZooError as error:  # a learning rate that diverges is a result of the search, not its end
-            print(f"trial {trial.number} failed: {error}", flush=True)
-            return math.nan
+    def objective(trial: optuna.Trial) -> float:
+        return _run_trial(trial, space["space"], overrides, folder / "trials" / str(trial.number))
 
     counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     left = trials - len(found.get_trials(deepcopy=False, states=counted))
     if left > 0:
         found.optimize(objective, n_trials=left, callbacks=[MaxTrialsCallback(trials, states=counted)])
-    _write(found, folder)
+    _write_results(found, folder)
     return folder
 
 
-def _suggest(trial, key: str, entry: dict):
+def _run_trial(trial: optuna.Trial, space: Mapping[str, Any], overrides: Sequence[str], folder: Path) -> float:
+    """Return the validation accuracy of one trial, or NaN, which Optuna records as a failed trial."""
+    from mnist_zoo.training.run import run
+
+    suggested = [f"{key}={_suggest(trial, key, entry)}" for key, entry in space.items()]
+    print(f"trial {trial.number}: {' '.join(suggested)}", flush=True)
+    cfg = compose_config([*overrides, *suggested])
+    try:
+        return run(cfg, folder, callbacks=[_pruning(trial)])
+    except ZooError as error:  # such as a learning rate with which training diverges: the search continues
+        print(f"trial {trial.number} failed: {error}", flush=True)
+        return math.nan
+
+
+def _suggest(trial: optuna.Trial, key: str, entry: Mapping[str, Any]) -> object:
+    """Return the trial's value of one setting."""
     if "choices" in entry:
         return trial.suggest_categorical(key, entry["choices"])
+    # YAML reads 1e-4 as text: a float needs a dot there.
     low, high = (float(entry[bound]) if isinstance(entry[bound], str) else entry[bound] for bound in ("low", "high"))
     extra = {option: entry[option] for option in ("log", "step") if option in entry}
-    whole = isinstance(low, int) and isinstance(high, int)
-    return (trial.suggest_int if whole else trial.suggest_float)(key, low, high, **extra)
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(key, low, high, **extra)
+    return trial.suggest_float(key, low, high, **extra)
 
 
-def _pruning(trial):
-    """Return a callback that reports each epoch's validation accuracy and stops what the study's pruner gives up."""
+def _pruning(trial: optuna.Trial) -> Callback:
+    """Return a callback that reports the validation accuracy of each epoch and stops a trial that Optuna prunes."""
     import optuna
+    import pytorch_lightning as pl
     from pytorch_lightning.callbacks import Callback
 
     class Pruning(Callback):
-        def on_validation_end(self, trainer, pl_module) -> None:
+        def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             trial.report(trainer.callback_metrics["val_acc"].item(), trainer.current_epoch)
             if trial.should_prune():
                 raise optuna.TrialPruned(f"pruned after epoch {trainer.current_epoch + 1}")
@@ -115,69 +132,44 @@ def _pruning(trial):
     return Pruning()
 
 
-def _write(study, folder: Path) -> None:
-    """Write ``trials.csv`` and the study's figures, and print the best trial."""
-    import warnings
-
-    import matplotlib
-
-    matplotlib.use("Agg")
+def _write_results(study: optuna.Study, folder: Path) -> None:
+    """Write ``trials.csv`` and the plots, and print the best trial."""
     from optuna.trial import TrialState
-    from optuna.visualization import matplotlib as plots
-
-    from mnist_zoo.report.studies import FIGURE_DPI
 
     study.trials_dataframe().to_csv(folder / "trials.csv", index=False)
-    finished = study.get_trials(states=(TrialState.COMPLETE,))
     counts = {state.name.lower(): sum(t.state is state for t in study.get_trials()) for state in TrialState}
     print(f"{folder}: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count))
-    if not finished:
+    if not counts["complete"]:
         return
-    figures = {"history": plots.plot_optimization_history, "curves": plots.plot_intermediate_values}
-    if len(finished) > 1:
-        figures |= {"slices": plots.plot_slice, "importances": plots.plot_param_importances}
-    for name, draw in figures.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Optuna calls its matplotlib figures experimental, each time
-            axes = draw(study)
-        figure = axes.flat[0].figure if hasattr(axes, "flat") else axes.figure
-        if name == "slices":
-            figure.set_size_inches(4 * len(finished[0].params) + 1.5, 4.5)  # its labels stand on each other otherwise
-        figure.savefig(folder / f"{name}.png", dpi=FIGURE_DPI, bbox_inches="tight")
+    _draw(study, folder)
     best = study.best_trial
     settings = " ".join(f"{key}={value}" for key, value in best.params.items())
     print(f"best by validation: trial {best.number}, val {best.value:.4f}: {settings}")
     print(f"  run folder: {folder / 'trials' / str(best.number)}")
 
 
-def main() -> None:
-    """Entry point of ``python -m mnist_zoo.search`` and ``mnist-zoo-search``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mnist_zoo.search", description="Search settings with Optuna, chosen on validation accuracy."
-    )
-    parser.add_argument(
-        "words", nargs="+", metavar="key=value", help="search=NAME (of conf/search), trials=N, study=NAME, any override"
-    )
-    words = parser.parse_args().words
-    try:
-        given = dict(word.partition("=")[::2] for word in words if word.partition("=")[0] in SETTINGS)
-        overrides = [word for word in words if word.partition("=")[0] not in SETTINGS]
-        for word in overrides:
-            near = difflib.get_close_matches(word.partition("=")[0], SETTINGS, cutoff=0.75)
-            if near:
-                raise InputError(f"unknown setting '{word.partition('=')[0]}'; did you mean {near[0]}?")
-        if "search" not in given:
-            raise InputError("which search? add search=NAME, a file of conf/search")
-        if not given.get("trials", "20").isdigit():
-            raise InputError(f"trials={given['trials']}: it must be a whole number")
-        search(given["search"], int(given.get("trials", 20)), given.get("study"), overrides)
-    except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("error: interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
+def _draw(study: optuna.Study, folder: Path) -> None:
+    """Write Optuna's plots of a study with at least one finished trial as PNG files."""
+    import matplotlib
 
+    matplotlib.use("Agg")
+    from optuna.trial import TrialState
+    from optuna.visualization import matplotlib as plots
 
-if __name__ == "__main__":
-    main()
+    from mnist_zoo.plots.style import STYLE
+
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    draw: dict[str, Callable[..., Any]] = {
+        "history": plots.plot_optimization_history,
+        "curves": plots.plot_intermediate_values,
+    }
+    if len(finished) > 1:
+        draw |= {"slices": plots.plot_slice, "importances": plots.plot_param_importances}
+    for name, plot in draw.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna warns that its matplotlib plots are experimental
+            axes = plot(study)
+        figure: Any = axes.flat[0].figure if hasattr(axes, "flat") else axes.figure
+        if name == "slices":
+            figure.set_size_inches(4 * len(finished[0].params) + 1.5, 4.5)  # else the axis labels overlap
+        figure.savefig(folder / f"{name}.png", dpi=STYLE["figure.dpi"], bbox_inches="tight")

@@ -143,7 +143,7 @@ def embedding(positions: np.ndarray, labels: np.ndarray, class_names: list[str] 
 
 def load(overrides: list[str]) -> tuple[MNISTDataModule, Path]:
     """Return the data module that the overrides of a training would make, and its output folder."""
-    from mnist_zoo.hydra_app.commandline import compose_config
+    from mnist_zoo.hydra_app.compose import compose_config
 
     if not any(override.startswith("augment") for override in overrides):
         overrides = [*overrides, "augment=affine"]

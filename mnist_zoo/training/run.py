@@ -36,7 +36,12 @@ LOGGER_EXTRAS = {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}
 
 
 def run(
-    cfg: DictConfig | dict, folder: str | Path, *, resume: bool | None = None, callbacks: Iterable[Callback] = ()
+    cfg: DictConfig | dict,
+    folder: str | Path,
+    *,
+    resume: bool | None = None,
+    callbacks: Iterable[Callback] = (),
+    tune_process: bool = False,
 ) -> float:
     """Train, choose the epoch by validation, test once, and write the run folder.
 
