@@ -50,7 +50,7 @@ def _explain_override(error: ConfigCompositionException, arguments: Sequence[str
     if not found:
         return _one_line(error)
     if found[1] == "search":
-        return "search= is of another command: python -m mnist_zoo.search search=NAME"
+        return "search= is a setting of another command: python -m mnist_zoo.search search=NAME"
     path = re.split(r"[./]", found[1].split("@")[0])
     groups = [a for a in arguments if re.match(r"\w+=[\w-]+$", a) and (CONFIG_DIR / a.split("=")[0]).is_dir()]
     try:

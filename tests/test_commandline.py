@@ -1,0 +1,118 @@
+"""Whole commands, each in its own process, and what other processes import of the package."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from mnist_zoo import __main__ as command_line
+from mnist_zoo.hydra_app.arguments import SWITCHES, VALUED
+
+ROOT = Path(__file__).parents[1]
+SMALL = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "trainer=cpu")
+
+
+def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    line = [sys.executable, *arguments]
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+class TestOtherPrograms:
+    def test_hydra_programs_of_others_import_nothing_of_ours(self):
+        code = """
+import sys
+import hydra_plugins.mnist_zoo_resume
+from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf
+Plugins.instance()
+print([name for name in sys.modules if name.partition(".")[0] in ("mnist_zoo", "torch")])
+print([name for name in ("job_name", "cores", "mnist_zoo.job_name", "mnist_zoo.cores") if OmegaConf.has_resolver(name)])
+"""
+        done = python("-c", code)
+        assert done.stdout == "[]\n[]\n", done.stderr
+
+    def test_a_worker_process_that_receives_a_job_can_compose_it(self):
+        sent = pickle.dumps(command_line.train).hex()
+        code = f"""
+import pickle, sys
+pickle.loads(bytes.fromhex("{sent}"))
+from omegaconf import OmegaConf
+print(OmegaConf.has_resolver("mnist_zoo.job_name"), OmegaConf.has_resolver("mnist_zoo.cores"), "torch" in sys.modules)
+"""
+        assert python("-c", code).stdout == "True True False\n"
+
+
+class TestWholeCommands:
+    """Each in its own process, as a user types it."""
+
+    def test_help_lists_choices_and_defaults_without_importing_torch(self):
+        done = python("-X", "importtime", "-m", "mnist_zoo", "--help")
+        assert done.returncode == 0
+        assert "search= is for python -m mnist_zoo.search" in done.stdout, "the group of another command"
+        assert "model: cnn, cnn_2dense" in done.stdout and "batch_size: 64" in done.stdout
+        assert "speed: full, none" in done.stdout
+        imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert not imported & {"torch", "numpy"}
+
+    def test_every_option_of_hydra_is_known(self):
+        """--hydra-help lists Hydra's options. Each of them must reach Hydra."""
+        done = python("-m", "mnist_zoo", "--hydra-help")
+        listed = set(re.findall(r"^(--[a-z-]+)", done.stdout, re.MULTILINE)) - {"--version"}
+        assert listed == {flags[0] for flags in (SWITCHES | VALUED).values()}
+
+    def test_a_run_trains_and_tests_and_says_where_it_wrote(self, command, tmp_path):
+        done = command(*SMALL, "epochs=2")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        lines = done.stdout.splitlines()
+        assert lines[0].startswith("epoch   1 * train loss") and lines[1].startswith("epoch   2")
+        (folder,) = (tmp_path / "runs").iterdir()
+        metrics = json.loads((folder / "metrics.json").read_text())
+        table = {line.split()[0]: line.split()[1:] for line in lines[3:7]}
+        assert table["test"] == ["1,000", f"{metrics['test_acc']:.4f}", f"{metrics['test_loss']:.4f}"]
+        assert f"run folder: {folder}" in done.stdout
+        assert folder.name.endswith("_data.train_fraction=0.1,data=mnist5k,epochs=2,model=mlp,trainer=cpu")
+
+    def test_a_sweep_continues_after_a_job_that_fails(self, command, tmp_path):
+        done = command("-m", *SMALL, "epochs=1", "optimizer=sgd", "lr=0.1,1e20", "seed=0,1")
+        assert done.returncode == 1
+        folders = {path.parent for path in tmp_path.rglob("status.json")}
+        assert {folder.parent for folder in folders} == {tmp_path / "sweeps/lr_seed"}
+        states = {folder: json.loads((folder / "status.json").read_text())["state"] for folder in folders}
+        assert sorted(states.values()) == ["failed", "failed", "finished", "finished"]
+        assert all(("lr=1e+20" in folder.name) == (state == "failed") for folder, state in states.items())
+        assert all((folder / "metrics.json").exists() == (state == "finished") for folder, state in states.items())
+        assert "train_loss became nan in epoch 1 at lr=1e+20: lower lr" in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("error: 2 of 4 jobs failed")
+        assert "Traceback" not in done.stderr
+
+    def test_a_killed_run_is_continued_in_its_folder(self, tmp_path):
+        folder = tmp_path / "a run, named=oddly"
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        line = [sys.executable, "-m", "mnist_zoo", *SMALL, "epochs=400", f"hydra.run.dir='{folder}'"]
+        process = subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not (folder / "checkpoints/previous.ckpt").exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        last = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)  # status.json may be an epoch behind
+        reached = last["epoch"] + 1
+        assert not (folder / "metrics.json").exists()
+
+        done = python("-m", "mnist_zoo", f"resume={folder}", f"epochs={reached + 2}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[0].startswith(f"epoch {reached + 1:3d}")
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert metrics["epochs_run"] == reached + 2 and metrics["model"] == "mlp"
