@@ -1,26 +1,52 @@
-"""Hydra finds sweepers only in the namespace ``hydra_plugins``: this hands its sweep to `mnist_zoo.sweep`."""
+"""The sweeper of mnist_zoo, for Hydra, which finds plug-ins in the namespace package ``hydra_plugins``.
+
+Hydra imports this module in every Hydra program of the environment. Therefore it imports mnist_zoo only in `sweep`.
+"""
 
 from __future__ import annotations
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from collections.abc import Mapping, Sequence
+
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
-from mnist_zoo.hydra_app.sweep import run_sweep
 
+class ResumeSweeper(Sweeper):
+    """Expands a grid and launches its unfinished jobs.
 
-class ResumeSweeper(BasicSweeper):
-    """Hydra's own grid, of which only the jobs that are not finished reach the launcher."""
+    Args:
+        params: swept settings of the configuration, such as those of an experiment: ``{"lr": "0.1,0.01"}``.
+    """
+
+    def __init__(self, params: Mapping[str, object] | None = None):
+        self._params = params or {}
+        self.hydra_context: HydraContext
+        self.config: DictConfig
+        self.launcher: Launcher
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Receive from Hydra what a sweep needs."""
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[float]:
-        """Run the grid; return every job's objective, NaN for a failed one."""
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        (jobs,) = self.split_arguments(overrides, max_batch_size=None)
+        """Run the grid; return the objective of each job, or NaN for a job that failed."""
+        from mnist_zoo.hydra_app.overrides import grid
+        from mnist_zoo.hydra_app.sweep import run_sweep
 
-        def compose(job: list[str]):
-            return self.hydra_context.config_loader.load_sweep_config(self.config, list(job))
+        loader = self.hydra_context.config_loader
+        parser = OverridesParser.create(config_loader=loader)
+        overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self._params.items()), *arguments])
 
-        def launch(todo: list[list[str]]):
-            return self.launcher.launch(todo, initial_job_idx=0)
+        def compose(job: Sequence[str]) -> DictConfig:
+            return loader.load_sweep_config(self.config, list(job))
 
-        return run_sweep(self.config, jobs, compose, launch)
+        def launch(jobs: Sequence[Sequence[str]]) -> object:
+            return self.launcher.launch(jobs, initial_job_idx=0)
+
+        return run_sweep(self.config, grid(overrides), compose, launch)

@@ -1,4 +1,4 @@
-"""``python -m mnist_zoo``: compose a config with Hydra and run it, once or as a sweep."""
+"""``python -m mnist_zoo``: compose a configuration with Hydra and run it, once or as a sweep."""
 
 from __future__ import annotations
 
@@ -8,59 +8,69 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
+from typing import NoReturn, TextIO
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
-from mnist_zoo.errors import InputError, ZooError
-from mnist_zoo.hydra_app.commandline import CONFIG_DIR, explain, prepare, require_multirun
-from mnist_zoo.hydra_app.sweep import job_record
-from mnist_zoo.runs import FolderInUse, to_json, write_atomically
+from mnist_zoo.errors import ZooError
+from mnist_zoo.hydra_app.arguments import prepare, require_multirun
+from mnist_zoo.hydra_app.compose import CONFIG_DIR, require_all_values
+from mnist_zoo.hydra_app.config_dir import VERSION_BASE
+from mnist_zoo.hydra_app.explain import explain
+from mnist_zoo.hydra_app.names import register_resolvers
+from mnist_zoo.hydra_app.sweep import write_job_record
+from mnist_zoo.runs import FolderInUse
 from mnist_zoo.training.settings import check
 
-_failures: list[ZooError] = []  # of a single run: Hydra prints a header of its own for what a job raises
+# Here and not in `main`: a worker process of a launcher imports this module for `train` and then composes its job.
+register_resolvers()
+
+_failures: list[ZooError] = []  # of a single run. If a job raises, Hydra prints lines of its own.
 
 
-@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")
 def train(cfg: DictConfig) -> float:
-    """Run one job; its objective is the validation accuracy, or NaN if it failed for a reason that users can mend."""
+    """Run one job; return the validation accuracy, or NaN if the job failed for a reason that users can correct."""
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
-    sweeping = job.mode.name == "MULTIRUN"
+    sweeping = job.mode == RunMode.MULTIRUN
     try:
-        if job.mode.name == "RUN" and cfg.resume is None:
-            require_multirun(job.runtime.choices.experiment, job.sweeper.params or {}, job.overrides.task)
-        for key in sorted(OmegaConf.missing_keys(cfg)):
-            raise InputError(f"{key} has no value: add {key}=...")
+        if not sweeping and cfg.resume is None:
+            require_multirun(job.runtime.choices["experiment"], job.sweeper.params or {}, job.overrides.task)
+        require_all_values(cfg)
         check(cfg)
         if sweeping:
-            write_atomically(folder / "job.json", to_json(job_record(job.overrides.task)))
-        from mnist_zoo.training.run import (
-            run,  # here: it imports torch and Lightning, which a wrong config need not wait for
-        )
+            write_job_record(folder, job.overrides.task)
+        from mnist_zoo.training.run import run  # here: it imports torch, which takes seconds
 
         return run(cfg, folder, resume=True if sweeping else None, tune_process=True)
     except Exception as error:
         if cfg.debug or not (sweeping or isinstance(error, ZooError)):
             raise
-        if not sweeping:
+        if isinstance(error, ZooError) and not sweeping:
             _failures.append(error)
-        elif not isinstance(error, FolderInUse):  # the sweep goes on; say now what happened, the whole in the folder
+        elif not isinstance(error, FolderInUse):  # the sweep continues with its next job
             (folder / "traceback.txt").write_text(traceback.format_exc())
             print(f"error: {folder.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return float("nan")
 
 
 def main() -> None:
-    """Entry point of ``python -m mnist_zoo`` and ``mnist-zoo``: exit status 1 and one line for what users can mend."""
+    """Entry point of ``python -m mnist_zoo`` and ``mnist-zoo``.
+
+    An error that users can correct is one line on stderr and exit status 1.
+    """
     arguments = sys.argv[1:]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing: the messages below are ours
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _terminate)
+    _failures.clear()
+    program = hydra.main(version_base=VERSION_BASE, config_path=str(CONFIG_DIR), config_name="config")(train)
     try:
         sys.argv[1:] = prepare(arguments)
-        train()
+        program()
     except KeyboardInterrupt as error:
         _stop(str(error) or "interrupted", 130)
     except Exception as error:
@@ -70,24 +80,34 @@ def main() -> None:
         if message is None or "debug=true" in arguments:
             raise
         _stop(message, 1)
-    for error in _failures:
-        _stop(str(error), 1)
+    for failure in _failures:
+        _stop(str(failure), 1)
 
 
-def _stop(message: str, status: int) -> None:
+def _stop(message: str, status: int) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(status)
 
 
-def _terminate(number: int, frame: object) -> None:
-    """Leave at once: the same command goes on from what is on disk. (While a network trains, `Record` saves first.)"""
+def _terminate(number: int, frame: object) -> NoReturn:
+    """Stop at SIGTERM as at Ctrl-C. During training, a handler of `mnist_zoo.training` saves a checkpoint first."""
     raise KeyboardInterrupt("terminated (SIGTERM)")
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    """Show a warning as one line, without the code that raised it."""
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning as one line, without the source line that raised it."""
     print(f"warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    # Call `main` of the imported module: worker processes must find `train` as mnist_zoo.__main__.train.
+    from mnist_zoo.__main__ import main as imported_main
+
+    imported_main()

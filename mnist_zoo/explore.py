@@ -32,7 +32,7 @@ def explore(overrides: list[str], out: Path | None = None, tsne_images: int = 10
     Raises:
         InputError: for invalid overrides, unavailable data, or as `write_plots` does.
     """
-    from mnist_zoo.hydra_app.commandline import compose_config
+    from mnist_zoo.hydra_app.compose import compose_config
 
     if not any(override.startswith("augment") for override in overrides):
         overrides = [*overrides, "augment=affine"]

@@ -1,4 +1,4 @@
-"""What this process runs on: cores, processor, versions of the packages. Imports nothing heavy."""
+"""The machine and the software of this process: cores, processor, package versions. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from pathlib import Path
 
 from mnist_zoo import __version__
 
+# The packages whose versions ``metrics.json`` records.
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
+
 
 def cores() -> int:
-    """Return how many cores this process may use: those of a container or a batch job, not of the machine."""
+    """Return the number of cores that this process may use, which a container or a batch job can limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor_name() -> str:
-    """Return what the system calls its processor."""
+    """Return the name of the processor, as the operating system reports it."""
     try:
         found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     except OSError:  # not Linux
@@ -26,7 +29,6 @@ def processor_name() -> str:
 
 
 def versions() -> dict[str, str]:
-    packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
-    return {"mnist_zoo": __version__, "python": platform.python_version()} | {
-        package: importlib.metadata.version(package) for package in packages
-    }
+    """Return the versions of mnist_zoo, Python and the packages that can change a result."""
+    own = {"mnist_zoo": __version__, "python": platform.python_version()}
+    return own | {package: importlib.metadata.version(package) for package in PACKAGES}

@@ -1,6 +1,56 @@
-"""``python -m mnist_zoo.search``."""
+"""``python -m mnist_zoo.search search=dropout trials=50``: adaptive search with Optuna."""
 
-from mnist_zoo.hydra_app.search import main
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+
+from mnist_zoo.errors import InputError, ZooError
+
+SETTINGS = ("search", "trials", "study")  # words of this command; all others are overrides of the training
+
+
+def main() -> None:
+    """Entry point of ``python -m mnist_zoo.search`` and ``mnist-zoo-search``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_zoo.search", description="Search settings with Optuna, compared by validation accuracy."
+    )
+    parser.add_argument(
+        "words", nargs="+", metavar="key=value", help="search=NAME (of conf/search), trials=N, study=NAME, any override"
+    )
+    words = parser.parse_args().words
+    try:
+        given, overrides = _split(words)
+        from mnist_zoo.hydra_app.optuna_search import search  # here: --help need not wait for Hydra
+
+        search(given["search"], int(given["trials"]), given.get("study"), overrides)
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("error: interrupted; the same command continues", file=sys.stderr)
+        sys.exit(130)
+
+
+def _split(words: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return this command's own settings, and the overrides of the training."""
+    given, overrides = {"trials": "20"}, []
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in SETTINGS:
+            given[key] = value
+            continue
+        near = difflib.get_close_matches(key, SETTINGS, cutoff=0.75)
+        if near:
+            raise InputError(f"unknown setting '{key}'; did you mean {near[0]}?")
+        overrides.append(word)
+    if "search" not in given:
+        raise InputError("no search was named: add search=NAME, a file of conf/search")
+    if not given["trials"].isdigit():
+        raise InputError(f"trials={given['trials']}: it must be an integer")
+    return given, overrides
+
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from mnist_zoo.data import ImageSet, register_dataset
-from mnist_zoo.hydra_app.commandline import CONFIG_DIR
+from mnist_zoo.hydra_app.compose import CONFIG_DIR
 from mnist_zoo.runs import read_curves, read_metrics
 
 ROOT = Path(__file__).parents[1]

@@ -24,7 +24,7 @@ from benchmarks.settings import Settings
 from benchmarks.tables import verdict
 from mnist_zoo import MNISTDataModule, create_model
 from mnist_zoo.errors import InputError
-from mnist_zoo.hydra_app.commandline import compose_config
+from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.speed import OPTIMISATIONS
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.hydra_app.commandline import CONFIG_DIR, prepare, require_multirun
+from mnist_zoo.hydra_app.arguments import prepare, require_multirun
+from mnist_zoo.hydra_app.compose import CONFIG_DIR
 from mnist_zoo.runs import read_metrics
 from mnist_zoo.training.run import run
 from mnist_zoo.training.settings import check

@@ -1,45 +1,69 @@
-"""Adaptive search: Optuna over run(cfg), chosen on validation, shared and resumed through its database."""
+"""Adaptive search with Optuna: its files, its errors, and that a study continues."""
 
+from __future__ import annotations
+
+import csv
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.hydra_app import search as search_module
-from mnist_zoo.hydra_app.commandline import CONFIG_DIR, compose_config
-from mnist_zoo.hydra_app.search import _suggest, main, read_space, search
+from mnist_zoo.hydra_app import optuna_search
+from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
+from mnist_zoo.hydra_app.optuna_search import read_space, search
+from mnist_zoo.search import main
+
+ROOT = Path(__file__).parents[1]
 
 SMALL = ("data=custom", "data.name=stripes", "model=mlp", "trainer=cpu", "progress=none", "logger=none", "epochs=2")
 
 
 @pytest.mark.parametrize("name", [path.stem for path in (CONFIG_DIR / "search").glob("*.yaml")])
-def test_every_setting_of_a_space_exists_and_takes_its_values(name):
-    class Ends:
-        """Suggests the ends of each range, and every choice."""
-
-        def __init__(self, last):
-            self.last = last
-
-        def suggest_categorical(self, key, choices):
-            return choices[-1 if self.last else 0]
-
-        def suggest_float(self, key, low, high, **extra):
-            assert low < high and set(extra) <= {"log", "step"}
-            return high if self.last else low
-
+def test_the_settings_of_a_space_exist_and_take_its_values(name):
     space = read_space(name)
-    for last in (False, True):
-        suggested = [f"{key}={_suggest(Ends(last), key, entry)}" for key, entry in space["space"].items()]
-        compose_config([*space["overrides"], *suggested])
+    for end in (0, -1):  # the first and the last value of each setting
+        values = {key: _values(entry)[end] for key, entry in space["space"].items()}
+        compose_config([*space["overrides"], *(f"{key}={value}" for key, value in values.items())])
 
 
-def test_a_study_runs_prunes_resumes_and_says_what_was_best(tmp_path, monkeypatch, capsys):
+def _values(entry: dict) -> list:
+    if "choices" in entry:
+        return entry["choices"]
+    assert float(entry["low"]) < float(entry["high"])
+    return [entry["low"], entry["high"]]
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        ({"low": 1, "high": 3}, int),
+        ({"low": 1, "high": 3.0}, float),
+        ({"low": "1e-4", "high": "1e-2", "log": True}, float),
+        ({"low": 0.0, "high": 1.0, "step": 0.5}, float),
+        ({"choices": ["[32,64]"]}, str),
+    ],
+)
+def test_a_suggested_value_has_the_type_of_its_entry(entry, kind):
+    optuna = pytest.importorskip("optuna")
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    value = optuna_search._suggest(trial, "key", entry)
+    assert type(value) is kind
+    if "low" in entry:
+        assert float(entry["low"]) <= value <= float(entry["high"])
+
+
+def test_a_study_runs_continues_and_prints_its_best_trial(tmp_path, monkeypatch, capsys):
     optuna = pytest.importorskip("optuna")
     space = {
         "overrides": [*SMALL],
         "space": {"lr": {"choices": [1e-3, 1e20]}, "model.dropout": {"low": 0, "high": 0.5}},
     }
-    monkeypatch.setattr(search_module, "read_space", lambda name: space)
+    monkeypatch.setattr(optuna_search, "read_space", lambda name: space)
     folder = search("mine", 5, overrides=[f"output_dir={tmp_path}"])
     assert folder == tmp_path / "searches/mine"
     study = optuna.load_study(study_name="mine", storage=f"sqlite:///{folder}/study.db")
@@ -50,7 +74,7 @@ def test_a_study_runs_prunes_resumes_and_says_what_was_best(tmp_path, monkeypatc
         assert metrics.exists() == (trial.state.name == "COMPLETE")
         if metrics.exists():
             assert json.loads(metrics.read_text())["val_acc"] == trial.value
-        assert (trial.state.name == "FAIL") == (trial.params["lr"] == 1e20), "a rate that diverges is a failed trial"
+        assert (trial.state.name == "FAIL") == (trial.params["lr"] == 1e20), "training that diverges is a failed trial"
     assert {"history.png", "curves.png", "trials.csv"} <= {path.name for path in folder.iterdir()}
     assert f"best by validation: trial {study.best_trial.number}" in capsys.readouterr().out
     search("mine", 6, overrides=[f"output_dir={tmp_path}"])
@@ -62,14 +86,14 @@ def test_a_study_runs_prunes_resumes_and_says_what_was_best(tmp_path, monkeypatc
     ("words", "message"),
     [
         (["search=dropuot"], "unknown search 'dropuot'; did you mean dropout"),
-        (["trials=3"], "which search? add search=NAME"),
+        (["trials=3"], "no search was named: add search=NAME"),
         (["search=dropout", "trials=0"], "trials=0: it must be 1 or more"),
-        (["search=dropout", "trials=many"], "trials=many: it must be a whole number"),
+        (["search=dropout", "trials=many"], "trials=many: it must be an integer"),
         (["search=dropout", "trails=3"], "unknown setting 'trails'; did you mean trials?"),
         (["search=dropout", "lrr=3"], "unknown setting 'lrr'; did you mean lr?"),
     ],
 )
-def test_what_cannot_be_is_one_line(words, message, monkeypatch, capsys):
+def test_an_error_is_one_line(words, message, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["search", *words])
     with pytest.raises(SystemExit, match="1"):
         main()
@@ -77,9 +101,44 @@ def test_what_cannot_be_is_one_line(words, message, monkeypatch, capsys):
     assert shown.err.startswith(f"error: {message}") and shown.err.count("\n") == 1
 
 
-def test_a_space_entry_that_is_neither_choices_nor_a_range_is_named(tmp_path, monkeypatch):
+def test_an_entry_of_a_space_that_has_neither_choices_nor_a_range_is_named(tmp_path, monkeypatch):
     (tmp_path / "search").mkdir()
     (tmp_path / "search/odd.yaml").write_text("overrides: []\nspace:\n  lr: {lowest: 1}\n")
-    monkeypatch.setattr(search_module, "CONFIG_DIR", tmp_path)
+    monkeypatch.setattr(optuna_search, "CONFIG_DIR", tmp_path)
     with pytest.raises(InputError, match=r"conf/search/odd\.yaml: lr needs choices"):
         read_space("odd")
+
+
+def test_a_study_of_version_0_1_0_continues(tmp_path):
+    optuna = pytest.importorskip("optuna")
+    shutil.copytree(ROOT / "tests/fixtures/0.1.0/searches", tmp_path / "searches")
+    old = _rows(tmp_path / "searches/dropout/trials.csv")
+    small = ["data=mnist5k", "data.train_fraction=0.02", "epochs=1", "trainer=cpu", "logger=none", "progress=none"]
+    folder = search("dropout", 4, overrides=[*small, f"output_dir={tmp_path}"])
+    study = optuna.load_study(study_name="dropout", storage=f"sqlite:///{folder}/study.db")
+    assert [trial.number for trial in study.trials] == [0, 1, 2, 3]
+    assert [trial.value for trial in study.trials[:3]] == [float(row["value"]) for row in old]
+    assert json.loads((folder / "trials/3/metrics.json").read_text())["val_acc"] == study.trials[3].value
+    assert len(_rows(folder / "trials.csv")) == 4
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def test_ctrl_c_says_how_to_continue(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(optuna_search, "search", interrupted)
+    monkeypatch.setattr("sys.argv", ["search", "search=dropout"])
+    with pytest.raises(SystemExit, match="130"):
+        main()
+    assert capsys.readouterr().err == "error: interrupted; the same command continues\n"
+
+
+def test_help_imports_neither_torch_nor_hydra():
+    line = [sys.executable, "-X", "importtime", "-m", "mnist_zoo.search", "--help"]
+    done = subprocess.run(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    imported = {row.rpartition("|")[2].strip() for row in done.stderr.splitlines()}
+    assert done.returncode == 0 and not imported & {"torch", "numpy", "hydra"}

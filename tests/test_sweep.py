@@ -1,13 +1,15 @@
-"""A sweep goes on where it stopped, tells what changed, and never mixes two settings."""
+"""A sweep continues where it stopped, names what changed, and never mixes two settings."""
 
-import importlib.util
-import json
+from __future__ import annotations
+
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,42 +18,51 @@ from omegaconf import OmegaConf
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app import sweep as sweep_module
-from mnist_zoo.hydra_app.commandline import job_name
-from mnist_zoo.hydra_app.sweep import SweepFailed, job_record, run_sweep
-from mnist_zoo.runs import RunFolder, in_use, read_curves, read_json
-from mnist_zoo.runs.status import run_status, sweep_status, table
+from mnist_zoo.hydra_app.compose import compose_config
+from mnist_zoo.hydra_app.names import job_name
+from mnist_zoo.hydra_app.sweep import SweepFailed, run_sweep, write_job_record
+from mnist_zoo.runs import RunFolder, in_use, read_curves, read_json, read_metrics
+from mnist_zoo.runs.identity import comparable
+from mnist_zoo.runs.status import run_status
 
 ROOT = Path(__file__).parents[1]
 JOBS = [["data=mnist5k", f"lr={lr}"] for lr in (0.1, 0.2, 0.3)]
 FINGERPRINT = "0123456789abcdef"
 
 
-class Grid:
-    """A sweep whose jobs finish at once, so that only its decisions are tried."""
+@cache
+def composed(*overrides: str) -> dict:
+    """The configuration of the overrides; to compose one takes a tenth of a second."""
+    return compose_config(overrides)
 
-    def __init__(self, place: Path, config, monkeypatch):
-        self.place, self.config, self.launched = place, config, []
+
+class Grid:
+    """A sweep whose jobs do not train: it tests only which jobs are run."""
+
+    def __init__(self, place: Path, monkeypatch):
+        self.place = place
+        self.launched: list[str] = []
         self.broken: set[str] = set()
         self.composed = 0
         monkeypatch.setattr("mnist_zoo.data.load_data", lambda cfg: type("Data", (), {"fingerprint": FINGERPRINT}))
 
     def run(self, jobs=JOBS, *overrides: str) -> list[float]:
         self.launched, self.extra = [], overrides
-        cfg = OmegaConf.create(self.config(*overrides) | {"hydra": {"sweep": {"dir": str(self.place)}}})
+        cfg = OmegaConf.create(composed(*overrides) | {"hydra": {"sweep": {"dir": str(self.place)}}})
         return run_sweep(cfg, jobs, self.compose, self.launch)
 
     def compose(self, overrides):
         self.composed += 1
-        return OmegaConf.create(self.config(*overrides, *self.extra) | {"hydra": {}})
+        return OmegaConf.create(composed(*overrides, *self.extra) | {"hydra": {}})
 
     def launch(self, jobs):
         for job in jobs:
             name = job_name(job)
             self.launched.append(name)
             with RunFolder(self.place / name) as folder:
-                (folder.path / "job.json").write_text(json.dumps(job_record(job)))
+                write_job_record(folder.path, job)
                 folder.start(
-                    config=sweep_module.comparable(self.config(*job, *self.extra)),
+                    config=comparable(composed(*job, *self.extra)),
                     version=sweep_module.__version__,
                     data_fingerprint=FINGERPRINT,
                     epoch=3,
@@ -65,24 +76,24 @@ class Grid:
 
 
 @pytest.fixture
-def grid(tmp_path, config, monkeypatch):
-    return Grid(tmp_path / "grid", config, monkeypatch)
+def grid(tmp_path, monkeypatch):
+    return Grid(tmp_path / "grid", monkeypatch)
 
 
 class TestPlan:
-    def test_the_same_command_again_runs_nothing_and_returns_the_same(self, grid):
+    def test_the_same_command_runs_nothing_and_returns_the_same(self, grid):
         assert grid.run() == [0.1, 0.2, 0.3] and len(grid.launched) == 3
         grid.composed = 0
         assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == []
-        assert grid.composed == 1, "one job is composed to load the data, none to compare settings"
+        assert grid.composed == 1, "one job, to load the data"
 
-    def test_a_grid_that_grows_runs_only_what_is_new(self, grid):
+    def test_a_larger_grid_runs_only_the_new_jobs(self, grid):
         grid.run(JOBS[:2])
         assert grid.run(JOBS) == [0.1, 0.2, 0.3]
         assert grid.launched == [job_name(JOBS[2])]
         assert len(read_json(grid.place / "sweep.json")["jobs"]) == 3
 
-    def test_a_failed_job_is_tried_again_and_the_sweep_says_why_it_failed(self, grid, capsys):
+    def test_a_failed_job_is_run_again_and_the_sweep_says_why_it_failed(self, grid, capsys):
         grid.broken = {job_name(JOBS[1])}
         with pytest.raises(SweepFailed, match="1 of 3 jobs failed"):
             grid.run()
@@ -91,12 +102,12 @@ class TestPlan:
         assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[1])]
 
     @pytest.mark.parametrize("damage", ["", "{", "[1]", "not JSON"])
-    def test_a_damaged_metrics_file_is_an_unfinished_job(self, grid, damage):
+    def test_a_job_with_a_damaged_metrics_file_is_unfinished(self, grid, damage):
         grid.run()
         (grid.place / job_name(JOBS[0]) / "metrics.json").write_text(damage)
         assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[0])]
 
-    def test_a_job_of_another_process_is_left_to_it(self, grid, capsys):
+    def test_a_job_that_another_process_runs_is_left_to_it(self, grid, capsys):
         grid.run()
         folder = grid.place / job_name(JOBS[0])
         (folder / "metrics.json").unlink()
@@ -114,12 +125,42 @@ class TestPlan:
         assert not in_use(folder)
 
 
+class TestVersion010:
+    """The sweep in tests/fixtures/0.1.0 was made by version 0.1.0."""
+
+    @pytest.fixture
+    def old(self, tmp_path):
+        shutil.copytree(ROOT / "tests/fixtures/0.1.0/sweeps/pair", tmp_path / "pair")
+        return tmp_path / "pair"
+
+    def plan(self, place: Path, *overrides: str) -> list[float]:
+        """Plan the command that made the sweep; no job may be launched."""
+        command = ["data=mnist5k", "model=mlp", "model.hidden=[4]", "data.train_fraction=0.05", "epochs=2"]
+        command += ["trainer=cpu", "lr=0.01", "sweep=pair", "output_dir=outputs"]
+        cfg = OmegaConf.create(composed(*overrides) | {"hydra": {"sweep": {"dir": str(place)}}})
+
+        def compose(job):
+            return OmegaConf.create(composed(*job) | {"hydra": {}})
+
+        return run_sweep(cfg, [command], compose, launch=lambda jobs: pytest.fail(f"launched {jobs}"))
+
+    def test_only_its_version_has_changed(self, old):
+        with pytest.raises(InputError, match=r"made with other settings \(mnist_zoo: 0\.1\.0 -> [\d.]+\): choose on_c"):
+            self.plan(old)
+
+    def test_its_results_can_be_kept(self, old, capsys):
+        (folder,) = old.glob("data*")
+        assert self.plan(old, "on_change=keep") == [read_metrics(folder)["val_acc"]]
+        assert capsys.readouterr().out == f"sweep {old}: 1 kept\n"
+        assert read_json(old / "sweep.json") == {"sweep": None, "jobs": [folder.name]}
+
+
 class TestChanges:
-    def test_other_settings_stop_with_what_differs_before_anything_is_touched(self, grid):
+    def test_other_settings_stop_the_sweep_before_it_changes_a_folder(self, grid):
         grid.run()
         before = {path: path.stat().st_mtime_ns for path in grid.place.rglob("*") if path.is_file()}
         jobs = [[*job, "epochs=11"] for job in JOBS]
-        for job, old in zip(jobs, JOBS, strict=True):  # the same folders, as after a default of the library changed
+        for job, old in zip(jobs, JOBS, strict=True):  # the same folders: a default of the library changed
             (grid.place / job_name(old)).rename(grid.place / job_name(job))
         with pytest.raises(
             InputError, match=r"\(and 2 more\) was made with other settings \(epochs: 10 -> 11\): choose on_change"
@@ -144,40 +185,12 @@ class TestChanges:
         with pytest.raises(InputError, match=message):
             grid.run()
 
-    def test_rerun_starts_anew_and_keep_leaves_all(self, grid, monkeypatch):
+    def test_rerun_starts_again_and_keep_uses_the_old_runs(self, grid, monkeypatch):
         grid.run()
         monkeypatch.setattr(sweep_module, "__version__", "9.9")
         assert grid.run(JOBS, "on_change=keep") == [0.1, 0.2, 0.3] and grid.launched == []
         assert grid.run(JOBS, "on_change=rerun") == [0.1, 0.2, 0.3] and len(grid.launched) == 3
         assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == []
-
-
-class TestStatus:
-    def test_every_state_is_told(self, grid):
-        grid.broken = {job_name(JOBS[1])}
-        with pytest.raises(SweepFailed):
-            grid.run()
-        with RunFolder(grid.place / "cut") as cut:
-            cut.start(epoch=2, epochs=8)
-        with RunFolder(grid.place / "now") as now:
-            now.start(epoch=3, epochs=10, seconds_per_epoch=30.0)
-            text = table(sweep_status([grid.place]))
-        assert "failed       data=mnist5k,lr=0.2  DivergedError: train_loss became nan (epoch 3 of 10)" in text
-        assert "interrupted  cut  epoch 2 of 8" in text
-        assert "running      now  epoch 3 of 10" in text and "3 min 30 s left" in text
-        assert "5 runs: 2 finished, 1 running, 1 interrupted, 1 failed" in text
-        assert "best by validation: data=mnist5k,lr=0.3  val 0.3000" in text
-
-    def test_jobs_to_do_are_known_before_they_start(self, grid, tmp_path):
-        grid.run()
-        (grid.place / job_name(JOBS[0]) / "status.json").unlink()
-        (grid.place / job_name(JOBS[0]) / "metrics.json").unlink()
-        assert [status.state for status in sweep_status([tmp_path])] == ["to do", "finished", "finished"]
-
-    def test_a_folder_without_runs_is_named(self, tmp_path):
-        for folder, message in ((tmp_path, "holds no run and no sweep"), (tmp_path / "no", "there is no folder")):
-            with pytest.raises(InputError, match=message):
-                sweep_status([folder])
 
 
 @pytest.mark.slow
@@ -220,15 +233,6 @@ def test_a_killed_sweep_ends_as_one_that_ran_through(tmp_path, number):
         records = [read_json(place / folder.name / "metrics.json") for place in (folder.parent, cut)]
         assert all(record.pop(key) for record in records for key in times)
         assert records[0] == records[1]
-
-
-@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
-@pytest.mark.parametrize("name", ["ray", "ray_gpus"])
-def test_a_launcher_whose_package_is_missing_says_what_to_install(command, name):
-    done = command("-m", f"hydra/launcher={name}", "data=mnist5k", "seed=0,1")
-    assert (done.returncode, done.stdout) == (1, "")
-    wanted = "error: this launcher needs a package that is not installed: pip install 'mnist_zoo[ray]'\n"
-    assert done.stderr == wanted
 
 
 @pytest.mark.slow
@@ -305,7 +309,7 @@ def test_a_parallel_launcher_runs_the_grid_and_reports_its_failures(command, tmp
     grid = ("-m", f"hydra/launcher={launcher[0]}", *launcher[1:], *small, "lr=0.1,1e20", "seed=0,1", "sweep=s")
     done = command(*grid)
     assert done.returncode == 1
-    assert "error: 2 of 4 jobs failed; the same command tries them again" in done.stderr.splitlines()
+    assert "error: 2 of 4 jobs failed; the same command runs them again" in done.stderr.splitlines()
     assert "Traceback" not in done.stderr and "train_loss became nan" in done.stdout
     states = sorted(run_status(folder).state for folder in (tmp_path / "sweeps/s").glob("data*"))
     assert states == ["failed", "failed", "finished", "finished"]

@@ -24,7 +24,7 @@ def finished(tmp_path_factory):
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from mnist_zoo.hydra_app.commandline import CONFIG_DIR
+    from mnist_zoo.hydra_app.compose import CONFIG_DIR
 
     overrides = ["data=custom", "data.name=stripes", "model=mlp", "epochs=3", "trainer=cpu", "augment.shift=0.05"]
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.turn import Turn
-from mnist_zoo.hydra_app.commandline import compose_config
+from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.runs import read_metrics
 from mnist_zoo.training.run import run
 

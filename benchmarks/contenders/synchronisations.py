@@ -8,7 +8,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.contenders.epochs import training_images
 from benchmarks.turn import Turn
-from mnist_zoo.hydra_app.commandline import compose_config
+from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.training.run import run
 
 # `.item()` and similar calls, and CUDA's own ways to wait. The profiler itself waits once, when it stops.

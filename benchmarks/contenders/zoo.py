@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.contenders.epochs import Epochs, training_images
 from benchmarks.turn import Turn
-from mnist_zoo.hydra_app.commandline import compose_config
+from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.training.run import run
 
 

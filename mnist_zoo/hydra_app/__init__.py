@@ -1,1 +1,1 @@
-"""The command line and sweeps on top of Hydra."""
+"""The command line and the sweeps, on top of Hydra. Imports nothing by itself."""

@@ -1,14 +1,23 @@
-"""The run folder: what one training leaves behind, how it is written, identified, found and read.
+"""The run folder, which holds everything about one training: how to write, find, read and compare it.
 
-Imports neither torch nor Lightning, so that commands which only read answer at once.
+Imports neither torch nor numpy, so that commands which only read JSON start quickly.
 """
 
-from mnist_zoo.runs.folder import CURVE_COLUMNS, SPLITS, FolderInUse, RunFolder, to_json, write_atomically
+from mnist_zoo.runs.folder import (
+    CURVE_COLUMNS,
+    SPLITS,
+    SWEEP_FILE,
+    FolderInUse,
+    RunFolder,
+    to_json,
+    write_atomically,
+)
 from mnist_zoo.runs.reading import find_runs, in_use, read_curves, read_json, read_metrics, read_predictions
 
 __all__ = [
     "CURVE_COLUMNS",
     "SPLITS",
+    "SWEEP_FILE",
     "FolderInUse",
     "RunFolder",
     "find_runs",

@@ -1,4 +1,4 @@
-"""The run folder: what one training leaves behind, how it is written and how it is found again."""
+"""The run folder: its files and how they are written."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 CURVE_COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds", "images_per_second")
+SWEEP_FILE = "sweep.json"  # in the folder of a sweep: the names of its jobs' folders
 
 
 class FolderInUse(InputError):
@@ -29,7 +32,7 @@ class FolderInUse(InputError):
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Replace a file's content in one step: readers, and a crash, see the old or the new one, never a part."""
+    """Replace the content of a file in one step: readers see the old or the new content, even after a crash."""
     content = content.encode() if isinstance(content, str) else content
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
@@ -39,46 +42,50 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         except BaseException:
             os.unlink(file.name)
             raise
-    os.chmod(file.name, 0o644)  # temporary files are private by default, results are not
+    os.chmod(file.name, 0o644)  # only the owner can read a temporary file
     os.replace(file.name, path)
 
 
-def to_json(record: dict) -> str:
-    """Return a record as indented JSON with a final newline."""
+def to_json(record: Mapping[str, Any]) -> str:
+    """Return a record as indented JSON that ends with a newline."""
     return json.dumps(record, indent=2) + "\n"
 
 
 class RunFolder:
-    """One run's folder, owned by this process between ``with`` and its end.
+    """The folder of one run. This process owns it inside a ``with`` block.
 
-    Leaving the block by an exception writes ``status.json`` with state ``failed`` and the reason; `finish` is what
-    makes a folder count as finished. See DESIGN in the README ("The run folder") for the files.
+    An exception inside the block sets the state in ``status.json`` to ``failed``. `finish` completes the run. The
+    README describes the files in its section "The run folder".
+
+    Attributes:
+        path: the folder.
+        status: the content of ``status.json``.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self.status: dict = {}
+        self.status: dict[str, Any] = {}
         self._lock: FileLock | None = None
 
     @property
     def last_checkpoint(self) -> Path:
-        """Where to resume."""
+        """The newest checkpoint, from which a run continues."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
     def previous_checkpoint(self) -> Path:
-        """The `last_checkpoint` before the last one, in case that one was cut short."""
+        """The checkpoint before `last_checkpoint`, for the case that the newest is damaged."""
         return self.path / "checkpoints" / "previous.ckpt"
 
     @property
     def best_checkpoint(self) -> Path:
-        """The weights that were tested."""
+        """The checkpoint of the best epoch, which is tested."""
         return self.path / "checkpoints" / "best.ckpt"
 
     def __enter__(self) -> RunFolder:
         try:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock", timeout=1)  # a glance of `in_use` at the lock is over sooner
+            lock = FileLock(self.path / ".lock", timeout=1)  # `in_use` holds the lock for much less than a second
             lock.acquire()
         except Timeout as error:
             raise FolderInUse(f"{self.path} is in use by another process: wait, or choose another folder") from error
@@ -87,53 +94,56 @@ class RunFolder:
         self._lock = lock
         return self
 
-    def start(self, **fields) -> None:
-        """Say in ``status.json`` that this process runs now, with further fields."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and self.status.get("state") == "running":
+            name, lines = type(error).__name__, str(error).strip().splitlines()
+            self.update(state="failed", reason=f"{name}: {lines[0]}" if lines else name)
+        if self._lock is not None:
+            self._lock.release()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the lock: the processes of DDP write for the process that holds it."""
+        return self.__dict__ | {"_lock": None}
+
+    def start(self, **fields: Any) -> None:
+        """Set the state in ``status.json`` to ``running``, with this process and further fields."""
         process = {"started": time.time(), "pid": os.getpid(), "host": socket.gethostname()}
         self.update(state="running", reason=None, **process, **fields)
 
+    def update(self, **fields: Any) -> None:
+        """Change fields of ``status.json``."""
+        self.status = (read_json(self.path / "status.json") or self.status) | fields | {"updated": time.time()}
+        write_atomically(self.path / "status.json", to_json(self.status))
+
     def reopen(self) -> None:
-        """Make a finished run an unfinished one: its figures are not those of the weights to come."""
+        """Make a finished run unfinished. Its metrics and predictions are those of weights that will change."""
         for name in ("metrics.json", "predictions.npz"):
             (self.path / name).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove what an earlier try left, so that the run starts anew."""
-        self.reopen()  # first: what is half removed is not finished
+        """Delete the files of an earlier run, so that the run starts again from epoch 1."""
+        self.reopen()  # first: after a crash in this method the run must not count as finished
         for name in ("status.json", "curves.csv"):
             (self.path / name).unlink(missing_ok=True)
         for path in [*self.path.glob("checkpoints/*"), *self.path.glob("events.out.tfevents.*")]:
             path.unlink()
 
-    def __exit__(self, kind, error, trace) -> None:
-        if error is not None and self.status.get("state") == "running":
-            reason = str(error).strip().splitlines()
-            self.update(state="failed", reason=f"{kind.__name__}: {reason[0]}" if reason else kind.__name__)
-        self._lock.release()
-
-    def __getstate__(self) -> dict:
-        """Pickle without the lock: it stays with the process that took it, and DDP's processes write on its behalf."""
-        return self.__dict__ | {"_lock": None}
-
-    def update(self, **fields) -> None:
-        """Change fields of ``status.json`` and write it."""
-        self.status = (read_json(self.path / "status.json") or self.status) | fields | {"updated": time.time()}
-        write_atomically(self.path / "status.json", to_json(self.status))
-
-    def write_curves(self, rows: list[dict]) -> None:
-        """Write ``curves.csv`` anew from one dict of `CURVE_COLUMNS` an epoch."""
+    def write_curves(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Replace ``curves.csv``. Each row is one epoch, with the keys of `CURVE_COLUMNS`."""
         text = io.StringIO()
         writer = csv.DictWriter(text, CURVE_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_atomically(self.path / "curves.csv", text.getvalue())
 
-    def finish(self, metrics: dict, predictions: dict[str, np.ndarray]) -> None:
-        """Write ``predictions.npz``, then ``metrics.json``, which makes the run a finished one."""
-        import numpy as np  # here: --help, status and a wrong override are answered without it
+    def finish(self, metrics: Mapping[str, Any], predictions: Mapping[str, np.ndarray]) -> None:
+        """Write ``predictions.npz``, then ``metrics.json``, which marks the run as finished."""
+        import numpy as np  # here: --help and status need not wait for it
 
         arrays = io.BytesIO()
-        np.savez(arrays, **predictions)
+        np.savez(arrays, **dict(predictions))  # type: ignore[arg-type]  # numpy types ** as allow_pickle: bool
         write_atomically(self.path / "predictions.npz", arrays.getvalue())
         write_atomically(self.path / "metrics.json", to_json(metrics))
         self.update(state="finished")

@@ -1,14 +1,15 @@
-"""What identifies a run: the settings that can change its result."""
+"""The identity of a run: the settings that can change its result."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from mnist_zoo import __version__
 
-# What cannot change a result: where things lie, what is shown, and how to go on.
+# Settings that cannot change a result: paths, display, speed, and how to continue.
 NEUTRAL = (
     "output_dir",
     "sweep",
@@ -21,17 +22,21 @@ NEUTRAL = (
     "experiment",
     "speed",
 )
+NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
 
-def comparable(cfg: Mapping) -> dict:
-    """Return what of a resolved config can change a result: without paths, loggers and display."""
+def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a resolved configuration that can change a result."""
     config = {key: value for key, value in cfg.items() if key not in NEUTRAL}
-    config["data"] = {key: value for key, value in cfg["data"].items() if key not in ("root", "train_csv", "test_csv")}
+    config["data"] = {key: value for key, value in cfg["data"].items() if key not in NEUTRAL_DATA}
     return config
 
 
-def differences(old: Mapping, new: Mapping, prefix: str = "") -> list[str]:
-    """Return ``key: old -> new`` for every setting in which two configs differ."""
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return ``key: old -> new`` for each setting in which two configurations differ, sorted by key.
+
+    A setting that only one of them has counts as ``None`` in the other.
+    """
     found = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
@@ -42,10 +47,10 @@ def differences(old: Mapping, new: Mapping, prefix: str = "") -> list[str]:
     return found
 
 
-def identity(cfg: Mapping, data_fingerprint: str) -> str:
-    """Return 16 hexadecimal digits that are equal for two jobs whose results must be equal.
+def identity(cfg: Mapping[str, Any], data_fingerprint: str) -> str:
+    """Return 16 hexadecimal digits. They are equal for two runs that must have equal results.
 
-    They cover the resolved config (without paths, loggers and display), the data, and the library's version.
+    They depend on the comparable settings, the data and the version of this library.
     """
     text = json.dumps([comparable(cfg), data_fingerprint, __version__], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,36 @@
+"""Compose a configuration in Python, as the command line does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnist_zoo.errors import InputError
+from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, compose_unresolved, resolved
+from mnist_zoo.hydra_app.explain import explain
+
+__all__ = ["CONFIG_DIR", "compose_config", "require_all_values"]
+
+
+def compose_config(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the resolved configuration of the given overrides, without the node ``hydra``.
+
+    Raises:
+        InputError: if an override is invalid, or a setting has no value. The message is one line.
+    """
+    try:
+        cfg = compose_unresolved(overrides)
+        require_all_values(cfg)
+        return resolved(cfg)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(explain(error, overrides)) from error
+
+
+def require_all_values(cfg: DictConfig) -> None:
+    """Raise InputError for the first setting without a value (``???`` in the files of ``conf/``)."""
+    for key in sorted(OmegaConf.missing_keys(cfg)):
+        raise InputError(f"{key} has no value: add {key}=...")

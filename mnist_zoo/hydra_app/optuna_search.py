@@ -1,0 +1,175 @@
+"""Adaptive search with Optuna. Trials are compared by validation accuracy."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mnist_zoo.errors import InputError, ZooError, unknown
+from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
+
+if TYPE_CHECKING:
+    import optuna
+    from pytorch_lightning.callbacks import Callback
+
+RANGE_KEYS = {"low", "high", "log", "step"}
+
+
+def read_space(name: str) -> dict[str, Any]:
+    """Return ``conf/search/<name>.yaml``: the ``overrides`` of every trial, and the ``space`` of searched settings.
+
+    Each entry of the space has either ``choices`` (a list), or ``low`` and ``high`` and optionally ``log`` or
+    ``step``. If both bounds are integers, so are the suggested values.
+
+    Raises:
+        InputError: if the name is unknown or an entry is invalid.
+    """
+    known = [path.stem for path in (CONFIG_DIR / "search").glob("*.yaml")]
+    if name not in known:
+        raise unknown("search", name, known)
+    search = yaml.safe_load((CONFIG_DIR / "search" / f"{name}.yaml").read_text())
+    for key, entry in search["space"].items():
+        if set(entry) != {"choices"} and not {"low", "high"} <= set(entry) <= RANGE_KEYS:
+            raise InputError(f"conf/search/{name}.yaml: {key} needs choices: [...], or low: and high:, not {entry}")
+    return search
+
+
+def search(name: str, trials: int, study: str | None = None, overrides: Sequence[str] = ()) -> Path:
+    """Run trials until the study has `trials` of them (finished, pruned or failed), and return the study's folder.
+
+    The folder ``<output_dir>/searches/<study>/`` holds ``study.db`` (sqlite; several processes with the same command
+    share it), ``trials/<number>/`` (a run folder each), ``trials.csv`` and plots. TPE suggests the settings. A trial
+    is pruned if its validation accuracy is below the median of the other trials at the same epoch. The same command
+    continues a study. A trial whose process was killed does not count.
+
+    Args:
+        name: a file of ``conf/search``.
+        trials: number of trials of the study, at least 1.
+        study: name of the study; by default `name`.
+        overrides: further overrides of every trial.
+
+    Raises:
+        InputError: if a name or a setting is invalid, or Optuna is not installed.
+    """
+    if trials < 1:
+        raise InputError(f"trials={trials}: it must be 1 or more")
+    space = read_space(name)
+    overrides = [*space["overrides"], *overrides]
+    cfg = compose_config(overrides)  # an invalid setting raises before a study exists
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError("search needs a package that is not installed: pip install 'mnist_zoo[search]'") from error
+    from optuna.study import MaxTrialsCallback
+    from optuna.trial import TrialState
+
+    folder = Path(cfg["output_dir"]) / "searches" / (study or name)
+    folder.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    found = optuna.create_study(
+        study_name=study or name,
+        storage=f"sqlite:///{folder}/study.db",
+        direction="maximize",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+    )
+
+    def objective(trial: optuna.Trial) -> float:
+        return _run_trial(trial, space["space"], overrides, folder / "trials" / str(trial.number))
+
+    counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    left = trials - len(found.get_trials(deepcopy=False, states=counted))
+    if left > 0:
+        found.optimize(objective, n_trials=left, callbacks=[MaxTrialsCallback(trials, states=counted)])
+    _write_results(found, folder)
+    return folder
+
+
+def _run_trial(trial: optuna.Trial, space: Mapping[str, Any], overrides: Sequence[str], folder: Path) -> float:
+    """Return the validation accuracy of one trial, or NaN, which Optuna records as a failed trial."""
+    from mnist_zoo.training.run import run
+
+    suggested = [f"{key}={_suggest(trial, key, entry)}" for key, entry in space.items()]
+    print(f"trial {trial.number}: {' '.join(suggested)}", flush=True)
+    cfg = compose_config([*overrides, *suggested])
+    try:
+        return run(cfg, folder, callbacks=[_pruning(trial)])
+    except ZooError as error:  # such as a learning rate with which training diverges: the search continues
+        print(f"trial {trial.number} failed: {error}", flush=True)
+        return math.nan
+
+
+def _suggest(trial: optuna.Trial, key: str, entry: Mapping[str, Any]) -> object:
+    """Return the trial's value of one setting."""
+    if "choices" in entry:
+        return trial.suggest_categorical(key, entry["choices"])
+    # YAML reads 1e-4 as text: a float needs a dot there.
+    low, high = (float(entry[bound]) if isinstance(entry[bound], str) else entry[bound] for bound in ("low", "high"))
+    extra = {option: entry[option] for option in ("log", "step") if option in entry}
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(key, low, high, **extra)
+    return trial.suggest_float(key, low, high, **extra)
+
+
+def _pruning(trial: optuna.Trial) -> Callback:
+    """Return a callback that reports the validation accuracy of each epoch and stops a trial that Optuna prunes."""
+    import optuna
+    import pytorch_lightning as pl
+    from pytorch_lightning.callbacks import Callback
+
+    class Pruning(Callback):
+        def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            trial.report(trainer.callback_metrics["val_acc"].item(), trainer.current_epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned(f"pruned after epoch {trainer.current_epoch + 1}")
+
+    return Pruning()
+
+
+def _write_results(study: optuna.Study, folder: Path) -> None:
+    """Write ``trials.csv`` and the plots, and print the best trial."""
+    from optuna.trial import TrialState
+
+    study.trials_dataframe().to_csv(folder / "trials.csv", index=False)
+    counts = {state.name.lower(): sum(t.state is state for t in study.get_trials()) for state in TrialState}
+    print(f"{folder}: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count))
+    if not counts["complete"]:
+        return
+    _draw(study, folder)
+    best = study.best_trial
+    settings = " ".join(f"{key}={value}" for key, value in best.params.items())
+    print(f"best by validation: trial {best.number}, val {best.value:.4f}: {settings}")
+    print(f"  run folder: {folder / 'trials' / str(best.number)}")
+
+
+def _draw(study: optuna.Study, folder: Path) -> None:
+    """Write Optuna's plots of a study with at least one finished trial as PNG files."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from optuna.trial import TrialState
+    from optuna.visualization import matplotlib as plots
+
+    from mnist_zoo.plots.style import STYLE
+
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    draw: dict[str, Callable[..., Any]] = {
+        "history": plots.plot_optimization_history,
+        "curves": plots.plot_intermediate_values,
+    }
+    if len(finished) > 1:
+        draw |= {"slices": plots.plot_slice, "importances": plots.plot_param_importances}
+    for name, plot in draw.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna warns that its matplotlib plots are experimental
+            axes = plot(study)
+        figure: Any = axes.flat[0].figure if hasattr(axes, "flat") else axes.figure
+        if name == "slices":
+            figure.set_size_inches(4 * len(finished[0].params) + 1.5, 4.5)  # else the axis labels overlap
+        figure.savefig(folder / f"{name}.png", dpi=STYLE["figure.dpi"], bbox_inches="tight")

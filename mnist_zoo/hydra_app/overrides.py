@@ -1,0 +1,55 @@
+"""Hydra's overrides (``key=value``): parse them, list their values, expand a grid."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from mnist_zoo.errors import InputError
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Return the parsed overrides.
+
+    Raises:
+        OverrideParseException: if one is not an override.
+    """
+    return OverridesParser.create().parse_overrides(list(overrides))
+
+
+def values(override: Override) -> list[object]:
+    """Return the values that an override gives to its key: one, or those of a sweep (none for an interval)."""
+    if not override.is_sweep_override():
+        return [override.value()]
+    if not override.is_discrete_sweep():
+        return []
+    return [parse([f"x={text}"])[0].value() for text in override.sweep_string_iterator()]
+
+
+def top_level_key(override: str) -> str:
+    """Return the first part of an override's key: ``model`` for ``+model.width=3``."""
+    return re.split(r"[.=/@]", override.lstrip("+~"))[0]
+
+
+def grid(overrides: Sequence[Override]) -> list[list[str]]:
+    """Return the overrides of each job: every combination of the swept values. The last key changes fastest.
+
+    If a key occurs twice, its last override counts.
+
+    Raises:
+        InputError: if an override has infinitely many values, such as ``lr=interval(0,1)``.
+    """
+    choices: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise InputError(f"{override.input_line}: a sweep needs a list of values, such as {key}=0.1,0.01")
+    return [list(job) for job in itertools.product(*choices.values())]
