@@ -1,14 +1,14 @@
 """mnist_zoo: compare image classifiers on MNIST-sized data, with PyTorch Lightning and Hydra.
 
-The public names load on first use, so that importing the package costs nothing and starts nothing. What stands behind
-them: `mnist_zoo.models`, `mnist_zoo.data`, `mnist_zoo.predict`, `mnist_zoo.digitise`, `mnist_zoo.export`,
-`mnist_zoo.weights`, `mnist_zoo.runs`, `mnist_zoo.errors`.
+The public names are loaded on first use, so that importing the package is quick and starts nothing. More is in
+`mnist_zoo.models`, `mnist_zoo.data`, `mnist_zoo.speed`, `mnist_zoo.training`, `mnist_zoo.inference`,
+`mnist_zoo.weights`, `mnist_zoo.runs` and `mnist_zoo.errors`.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
@@ -26,7 +26,7 @@ _HOMES = {
 }
 __all__ = ["__version__", *_HOMES]
 
-if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__ does it
+if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ loads the names
     from mnist_zoo.classifier import LitClassifier
     from mnist_zoo.data import MNISTDataModule, list_datasets, register_dataset
     from mnist_zoo.inference.export import export_model
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time __getattr__
     from mnist_zoo.weights import list_pretrained
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'mnist_zoo' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)

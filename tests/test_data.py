@@ -167,7 +167,9 @@ class TestOffline:
 
     def test_the_fallback_is_used_with_a_warning(self, tmp_path):
         data = MNISTDataModule("mnist", root=str(tmp_path), fallback="mnist5k")
-        with pytest.warns(UserWarning, match=r"MNIST is not in .* continuing with data=mnist5k, which is another data set"):
+        with pytest.warns(
+            UserWarning, match=r"MNIST is not in .* continuing with data=mnist5k, which is another data set"
+        ):
             data.setup()
         assert data.name == "mnist5k" and len(data.images("test")) == 1000
 
