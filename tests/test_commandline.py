@@ -92,7 +92,7 @@ class TestWholeCommands:
         assert sorted(states.values()) == ["failed", "failed", "finished", "finished"]
         assert all(("lr=1e+20" in folder.name) == (state == "failed") for folder, state in states.items())
         assert all((folder / "metrics.json").exists() == (state == "finished") for folder, state in states.items())
-        assert "train_loss became nan in epoch 1 at lr=1e+20: lower lr" in done.stderr
+        assert "train_loss became nan in epoch 1 at lr=1e+20: use a lower lr" in done.stderr
         assert done.stderr.splitlines()[-1].startswith("error: 2 of 4 jobs failed")
         assert "Traceback" not in done.stderr
 

@@ -20,7 +20,6 @@ from mnist_zoo import status as door
 from mnist_zoo.errors import InputError
 from mnist_zoo.runs import (
     CURVE_COLUMNS,
-    SPLITS,
     FolderInUse,
     RunFolder,
     find_runs,
@@ -33,6 +32,7 @@ from mnist_zoo.runs import (
 )
 from mnist_zoo.runs.identity import comparable, differences, identity
 from mnist_zoo.runs.status import run_status, sweep_status, table
+from mnist_zoo.splits import SPLITS
 
 ROOT = Path(__file__).parents[1]
 OLD = ROOT / "tests/fixtures/0.1.0"

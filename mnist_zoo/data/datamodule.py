@@ -19,7 +19,7 @@ from mnist_zoo.data.batches import Batches
 from mnist_zoo.data.filters import apply_filters
 from mnist_zoo.data.split import stratified_split
 from mnist_zoo.errors import InputError
-from mnist_zoo.runs import SPLITS
+from mnist_zoo.splits import SPLITS
 
 EVAL_BATCH_SIZE = 500  # images; metrics do not depend on it
 
@@ -78,7 +78,7 @@ class MNISTDataModule(pl.LightningDataModule):
             raise InputError(f"batch_size={batch_size}: it must be 1 or more")
         if not 0 < train_fraction <= 1:
             raise InputError(f"train_fraction={train_fraction}: it must lie in (0, 1]")
-        self.name = data  # becomes the fallback's name if that is used
+        self.name: str = data  # becomes the fallback's name if that is used
         self.root, self.options, self.fallback = Path(root).expanduser(), options, fallback
         self.batch_size, self.seed = batch_size, seed
         self.val_size, self.split_seed, self.train_fraction = val_size, split_seed, train_fraction

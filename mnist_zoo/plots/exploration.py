@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
@@ -17,8 +17,6 @@ from mnist_zoo.plots.images import image_grid
 from mnist_zoo.plots.style import COLOURS, style
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from mnist_zoo.data import Batches, MNISTDataModule
 
 SAMPLES = 8  # images per row
@@ -57,7 +55,7 @@ def augmented(batches: Batches, class_names: Sequence[str], columns: int = SAMPL
         class_names: name of each label.
         columns: the original and ``columns - 1`` epochs.
     """
-    first_batches = [cast("tuple[Tensor, Tensor]", next(iter(batches))) for _ in range(columns - 1)]
+    first_batches = [next(iter(batches)) for _ in range(columns - 1)]
     epochs = [images.numpy() for images, _ in first_batches]  # each pass over the batches is the next epoch
     count = len(epochs[0])
     images, labels = batches.images[:count].numpy(), batches.labels[:count].tolist()

@@ -12,7 +12,8 @@ import pandas as pd
 import yaml
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.runs import SPLITS, find_runs, read_json, read_metrics
+from mnist_zoo.runs import find_runs, read_json, read_metrics
+from mnist_zoo.splits import SPLITS
 
 if TYPE_CHECKING:
     from mnist_zoo.data import MNISTDataModule

@@ -13,7 +13,7 @@ from sklearn import metrics
 
 from mnist_zoo.report import statistics as st
 from mnist_zoo.report.published import Verdict, judge, published_rows, rows_of
-from mnist_zoo.runs import SPLITS
+from mnist_zoo.splits import SPLITS
 
 ALPHA = 1 - st.CONFIDENCE
 MEASURED = {f"{split}_{metric}": f"{split}_{metric}" for split in SPLITS for metric in ("acc", "loss")}

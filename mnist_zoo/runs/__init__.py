@@ -5,7 +5,6 @@ Imports neither torch nor numpy, so that commands which only read JSON start qui
 
 from mnist_zoo.runs.folder import (
     CURVE_COLUMNS,
-    SPLITS,
     SWEEP_FILE,
     FolderInUse,
     RunFolder,
@@ -16,7 +15,6 @@ from mnist_zoo.runs.reading import find_runs, in_use, read_curves, read_json, re
 
 __all__ = [
     "CURVE_COLUMNS",
-    "SPLITS",
     "SWEEP_FILE",
     "FolderInUse",
     "RunFolder",

@@ -22,7 +22,6 @@ from mnist_zoo.runs.reading import read_json
 if TYPE_CHECKING:
     import numpy as np
 
-SPLITS = ("train", "val", "test")
 CURVE_COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds", "images_per_second")
 SWEEP_FILE = "sweep.json"  # in the folder of a sweep: the names of its jobs' folders
 

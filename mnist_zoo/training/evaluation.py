@@ -19,7 +19,8 @@ from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.machine import processor_name, versions
 from mnist_zoo.models.flops import count_flops
-from mnist_zoo.runs import SPLITS, RunFolder, read_curves
+from mnist_zoo.runs import RunFolder, read_curves
+from mnist_zoo.splits import SPLITS
 
 # The Trainer's settings that say where it computes. All others can change the metrics by more than rounding.
 HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "deterministic")

@@ -1,0 +1,3 @@
+"""The names of the splits, in the order of loaders, files and tables. This module imports nothing."""
+
+SPLITS = ("train", "val", "test")
