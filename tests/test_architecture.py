@@ -35,9 +35,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "speed": ("classifier", "models", "data", "internals", "errors"),
     "training": (
         *("speed", "classifier", "models", "data", "runs", "plots"),
-        *("internals", "machine", "plugins", "errors"),
+        *("internals", "machine", "plugins", "splits", "errors"),
     ),
-    "report": ("runs", "data", "plots", "errors"),
+    "report": ("runs", "data", "plots", "splits", "errors"),
     "inference": ("models", "weights", "data.filters", "runs", "plugins", "errors"),
     "hydra_app": ("training", "runs", "plots", "data", "speed.names", "machine", "errors"),
     "doors": ("hydra_app", "training", "runs", "inference", "plots", "report", "data", "plugins", "errors"),

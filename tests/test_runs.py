@@ -73,18 +73,19 @@ class TestRunFolder:
         assert not list(folder.path.glob(".*.json*")), "no temporary file is left"
 
     @pytest.mark.parametrize(
-        ("error", "reason"),
+        ("error", "state", "reason"),
         [
-            (ValueError("a bad value\nand details"), "ValueError: a bad value"),
-            (KeyboardInterrupt(), "KeyboardInterrupt"),
+            (ValueError("a bad value\nand details"), "failed", "ValueError: a bad value"),
+            (KeyboardInterrupt("stopped by hand"), "interrupted", "KeyboardInterrupt: stopped by hand"),
+            (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt"),
         ],
     )
-    def test_an_error_makes_the_run_a_failed_one(self, tmp_path, error, reason):
+    def test_an_error_is_the_reason_in_the_status(self, tmp_path, error, state, reason):
         with pytest.raises(type(error)), RunFolder(tmp_path) as folder:
             folder.start()
             raise error
         status = read_json(tmp_path / "status.json")
-        assert (status["state"], status["reason"]) == ("failed", reason)
+        assert (status["state"], status["reason"]) == (state, reason)
 
     def test_an_error_before_the_start_writes_nothing(self, tmp_path):
         with pytest.raises(ValueError), RunFolder(tmp_path):

@@ -256,7 +256,7 @@ def test_a_terminated_process_is_continued_at_the_step_where_it_stopped(tmp_path
     asked = time.monotonic()
     message = process.communicate()[1]
     assert process.returncode == 130 and time.monotonic() - asked < 10
-    assert message.startswith("error: interrupted; what was trained so far is in") and message.count("\n") == 1
+    assert message.startswith("error: interrupted; the state of training is in") and message.count("\n") == 1
     subprocess.run(line("cut"), cwd=ROOT, env=environment, check=True, capture_output=True)
 
     cut = next(tmp_path.glob("cut/sweeps/s/*/metrics.json")).parent

@@ -104,7 +104,7 @@ def _why_no_metrics(folder: Path, status: Mapping[str, Any]) -> str:
         return "broken: metrics.json is not a JSON object"
     if status.get("state") == "failed":
         return f"failed: {status.get('reason', 'no reason recorded')}"
-    if status.get("state") != "running":
+    if status.get("state") not in ("running", "interrupted"):
         return "broken: no metrics.json, and status.json does not say why"
     return f"unfinished: epoch {status.get('epoch', 0)} of {status.get('epochs', '?')}"
 

@@ -53,8 +53,8 @@ def to_json(record: Mapping[str, Any]) -> str:
 class RunFolder:
     """The folder of one run. This process owns it inside a ``with`` block.
 
-    An exception inside the block sets the state in ``status.json`` to ``failed``. `finish` completes the run. The
-    README describes the files in its section "The run folder".
+    An exception inside the block sets the state in ``status.json`` to ``failed``, Ctrl-C and termination signals set it
+    to ``interrupted``. `finish` completes the run. The README describes the files in its section "The run folder".
 
     Attributes:
         path: the folder.
@@ -98,7 +98,8 @@ class RunFolder:
     ) -> None:
         if error is not None and self.status.get("state") == "running":
             name, lines = type(error).__name__, str(error).strip().splitlines()
-            self.update(state="failed", reason=f"{name}: {lines[0]}" if lines else name)
+            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self.update(state=state, reason=f"{name}: {lines[0]}" if lines else name)
         if self._lock is not None:
             self._lock.release()
 

@@ -51,6 +51,7 @@ def run_status(folder: Path) -> RunStatus:
         seconds = status.get("seconds_per_epoch")
         left = f", {_duration(seconds * (epochs - epoch))} left" if seconds and epochs != "?" else ""
         return RunStatus(folder.name, "running", progress + left)
+    # Version 0.1.0 wrote "failed" after Ctrl-C and termination signals, too.
     if status.get("state") == "failed" and not str(status.get("reason")).startswith("KeyboardInterrupt"):
         return RunStatus(folder.name, "failed", f"{status.get('reason')} ({progress})")
     return RunStatus(folder.name, "interrupted", progress)
