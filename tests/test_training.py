@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import pickle
 import signal
 
 import numpy as np
@@ -14,6 +15,7 @@ from mnist_zoo import LitClassifier, MNISTDataModule, list_models
 from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.runs import find_runs, read_curves, read_metrics
 from mnist_zoo.speed import switch
+from mnist_zoo.training.ema import EMA, average
 from mnist_zoo.training.recorder import Recorder
 from mnist_zoo.training.run import run
 
@@ -412,6 +414,13 @@ def test_ema_is_what_is_tested(stripes_config, tmp_path):
     images, _ = next(iter(MNISTDataModule("stripes").test_dataloader()))
     with torch.no_grad():
         assert np.allclose(best(images).numpy(), tested, atol=1e-4)
+
+
+def test_ema_can_be_sent_to_the_processes_of_ddp():
+    callback = pickle.loads(pickle.dumps(EMA(0.9)))
+    averaged = average(torch.zeros(2), torch.ones(2), count=torch.tensor(1000), decay=0.9)
+    assert isinstance(callback, EMA) and averaged.tolist() == pytest.approx([0.1, 0.1])
+    assert average(torch.tensor(1), torch.tensor(5), count=torch.tensor(1), decay=0.9) == 5, "counters are copied"
 
 
 @pytest.mark.parametrize("setting", ["+trainer.max_steps=5", "+trainer.limit_val_batches=0"])
