@@ -27,7 +27,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 @register_dataset("stripes")
 def stripes(root: Path, train: int = 192, test: int = 40) -> ImageSet:
-    """Ten classes that a network learns in seconds: a bright bar at a height of its own, in noise."""
+    """Ten classes that a network learns in seconds: a bright bar whose height is the class, in noise."""
     rng = np.random.default_rng(0)
 
     def draw(count):

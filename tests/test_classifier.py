@@ -1,4 +1,4 @@
-"""LitClassifier in somebody's own Trainer, with somebody's own DataLoader."""
+"""LitClassifier with a plain Trainer and a plain DataLoader."""
 
 import weakref
 
@@ -122,7 +122,7 @@ def test_every_optimizer_trains(tmp_path, name):
     assert isinstance(own.optimizers[0], OPTIMIZERS[name])
 
 
-class Rates(Callback):
+class LearningRates(Callback):
     """Notes the learning rate that each step used, by epoch."""
 
     def __init__(self):
@@ -150,7 +150,7 @@ class Rates(Callback):
     ],
 )  # fmt: skip
 def test_schedules_change_the_learning_rate_when_they_say(tmp_path, scheduler, rates, why):
-    spy = Rates()
+    spy = LearningRates()
     model = LitClassifier("mlp", lr=0.1, optimizer="sgd", scheduler=scheduler)
     trainer(tmp_path, spy, max_epochs=3).fit(model, loader(), loader())
     for got, expected in zip(spy.steps, rates, strict=True):

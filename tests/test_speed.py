@@ -395,7 +395,7 @@ class TestSeveralSteps:
         assert results(tmp_path / "ByStep") == results(tmp_path / "ByBatch")
         assert results(tmp_path / "AtTheEnd") == results(tmp_path / "ByBatch")
 
-    def test_a_hook_that_lists_would_pass_over_keeps_batches(self, stripes_config, tmp_path):
+    def test_a_hook_on_single_batches_switches_lists_off(self, stripes_config, tmp_path):
         class Zeroed(AtTheEnd):
             calls = 0
 
@@ -406,7 +406,7 @@ class TestSeveralSteps:
         run(stripes_config("batch_size=16"), tmp_path / "run", callbacks=[spy])
         assert not spy.grouped and spy.calls == 33
 
-    def test_a_network_whose_step_is_long_keeps_batches(self, stripes_config, tmp_path):
+    def test_a_large_network_keeps_single_batches(self, stripes_config, tmp_path):
         spy = AtTheEnd()
         run(stripes_config("model=two_conv", "epochs=1"), tmp_path / "run", callbacks=[spy])
         assert not spy.grouped
@@ -416,7 +416,7 @@ class TestSeveralSteps:
         ["ema=0.9", "grad_clip=1", "scheduler=plateau", "+trainer.accumulate_grad_batches=2", "+trainer.max_steps=22",
          "+trainer.limit_train_batches=5", "+trainer.val_check_interval=0.5"],
     )  # fmt: skip
-    def test_what_counts_or_acts_by_the_batch_keeps_batches(self, stripes_config, tmp_path, setting):
+    def test_settings_that_count_batches_switch_lists_off(self, stripes_config, tmp_path, setting):
         spy = AtTheEnd()
         run(stripes_config("batch_size=16", setting), tmp_path / "run", callbacks=[spy])
         assert not spy.grouped
@@ -434,20 +434,20 @@ class TestSeveralSteps:
         assert continued["metrics"].pop("test_evaluations") == 3 and through["metrics"].pop("test_evaluations") == 1
         assert continued == through
 
-    def test_a_warning_within_a_list_is_obeyed_after_it_and_nothing_is_lost(
+    def test_a_termination_signal_within_a_list_takes_effect_after_it(
         self, stripes_config, tmp_path, monkeypatch, results
     ):
         settings = ["model=cnn_dropout", "augment=affine", "scheduler=onecycle", "batch_size=16"]
         run(stripes_config(*settings), tmp_path / "whole")
         losses, loss = [], LitClassifier.compute_loss
 
-        def warned(self, images, labels):
+        def signalled(self, images, labels):
             losses.append(1)
             if len(losses) == 13:  # the second batch of the second epoch's first list
                 signal.raise_signal(signal.SIGTERM)
             return loss(self, images, labels)
 
-        monkeypatch.setattr(LitClassifier, "compute_loss", warned)
+        monkeypatch.setattr(LitClassifier, "compute_loss", signalled)
         with pytest.raises(KeyboardInterrupt, match="the state of training"):
             run(stripes_config(*settings), tmp_path / "cut")
         assert len(losses) == 15

@@ -49,7 +49,7 @@ class TestRunFolder:
         assert any(name.startswith("events.out.tfevents") for name in names), "TensorBoard by default"
         assert not [name for name in names if ".new" in name or name.endswith(".tmp")], "nothing half-written"
 
-    def test_metrics_say_what_was_run_and_what_came_out(self, finished):
+    def test_metrics_have_the_documented_fields(self, finished):
         folder, objective, _ = finished
         metrics = read_metrics(folder)
         promised = """model num_params flops data n_train n_val n_test lr batch_size seed epochs_run best_epoch
@@ -62,7 +62,7 @@ class TestRunFolder:
         assert metrics["flops"] == 2 * (784 * 120 + 120 * 84 + 84 * 10), "two operations a multiply-add"
         assert metrics["test_acc"] > 0.5, "it learned"
 
-    def test_the_figures_follow_from_the_predictions(self, finished):
+    def test_metrics_follow_from_the_predictions(self, finished):
         folder, _, _ = finished
         metrics, predictions = read_metrics(folder), predictions_of(folder)
         data = MNISTDataModule("stripes")
@@ -75,7 +75,7 @@ class TestRunFolder:
             nats = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(labels)), labels]
             assert metrics[f"{split}_loss"] == pytest.approx(nats.mean(), rel=1e-4)
 
-    def test_training_figures_are_the_best_checkpoints_on_images_as_they_are(self, finished):
+    def test_training_metrics_are_of_the_best_checkpoint_on_images_without_augmentation(self, finished):
         folder, _, _ = finished
         best = LitClassifier.load_from_checkpoint(folder / "checkpoints/best.ckpt").eval()
         data = MNISTDataModule("stripes")
@@ -100,7 +100,7 @@ class TestRunFolder:
         assert (status["state"], status["epoch"], status["epochs"]) == ("finished", 3, 3)
         assert len(status["identity"]) == 16
 
-    def test_a_checkpoint_prepares_new_images_as_the_network_knows_them(self, finished):
+    def test_a_checkpoint_says_how_to_prepare_new_images(self, finished):
         folder, _, _ = finished
         saved = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["MNISTDataModule"]
         data = MNISTDataModule("stripes")
@@ -145,9 +145,7 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another(stripes_co
     ],
     ids=lambda settings: settings[0],
 )
-def test_a_run_cut_off_and_continued_equals_one_that_ran_through(
-    stripes_config, tmp_path, monkeypatch, settings, results
-):
+def test_a_run_that_is_resumed_equals_one_that_ran_through(stripes_config, tmp_path, monkeypatch, settings, results):
     cfg = stripes_config(*settings, "epochs=4")
     run(stripes_config(*settings, "epochs=4"), tmp_path / "whole")
 
@@ -169,8 +167,8 @@ def test_a_run_cut_off_and_continued_equals_one_that_ran_through(
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
-class Warn(Callback):
-    """A batch system that sends its warning at one place of the training."""
+class SendSignal(Callback):
+    """Sends a termination signal at one moment of the training, as a batch system does."""
 
     def __init__(self, hook: str, epoch: int, batch: int = 0, number: int = signal.SIGTERM):
         def warn(trainer, module, *rest):
@@ -182,7 +180,7 @@ class Warn(Callback):
 
 
 class Seen(Callback):
-    """The places of the batches that were trained on."""
+    """Notes the indices of the batches that were trained on."""
 
     def __init__(self):
         self.batches = []
@@ -198,19 +196,19 @@ CONTINUED = [
 ]
 
 
-class TestAWarningFromTheBatchSystem:
+class TestTerminationSignals:
     @pytest.mark.parametrize("settings", CONTINUED, ids=lambda settings: settings[0])
     @pytest.mark.parametrize(
         ("where", "within_epoch"),
         [
-            (Warn("on_train_batch_start", epoch=0, batch=0), True),
-            (Warn("on_train_batch_start", epoch=1, batch=7), True),
-            (Warn("on_train_batch_start", epoch=1, batch=10), False),  # the last: its epoch is ended
-            (Warn("on_validation_start", epoch=2), False),
+            (SendSignal("on_train_batch_start", epoch=0, batch=0), True),
+            (SendSignal("on_train_batch_start", epoch=1, batch=7), True),
+            (SendSignal("on_train_batch_start", epoch=1, batch=10), False),  # the last: its epoch is ended
+            (SendSignal("on_validation_start", epoch=2), False),
         ],
         ids=["first batch", "within an epoch", "last batch", "validation"],
     )
-    def test_ends_the_run_at_once_and_continuing_loses_nothing(
+    def test_one_ends_the_run_and_resuming_gives_the_same_result(
         self, stripes_config, tmp_path, settings, where, within_epoch, results
     ):
         settings = (*settings, "epochs=4", "batch_size=16")
@@ -225,25 +223,27 @@ class TestAWarningFromTheBatchSystem:
         if within_epoch:
             assert seen.batches[0] == where.batch + 1, "no step is repeated"
 
-    def test_is_heard_where_a_handler_waits_for_it_and_training_goes_on_if_that_says_so(self, stripes_config, tmp_path):
+    def test_a_handler_is_called_after_the_checkpoint_and_training_continues_if_it_returns(
+        self, stripes_config, tmp_path
+    ):
         heard = []
         before = signal.signal(
             signal.SIGUSR2, lambda number, frame: heard.append((tmp_path / "checkpoints/last.ckpt").exists())
         )
         try:
-            run(stripes_config(), tmp_path, callbacks=[Warn("on_train_batch_start", 0, 1, signal.SIGUSR2)])
+            run(stripes_config(), tmp_path, callbacks=[SendSignal("on_train_batch_start", 0, 1, signal.SIGUSR2)])
         finally:
             signal.signal(signal.SIGUSR2, before)
         assert heard == [True], "after the checkpoint was written"
         assert read_metrics(tmp_path)["epochs_run"] == 3
 
-    def test_leaves_the_handlers_as_they_were(self, stripes_config, tmp_path):
+    def test_the_handlers_are_restored(self, stripes_config, tmp_path):
         before = signal.getsignal(signal.SIGTERM)
         run(stripes_config("epochs=1"), tmp_path)
         assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_config, tmp_path, results):
+def test_the_checkpoint_before_a_truncated_one_is_used(stripes_config, tmp_path, results):
     run(stripes_config(), tmp_path / "whole")
     run(stripes_config(), tmp_path / "cut")
     (tmp_path / "cut/metrics.json").unlink()
@@ -256,11 +256,11 @@ def test_a_checkpoint_cut_short_is_noticed_and_the_one_before_it_used(stripes_co
 
 @pytest.mark.parametrize("name", ["best", "last"])
 @pytest.mark.parametrize("left", [0, 1000])
-def test_a_damaged_checkpoint_costs_time_but_no_result(stripes_config, tmp_path, name, left, results):
+def test_a_damaged_checkpoint_does_not_change_the_result(stripes_config, tmp_path, name, left, results):
     settings = ("lr=0.05", "epochs=4")
     run(stripes_config(*settings), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        run(stripes_config(*settings), tmp_path / "cut", callbacks=[Warn("on_validation_start", epoch=2)])
+        run(stripes_config(*settings), tmp_path / "cut", callbacks=[SendSignal("on_validation_start", epoch=2)])
     path = tmp_path / f"cut/checkpoints/{name}.ckpt"
     content = path.read_bytes()[:left]
     path.unlink()  # the best and the last may be one file with two names
@@ -281,7 +281,7 @@ def test_lost_curves_are_in_the_checkpoint(stripes_config, tmp_path, epochs, res
     assert len(cut["curves"]) == epochs and cut["curves"] == whole["curves"][:epochs]
 
 
-def test_a_finished_run_trains_on_when_asked_for_more_epochs(stripes_config, tmp_path, results):
+def test_a_finished_run_continues_when_asked_for_more_epochs(stripes_config, tmp_path, results):
     run(stripes_config("epochs=4"), tmp_path / "whole")
     run(stripes_config("epochs=2"), tmp_path / "longer")
     with pytest.warns(UserWarning, match="was tested 1 time already, and will be tested again"):
@@ -291,7 +291,7 @@ def test_a_finished_run_trains_on_when_asked_for_more_epochs(stripes_config, tmp
     assert longer == whole and longer["metrics"]["epochs_run"] == 4
 
 
-def test_a_finished_run_that_trains_on_is_unfinished_until_it_is_done(stripes_config, tmp_path, monkeypatch):
+def test_a_finished_run_that_continues_counts_as_unfinished_until_its_end(stripes_config, tmp_path, monkeypatch):
     run(stripes_config("epochs=1"), tmp_path)
     longer = stripes_config("epochs=3", f"resume={tmp_path}")
     with monkeypatch.context() as patch, pytest.warns(UserWarning, match="tested 1 time"), pytest.raises(KeyError):
@@ -323,10 +323,10 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_names_epoch_and_lr(stripes_co
 
 
 class TestProcess:
-    """A run leaves the process as it is, but for what it is asked to set."""
+    """A run changes settings of the process only if asked to."""
 
     class Spy(Callback):
-        """Notes the settings of the process in training."""
+        """Notes the settings of the process during training."""
 
         def on_train_epoch_start(self, trainer, module):
             self.product = (torch.tensor([1e-40]) * torch.ones(1)).item()  # subnormal
@@ -348,7 +348,7 @@ class TestProcess:
             ({"tune_process": True}, ["speed=none"], []),
         ],
     )
-    def test_its_settings_are_made_only_when_asked(
+    def test_optimisations_of_the_process_are_made_only_when_asked(
         self, stripes_config, tmp_path, monkeypatch, arguments, settings, applied
     ):
         memory = []
@@ -457,7 +457,7 @@ def test_a_missing_extra_says_what_to_install(stripes_config, tmp_path, logger, 
         run(cfg, tmp_path)
 
 
-def test_threads_that_must_share_busy_cores_are_warned_of(stripes_config, tmp_path, monkeypatch):
+def test_more_threads_than_free_cores_give_a_warning(stripes_config, tmp_path, monkeypatch):
     monkeypatch.setattr("os.getloadavg", lambda: (8.0, 0.0, 0.0))
     monkeypatch.setattr("mnist_zoo.training.run.cores", lambda: 2)
     run(stripes_config("epochs=1"), tmp_path / "one thread")  # a warning would be an error here
