@@ -91,6 +91,16 @@ class TestSwitch:
         assert trainer.global_step == 22 and trainer.callback_metrics["val_acc"] > 0.5
         assert trainer.optimizers[0].param_groups[0]["fused"]
 
+    def test_one_data_module_can_serve_several_classifiers_one_after_the_other(self, tmp_path):
+        data = MNISTDataModule("stripes", batch_size=16)
+        silent = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        for _ in range(2):
+            trainer = pl.Trainer(max_epochs=1, accelerator="cpu", default_root_dir=tmp_path, **silent)
+            classifier = LitClassifier("mlp")
+            assert "several_steps" in speed.apply(classifier, data, trainer)
+            trainer.fit(classifier, datamodule=data)
+            assert trainer.global_step == 11
+
     @pytest.mark.parametrize(
         ("setting", "expected"),
         [

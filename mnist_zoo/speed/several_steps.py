@@ -10,6 +10,7 @@ A callback with a hook on single batches (`BATCH_HOOKS`) switches this off, unle
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -113,7 +114,7 @@ def apply(classifier: LitClassifier, data: MNISTDataModule, trainer: pl.Trainer)
     grouped.__class__ = SeveralSteps  # the same attributes and parameters, another training step
     grouped.automatic_optimization = False
     grouped.steps_are_watched = _steps_are_watched(trainer)
-    plain_loader = data.train_dataloader
+    plain_loader = partial(type(data).train_dataloader, data)
     # An attribute of this object, which Lightning finds before the method of its class.
     setattr(data, "train_dataloader", lambda: BatchLists(plain_loader(), IMAGES_PER_LIST))  # noqa: B010  (for mypy)
     return True

@@ -53,7 +53,8 @@ def apply(
 ) -> list[str]:
     """Optimise a classifier, its data and its training in place, and return the names of what was applied.
 
-    Call it once, before ``trainer.fit(classifier, datamodule=data)``.
+    Call it once, before ``trainer.fit(classifier, datamodule=data)``, and train this classifier on `data` only: its
+    training loader may yield lists of batches afterwards.
 
     Args:
         classifier: a `LitClassifier`.
