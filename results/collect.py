@@ -14,9 +14,10 @@ import pandas as pd
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.report.ensembles import ensembles
-from mnist_zoo.report.published import NEUTRAL, measured, rows_of
+from mnist_zoo.report.published import measured, rows_of
 from mnist_zoo.report.reading import name_configurations, read_runs
 from mnist_zoo.runs import read_predictions, write_atomically
+from mnist_zoo.runs.identity import is_neutral
 from results.experiments import EXPERIMENTS, ZOO
 
 COLUMNS = [
@@ -66,7 +67,7 @@ def collect(folders: Iterable[str | Path], results: str | Path = "results") -> d
 
 def _record(run: pd.Series) -> dict[str, Any]:
     """Return a run's row: values of metrics.json, and published metrics that only its predictions can give."""
-    kept = [o for o in run["overrides"] if o.partition("=")[0] not in NEUTRAL]
+    kept = [override for override in run["overrides"] if not (is_neutral(override) or override.startswith("seed="))]
     record = {column: run.get(column) for column in COLUMNS} | {"overrides": " ".join(kept)}
     record |= {package: run["versions"].get(package) for package in VERSIONS}
     for row in rows_of(run):

@@ -304,6 +304,7 @@ WHY_NOT = [  # the run, the reason
     ({"overrides": ["epochs=2"]}, "run with epochs=2"),
     ({"data": "mnist5k", "overrides": ["data=mnist5k"]}, "trained and tested on mnist5k, not on mnist"),
     ({"overrides": ["trainer=cpu", "data.root=elsewhere", "model=mlp", "seed=0"]}, None),
+    ({"overrides": ["speed=none", "+speed.off=[fused]", "on_change=keep", "hydra/launcher=joblib"]}, None),
 ]
 
 

@@ -30,7 +30,7 @@ from mnist_zoo.runs import (
     read_predictions,
     write_atomically,
 )
-from mnist_zoo.runs.identity import comparable, differences, identity
+from mnist_zoo.runs.identity import comparable, differences, identity, is_neutral
 from mnist_zoo.runs.status import run_status, sweep_status, table
 from mnist_zoo.splits import SPLITS
 
@@ -205,13 +205,14 @@ class TestIdentity:
         plain = identity(config(), "data")
         neutral = ["output_dir=x", "logger=none", "progress=bar", "sweep=s", "data.root=elsewhere", "debug=true"]
         for override in [*neutral, "speed=none", "speed.off=[fused]"]:
-            assert identity(config(override), "data") == plain, override
+            assert identity(config(override), "data") == plain and is_neutral(override), override
 
     def test_all_others_count(self, config):
         overrides = ["lr=0.1", "model=mlp", "model.dense=96", "seed=1", "epochs=11", "augment=affine", "ema=0.9"]
         identities = {identity(config(override), "data") for override in overrides}
         identities |= {identity(config(), "data"), identity(config(), "other data")}
         assert len(identities) == len(overrides) + 2
+        assert not any(is_neutral(override) for override in overrides)
 
     def test_a_configuration_of_version_0_1_0_compares_equal(self, config):
         recorded = read_json(OLD / "run/status.json")["config"]

@@ -23,9 +23,8 @@ from mnist_zoo.report.statistics import (
     wilson_interval,
 )
 from mnist_zoo.runs import read_predictions
+from mnist_zoo.runs.identity import is_neutral
 
-# Overrides that do not affect comparability.
-NEUTRAL = ("experiment", "seed", "data.root", "sweep", "output_dir", "logger", "progress", "plugins", "debug", "resume")
 PRECISION = ("trainer.precision", "trainer.matmul_precision")  # allowed, but named in the verdict
 DEVICES = ("trainer=auto", "trainer=cpu", "trainer=cuda", "trainer=ddp")
 IN_PERCENT = ("acc", "f1", "precision", "recall")  # published in per cent, measured as fractions
@@ -128,10 +127,10 @@ def why_not_comparable(row: Row, run: pd.Series) -> str | None:
         return f"trained and tested on {run['data']}, not on {row.data}"
     if run["experiment"] is None:
         return f"not run with experiment={row.experiment}"
-    constrained = ("model", "data", "lr" if row.lr else "", *(f"model.{key}" for key, _ in row.options))
+    constrained = ("seed", "model", "data", "lr" if row.lr else "", *(f"model.{key}" for key, _ in row.options))
     for override in run["overrides"]:
         key = override.lstrip("+~").partition("=")[0]
-        if key in (*constrained, *NEUTRAL, *PRECISION) or override in DEVICES or key.startswith("hydra"):
+        if is_neutral(override) or key in (*constrained, *PRECISION) or override in DEVICES:
             continue
         return f"run with {override}"
     return None

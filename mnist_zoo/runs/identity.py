@@ -25,6 +25,13 @@ NEUTRAL = (
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
 
+def is_neutral(override: str) -> bool:
+    """Return whether an override (``key=value``) cannot change a result: its key is neutral, or one of Hydra's."""
+    key = override.lstrip("+~").partition("=")[0]
+    top, _, rest = key.replace("/", ".").partition(".")
+    return top in (*NEUTRAL, "hydra") or (top == "data" and rest in NEUTRAL_DATA)
+
+
 def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved configuration that can change a result."""
     config = {key: value for key, value in cfg.items() if key not in NEUTRAL}
