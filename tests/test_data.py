@@ -464,3 +464,24 @@ class TestBatches:
         assert sorted(chain(*together)) == list(range(count))
         assert together[:5] == [sorted(batch) for batch in whole[:5]]
         assert all(len(batch) >= 2 for part in parts for batch in part), "batch norm needs two images in each process"
+
+    @given(count=st.integers(1, 200), per_process=st.integers(1, 40), world_size=st.integers(1, 4), data=st.data())
+    @settings(max_examples=50, deadline=None, derandomize=True)
+    def test_any_epoch_is_divided_completely_and_resumes_at_any_batch(self, count, per_process, world_size, data):
+        size = per_process * world_size
+        loaders = [self.batches(count, size, shuffle=True, rank=r, world_size=world_size) for r in range(world_size)]
+        parts = [self.seen(loader) for loader in loaders]
+        assert sorted(chain(*chain(*parts))) == list(range(count)), "every image once"
+        for number in range(len(loaders[0])):
+            shares = [loader.share(number) for loader in loaders]
+            total = sum(len(part[number]) for part in parts)
+            assert shares == pytest.approx([len(part[number]) * world_size / total for part in parts])
+        assert all(loader.position == 0 for loader in loaders), "after a whole epoch"
+
+        start = data.draw(st.integers(0, len(loaders[0]) - 1), label="start")
+        resumed = self.batches(count, size, shuffle=True, world_size=world_size)
+        resumed.start_at(start)
+        passes = iter(resumed)
+        assert [labels.tolist() for _, labels in [next(passes)]] == parts[0][start : start + 1]
+        assert resumed.position == (start + 1) % len(resumed)
+        assert [labels.tolist() for _, labels in passes] == parts[0][start + 1 :]
