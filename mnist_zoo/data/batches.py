@@ -11,9 +11,8 @@ from torch import Tensor
 from mnist_zoo.data.augment import DRAWS, Augment
 
 # Images that are gathered, scaled and augmented in one call. On a CPU their float32 values (0.8 MB) stay in a core's
-# cache; on a GPU fewer and larger kernels are faster.
-CHUNK = {"cpu": 256}
-GPU_CHUNK = 16_384
+# cache; elsewhere each call costs the start of a few kernels, so there are fewer calls (not measured on a GPU yet).
+CPU_CHUNK, GPU_CHUNK = 256, 16_384
 
 
 class Batches:
@@ -58,7 +57,8 @@ class Batches:
         self.epoch = 0
         self._handed_out = 0  # batches of the pass under way
         self._first = 0  # batch that the next pass starts with
-        self._batches_per_chunk = max(1, CHUNK.get(images.device.type, GPU_CHUNK) // batch_size)
+        chunk = CPU_CHUNK if images.device.type == "cpu" else GPU_CHUNK
+        self._batches_per_chunk = max(1, chunk // batch_size)
         stops = list(range(batch_size, len(images) + batch_size, batch_size))
         stops[-1] = len(images)
         if len(stops) > 1 and stops[-1] - stops[-2] < 2 * world_size:
