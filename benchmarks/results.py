@@ -14,8 +14,9 @@ from typing import Any
 from benchmarks.parts import PARTS
 from benchmarks.settings import Settings, machine
 from mnist_zoo.errors import InputError
+from mnist_zoo.files import write_atomically
 from mnist_zoo.plots.style import style
-from mnist_zoo.runs import read_json, write_atomically
+from mnist_zoo.runs import read_json
 
 RAW, PAGE = "results.json", "results.md"
 _PLACES = ("--data-root", "--keras-python", "--out", "--against")

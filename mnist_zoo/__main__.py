@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from mnist_zoo.command import INTERRUPTED, stop
 from mnist_zoo.errors import ZooError
 from mnist_zoo.hydra_app.arguments import prepare, require_multirun
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, require_all_values
@@ -72,21 +73,16 @@ def main() -> None:
         sys.argv[1:] = prepare(arguments)
         program()
     except KeyboardInterrupt as error:
-        _stop(str(error) or "interrupted", 130)
+        stop(str(error) or "interrupted", INTERRUPTED)
     except Exception as error:
         message = str(error) if isinstance(error, ZooError) else explain(error, arguments)
         if isinstance(error, OSError) and error.filename:
             message = f"{error.filename}: {error.strerror}; choose another folder with output_dir=DIR"
         if message is None or "debug=true" in arguments:
             raise
-        _stop(message, 1)
+        stop(message)
     for failure in _failures:
-        _stop(str(failure), 1)
-
-
-def _stop(message: str, status: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(status)
+        stop(failure)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -14,8 +15,28 @@ class InputError(ZooError, ValueError):
     """A setting, a name or a file is invalid."""
 
 
+class StorageError(ZooError):
+    """A file cannot be written: the disk is full or read-only, or the user may not write there."""
+
+
 class DivergedError(ZooError, ArithmeticError):
     """The loss became NaN or infinite."""
+
+
+def printable(text: object) -> str:
+    """Return a text without control characters, which a file could use to give commands to the terminal.
+
+    Newlines and tabs become spaces, all others are written as escapes such as ``\\x1b``.
+    """
+    return "".join(
+        " " if char in "\t\n\r" else char.encode("unicode_escape").decode() if _is_control(char) else char
+        for char in str(text)
+    )
+
+
+def _is_control(char: str) -> bool:
+    """Return whether a character controls the terminal or the direction of writing, or is half of a pair."""
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs")
 
 
 def unknown(kind: str, name: object, known: Iterable[object]) -> InputError:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from mnist_zoo.errors import ZooError
+from mnist_zoo.command import one_line_errors
 
 
 def main() -> None:
@@ -19,11 +18,8 @@ def main() -> None:
     parser.add_argument("--tsne", type=int, default=1000, metavar="N", help="images to embed, 0: none (default 1000)")
     parser.add_argument("--out", type=Path, help="where to write (default: explore/<data> in output_dir)")
     arguments = parser.parse_args()
-    try:
+    with one_line_errors():
         explore(arguments.overrides, arguments.out, arguments.tsne)
-    except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 def explore(overrides: list[str], out: Path | None = None, tsne_images: int = 1000) -> None:

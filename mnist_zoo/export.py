@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from mnist_zoo.errors import ZooError
+from mnist_zoo.command import one_line_errors
 from mnist_zoo.inference.formats import SUFFIXES
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Export a network; exit with status 1 and one line if that is impossible or the logits differ."""
     options = _parser().parse_args(arguments)
-    try:
+    with one_line_errors():
         from mnist_zoo.inference.export import TOLERANCE, export_model  # after parsing: it imports torch
         from mnist_zoo.plugins import import_plugin
 
@@ -21,9 +20,6 @@ def main(arguments: list[str] | None = None) -> None:
         exported = export_model(
             options.source, options.output, format=options.format, with_normalize=options.with_normalize
         )
-    except (ZooError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
     print(f"{exported.path}: {exported.bytes:,} bytes; {exported.input}")
     print(f"  largest difference of a logit from PyTorch's: {exported.difference:.1e} (limit {TOLERANCE:g})")
     print(f"  one image: {exported.milliseconds:.3f} ms; in PyTorch {exported.torch_milliseconds:.3f} ms")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from mnist_zoo.errors import ZooError
+from mnist_zoo.command import one_line_errors
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Predict images; exit with status 1 if the request is invalid or an image cannot be read, else 0."""
     options = _parser().parse_args(arguments)
-    try:
+    with one_line_errors():
         from mnist_zoo.inference.images import find_images  # after parsing: numpy and torch take seconds to import
         from mnist_zoo.inference.output import Targets
 
@@ -26,9 +26,6 @@ def main(arguments: list[str] | None = None) -> None:
         predictions = predict_images(options.source, files, raw=options.raw)
         for path in targets.write(predictions):
             print(f"wrote {path}", file=sys.stderr)
-    except (ZooError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
     failed = [prediction for prediction in predictions if prediction.error]
     for prediction in failed:
         print(f"error: {prediction.image} {prediction.error}", file=sys.stderr)

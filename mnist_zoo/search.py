@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import sys
 
-from mnist_zoo.errors import InputError, ZooError
+from mnist_zoo.command import one_line_errors
+from mnist_zoo.errors import InputError
 
 SETTINGS = ("search", "trials", "study")  # words of this command; all others are overrides of the training
 
@@ -20,17 +20,11 @@ def main() -> None:
         "words", nargs="+", metavar="key=value", help="search=NAME (of conf/search), trials=N, study=NAME, any override"
     )
     words = parser.parse_args().words
-    try:
+    with one_line_errors("interrupted; the same command continues"):
         given, overrides = _split(words)
         from mnist_zoo.hydra_app.optuna_search import search  # here: --help need not wait for Hydra
 
         search(given["search"], int(given["trials"]), given.get("study"), overrides)
-    except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("error: interrupted; the same command continues", file=sys.stderr)
-        sys.exit(130)
 
 
 def _split(words: list[str]) -> tuple[dict[str, str], list[str]]:

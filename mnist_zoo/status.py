@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 
-from mnist_zoo.errors import ZooError
+from mnist_zoo.command import one_line_errors
 from mnist_zoo.runs.status import sweep_status, table
 
 INTERVAL = 2  # seconds between two tables of --watch
@@ -23,14 +22,11 @@ def main() -> None:
         "--watch", action="store_true", help=f"update every {INTERVAL} seconds until no run is in progress, or Ctrl-C"
     )
     arguments = parser.parse_args()
-    try:
+    with one_line_errors():
         if arguments.watch:
             _watch(arguments.folders)
         else:
             print(table(sweep_status(arguments.folders)))
-    except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 def _watch(folders: Sequence[str]) -> None:

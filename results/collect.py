@@ -13,10 +13,11 @@ from typing import Any
 import pandas as pd
 
 from mnist_zoo.errors import InputError
+from mnist_zoo.files import write_atomically
 from mnist_zoo.report.ensembles import ensembles
 from mnist_zoo.report.published import measured, rows_of
 from mnist_zoo.report.reading import name_configurations, read_runs
-from mnist_zoo.runs import read_predictions, write_atomically
+from mnist_zoo.runs import read_predictions
 from mnist_zoo.runs.identity import is_neutral
 from results.experiments import EXPERIMENTS, ZOO
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from mnist_zoo.errors import InputError
+from mnist_zoo.files import write_atomically
 from mnist_zoo.plots.style import duration
 from mnist_zoo.plots.tables import markdown
 from mnist_zoo.report.published import Row, Verdict, published_rows
 from mnist_zoo.report.tables import accuracy_cells, against_papers, compare, count_test_accuracies
-from mnist_zoo.runs import write_atomically
 from results.collect import VOTES_FILE, read_results
 from results.experiments import EXPERIMENTS, ZOO, ZOO_NOTE, ZOO_TITLE
 

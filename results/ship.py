@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from mnist_zoo.data import MNISTDataModule, load_data
 from mnist_zoo.errors import InputError
+from mnist_zoo.files import to_json, write_atomically
 from mnist_zoo.models.pretrained import build_trained
-from mnist_zoo.runs import read_metrics, to_json, write_atomically
+from mnist_zoo.runs import read_metrics
 from mnist_zoo.weights import Weights, pack, read_weights
 
 LARGEST = 1_000_000  # bytes of one file, so that the package stays small

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_zoo import status as door
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, StorageError
+from mnist_zoo.files import write_atomically
 from mnist_zoo.runs import (
     CURVE_COLUMNS,
     FolderInUse,
@@ -28,7 +29,6 @@ from mnist_zoo.runs import (
     read_json,
     read_metrics,
     read_predictions,
-    write_atomically,
 )
 from mnist_zoo.runs.identity import comparable, differences, identity, is_neutral
 from mnist_zoo.runs.status import run_status, sweep_status, table
@@ -154,7 +154,7 @@ class TestRunFolder:
         path = tmp_path / "a.json"
         write_atomically(path, "old")
         monkeypatch.setattr(os, "fsync", lambda number: (_ for _ in ()).throw(OSError("disk full")))
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(StorageError, match="disk full"):
             write_atomically(path, "new")
         assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 

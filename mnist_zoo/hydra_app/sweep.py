@@ -15,10 +15,11 @@ from omegaconf import DictConfig
 
 from mnist_zoo import __version__
 from mnist_zoo.errors import InputError, ZooError
+from mnist_zoo.files import to_json, write_atomically
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, resolved
 from mnist_zoo.hydra_app.names import job_name
 from mnist_zoo.hydra_app.overrides import top_level_key
-from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_json, read_metrics, to_json, write_atomically
+from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_json, read_metrics
 from mnist_zoo.runs.identity import NEUTRAL, comparable, differences
 from mnist_zoo.training.settings import check
 

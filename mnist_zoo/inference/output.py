@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.runs import write_atomically
+from mnist_zoo.files import write_atomically
 
 if TYPE_CHECKING:
     from mnist_zoo.inference.predict import Prediction

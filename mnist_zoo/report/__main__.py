@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from mnist_zoo.errors import ZooError
+from mnist_zoo.command import one_line_errors
 
 
 def main() -> None:
@@ -19,14 +18,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where to write (default: report/ in the first folder)")
     parser.add_argument("--data-root", type=Path, help="folder of the images, if not where the runs found them")
     arguments = parser.parse_args()
-    try:
+    with one_line_errors():
         from mnist_zoo.report.page import write_report  # here: --help and a wrong option need not wait for it
 
         page = write_report(arguments.folders, arguments.out, arguments.data_root)
-    except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    print(f"report: {page} (and report.md, figures/ and CSV tables beside it)")
+        print(f"report: {page} (and report.md, figures/ and CSV tables beside it)")
 
 
 if __name__ == "__main__":

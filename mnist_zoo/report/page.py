@@ -16,6 +16,7 @@ from PIL import Image
 
 from mnist_zoo import __version__
 from mnist_zoo.errors import InputError
+from mnist_zoo.files import write_atomically
 from mnist_zoo.plots.style import FIGURE_DPI, style
 from mnist_zoo.plots.tables import markdown
 from mnist_zoo.report.networks import network_sections
@@ -23,7 +24,6 @@ from mnist_zoo.report.reading import read_runs
 from mnist_zoo.report.sections import Block, Section, beside_papers, comparison, shared_sections
 from mnist_zoo.report.studies import study_sections
 from mnist_zoo.report.testsets import group_by_images
-from mnist_zoo.runs import write_atomically
 
 CSS_DPI = 96  # CSS pixels per inch
 

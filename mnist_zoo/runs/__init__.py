@@ -8,8 +8,6 @@ from mnist_zoo.runs.folder import (
     SWEEP_FILE,
     FolderInUse,
     RunFolder,
-    to_json,
-    write_atomically,
 )
 from mnist_zoo.runs.reading import find_runs, in_use, read_curves, read_json, read_metrics, read_predictions
 
@@ -24,6 +22,4 @@ __all__ = [
     "read_json",
     "read_metrics",
     "read_predictions",
-    "to_json",
-    "write_atomically",
 ]

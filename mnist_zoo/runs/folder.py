@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from mnist_zoo.errors import InputError
+from mnist_zoo.files import to_json, write_atomically
 from mnist_zoo.runs.reading import read_json
 
 if TYPE_CHECKING:
@@ -28,26 +27,6 @@ SWEEP_FILE = "sweep.json"  # in the folder of a sweep: the names of its jobs' fo
 
 class FolderInUse(InputError):
     """Another process trains in this folder."""
-
-
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Replace the content of a file in one step: readers see the old or the new content, even after a crash."""
-    content = content.encode() if isinstance(content, str) else content
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)  # only the owner can read a temporary file
-    os.replace(file.name, path)
-
-
-def to_json(record: Mapping[str, Any]) -> str:
-    """Return a record as indented JSON that ends with a newline."""
-    return json.dumps(record, indent=2) + "\n"
 
 
 class RunFolder:

@@ -1,0 +1,42 @@
+"""The border of every command: an error that users can correct becomes one line on stderr and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from mnist_zoo.errors import ZooError, printable
+
+FAILED, INTERRUPTED = 1, 130  # exit status; 130 is that of shells after Ctrl-C
+
+
+def stop(message: object, status: int = FAILED) -> NoReturn:
+    """Print ``error: message`` on stderr as one line, and leave the program."""
+    print(f"error: {printable(message)}", file=sys.stderr)
+    sys.exit(status)
+
+
+@contextmanager
+def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
+    """Leave the program with one line if the block raises ZooError or OSError, or is interrupted by Ctrl-C.
+
+    Args:
+        interrupted: what to say after Ctrl-C, such as how to continue.
+    """
+    try:
+        yield
+        sys.stdout.flush()  # here, so that a closed pipe or a full disk shows within this block
+    except ZooError as error:
+        stop(error)
+    except KeyboardInterrupt as error:
+        stop(str(error) or interrupted, INTERRUPTED)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports it again at its end
+        sys.exit(FAILED)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        stop(f"{error.filename}: {error.strerror}")
