@@ -211,14 +211,15 @@ def found_significance(tmp_path):
     return significance(runs.table, runs.predicted, runs.labels)
 
 
-def test_a_difference_is_resolved_if_both_tests_are_significant(tmp_path):
+def test_a_difference_must_hold_for_other_seeds_and_images(tmp_path):
     for seed in (0, 1, 2):
         write_run(tmp_path / f"good{seed}", model="cnn", seed=seed, wrong=[seed])
         write_run(tmp_path / f"bad{seed}", model="mlp", seed=seed, wrong=range(10, 40 + seed))
     found = found_significance(tmp_path)
     pair = found.pairs.iloc[0]
     assert (pair["only_first"], pair["only_second"]) == (30, 1)
-    assert pair["conclusion"] == "cnn is better"
+    assert pair["conclusion"] == "cnn is better" and pair["p"] < 0.001
+    assert pair["difference"] == pytest.approx(0.15) and 0.03 < pair["half"] < 0.08
     assert found.cochran.p < 1e-6
 
 
@@ -226,17 +227,26 @@ def test_one_better_seed_does_not_make_a_better_model(tmp_path):
     for seed, (good, bad) in enumerate([(0, 30), (20, 0), (8, 10)]):
         write_run(tmp_path / f"good{seed}", model="cnn", seed=seed, wrong=range(good))
         write_run(tmp_path / f"bad{seed}", model="mlp", seed=seed, wrong=range(100, 100 + bad))
-    assert found_significance(tmp_path).pairs["conclusion"].tolist() == [
-        "not resolved: significant over images, but not over seeds"
-    ]
-
-
-def test_five_discordant_images_are_too_few(tmp_path):
-    write_run(tmp_path / "a", model="cnn")
-    write_run(tmp_path / "b", model="mlp", wrong=range(5))
     found = found_significance(tmp_path)
-    assert found.pairs["conclusion"].tolist() == ["not resolved"]
-    assert found.pairs["smallest"].tolist() == [np.inf]
+    assert found.pairs["conclusion"].tolist() == ["undecided"]
+    assert found.pairs["p_networks"].item() < 1e-6, "though these two networks differ"
+    assert [seeds for _, seeds in found.plan] == [None] * 3, "200 images are too few for half a point"
+
+
+def test_one_seed_says_nothing_about_configurations(tmp_path):
+    write_run(tmp_path / "a", model="cnn")
+    write_run(tmp_path / "b", model="mlp", wrong=range(50))
+    found = found_significance(tmp_path)
+    assert found.pairs["conclusion"].tolist() == ["undecided: one seed"] and found.plan == []
+    assert found.pairs[["half", "p", "p_equivalent", "detectable"]].isna().all(axis=None)
+    assert found.pairs["p_networks"].item() < 1e-6, "the two networks differ"
+
+
+def test_equal_networks_are_equivalent(tmp_path):
+    for seed in (0, 1, 2):
+        for model in ("cnn", "mlp"):
+            write_run(tmp_path / f"{model}{seed}", model=model, seed=seed, wrong=[seed])
+    assert found_significance(tmp_path).pairs["conclusion"].tolist() == ["equivalent within 0.2 points"]
 
 
 def test_frequent_confusions_and_scores_per_class():

@@ -12,17 +12,12 @@ from matplotlib.figure import Figure
 
 from mnist_zoo.plots.style import duration
 from mnist_zoo.report import figures
+from mnist_zoo.report.difference import PAIRED_FROM
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
 from mnist_zoo.report.published import Verdict
-from mnist_zoo.report.statistics import CONFIDENCE, POWER, plus_minus
-from mnist_zoo.report.tables import (
-    Significance,
-    accuracy_cells,
-    against_papers,
-    compare,
-    count_test_accuracies,
-    significance,
-)
+from mnist_zoo.report.pairs import Significance, significance
+from mnist_zoo.report.statistics import POWER, plus_minus
+from mnist_zoo.report.tables import accuracy_cells, against_papers, compare, count_test_accuracies
 from mnist_zoo.report.testsets import TestSet
 from mnist_zoo.runs import read_predictions
 
@@ -233,46 +228,59 @@ def _significance_section(found: Significance) -> Section:
         {
             "first": pairs["first"],
             "second": pairs["second"],
-            "difference": [f"{100 * d:+.2f}" for d in pairs["difference"]],
+            "seeds": pairs["seeds"],
+            "difference": [_points(d, h) for d, h in zip(pairs["difference"], pairs["half"], strict=True)],
+            "p": [_p(p) for p in pairs["p"]],
+            "p, equivalent": [_p(p) for p in pairs["p_equivalent"]],
+            "detectable": ["-" if math.isnan(d) else f"{100 * d:.2f}" for d in pairs["detectable"]],
+            "conclusion": pairs["conclusion"],
             "only first correct": pairs["only_first"],
             "only second correct": pairs["only_second"],
-            "p, images": [_p(p) for p in pairs["p_images"]],
-            "p, seeds": [_p(p) for p in pairs["p_seeds"]],
-            "smallest": ["none" if math.isinf(s) else f"{100 * s:.2f}" for s in pairs["smallest"]],
-            "conclusion": pairs["conclusion"],
+            "p, two networks": [_p(p) for p in pairs["p_networks"]],
         }
     )
-    caption = "All pairs. Difference in mean test accuracy, and smallest significant difference, in percentage points."
+    margin = f"{100 * found.margin:g}"
+    caption = (
+        f"All pairs. Difference: of mean test accuracies in percentage points, with the 95 % interval over seeds and "
+        f"images. p, equivalent: that they differ by {margin} points or more. Detectable: the true difference that these "
+        f"seeds find four times in five. The last three columns compare the two networks with the lowest seed (McNemar's "
+        f"exact test), which says nothing about other seeds. All p-values are corrected for the number of pairs (Holm)."
+    )
     heat = figures.differences(pairs, found.labels) if len(pairs) > 1 else None
-    legend = f"Difference in mean test accuracy. A dot: not resolved.{_only_best(found.labels)}"
+    legend = f"Difference in mean test accuracy. A dot: neither is better.{_only_best(found.labels)}"
     table = Block("table", shown, caption, "significance", pairs, folded=len(pairs) > OPEN_ROWS)
     sentences = Block("list", _significance_sentences(found))
     return Section("Significance", [sentences, *figure_block("differences", heat, legend), table])
 
 
+def _points(difference: float, half: float) -> str:
+    """Return a difference of accuracies, given as fractions, in percentage points with its interval."""
+    return f"{100 * difference:+.2f}" + ("" if math.isnan(half) else f" ± {100 * half:.2f}")
+
+
 def _significance_sentences(found: Significance) -> list[str]:
-    pairs = found.pairs
-    resolved = int(pairs["conclusion"].str.contains("is better").sum())
-    smallest = float(pairs["smallest"].replace(math.inf, math.nan).median())
+    pairs, margin = found.pairs, f"{100 * found.margin:g}"
+    better, equivalent = (int(pairs["conclusion"].str.contains(word).sum()) for word in ("is better", "^equivalent"))
     sentences = [
-        f"Do the configurations differ at all? Cochran's Q = {found.cochran.q:.1f} for {found.cochran.models} networks "
-        f"on the same {found.images:,} test images, p {_equals(found.cochran.p)}.",
-        f"Pairs that are resolved at the {round(100 * CONFIDENCE)} % level: {resolved} of {len(pairs)}.",
-        "Two sources of noise are tested separately: the choice of test images (McNemar's exact test between the "
-        "networks with the lowest seed) and the choice of seeds (Welch's t test between the accuracies over seeds). "
-        "Both are corrected for the number of pairs (Holm). A difference is resolved if both tests are significant; "
-        "with one seed, only the first test is possible.",
+        f"Of {len(pairs)} pairs of configurations, one is better in {better}, {equivalent} are equivalent within "
+        f"{margin} percentage points, and {len(pairs) - better - equivalent} are undecided (95 % level, corrected for the "
+        f"number of pairs).",
+        "A difference must hold for other seeds and for other test images: the interval crosses both sources of noise. "
+        f"From {PAIRED_FROM} shared seeds on, equal seeds are paired. Equivalence: two one-sided tests.",
     ]
-    if not math.isnan(smallest):
+    known = pairs["detectable"].dropna()
+    if len(known):
         sentences.append(
-            f"The smallest difference that could be significant is {100 * smallest:.2f} percentage points (median over "
-            f"pairs, from the number of images that exactly one of the two networks classifies correctly)."
+            f"With these seeds and {found.images:,} test images, a true difference of {100 * known.median():.2f} "
+            f"percentage points (median over pairs) is found with a probability of {round(100 * POWER)} %. Seeds of each "
+            f"configuration that would find a true difference of "
+            + ", ".join(f"{100 * wanted:g} points: {seeds or 'too few images'}" for wanted, seeds in found.plan)
+            + "."
         )
-    if math.isfinite(found.detectable):
-        sentences.append(
-            f"A true difference of {100 * found.detectable:.2f} percentage points is detected with a probability of "
-            f"{round(100 * POWER)} %."
-        )
+    sentences.append(
+        f"Do the single networks with the lowest seeds differ at all? Cochran's Q = {found.cochran.q:.1f} for "
+        f"{found.cochran.models} networks, p {_equals(found.cochran.p)}."
+    )
     return sentences
 
 

@@ -1,7 +1,7 @@
 """Intervals and tests for accuracies measured with a few seeds on one test set.
 
-Two sources of noise are kept apart. Another seed trains another network: intervals over seeds and Welch's test. Other
-test images give the same network another accuracy: Wilson's interval, McNemar's test and Cochran's Q.
+Another seed trains another network: intervals over seeds. Other test images give the same network another accuracy:
+McNemar's test and Cochran's Q compare single networks. `mnist_zoo.report.difference` crosses both sources of noise.
 """
 
 from __future__ import annotations
@@ -127,52 +127,6 @@ def holm(p: Numbers) -> np.ndarray:
     factors = len(order) - np.arange(len(order))
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
     return corrected
-
-
-def welch(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the two-sided p-value of Welch's t test between the scores of two sets of seeds.
-
-    It is NaN if a set has one seed. If neither set varies, it is 1 for equal scores and 0 for different scores.
-    """
-    if min(len(first), len(second)) < 2:
-        return math.nan
-    if np.ptp(first) == 0 and np.ptp(second) == 0:  # t would be 0/0 or infinite
-        return 1.0 if first[0] == second[0] else 0.0
-    (mean1, std1), (mean2, std2) = ((np.mean(x), np.std(x, ddof=1)) for x in (first, second))
-    # Not ttest_ind: it warns if one of the sets does not vary.
-    return float(stats.ttest_ind_from_stats(mean1, std1, len(first), mean2, std2, len(second), equal_var=False).pvalue)
-
-
-def smallest_resolved(discordant_images: int, images: int, alpha: float = 1 - CONFIDENCE) -> float:
-    """Return the smallest difference in accuracy that McNemar's exact test can call significant; infinite if none.
-
-    Args:
-        discordant_images: number of images that exactly one of the two models classifies correctly.
-        images: size of the test set.
-        alpha: significance level, already divided by the number of comparisons.
-    """
-    fewest = stats.binom.ppf(alpha / 2, discordant_images, 0.5)  # the first count whose tail reaches alpha / 2
-    losses = int(fewest) - 1 if 2 * stats.binom.cdf(fewest, discordant_images, 0.5) > alpha else int(fewest)
-    return (discordant_images - 2 * losses) / images if losses >= 0 else math.inf
-
-
-def detectable(discordant_share: float, images: int, alpha: float = 1 - CONFIDENCE, power: float = POWER) -> float:
-    """Return the true difference in accuracy that McNemar's test detects with the given power (Connor 1987).
-
-    It is infinite if it would exceed the share of discordant images, the largest possible difference.
-
-    Args:
-        discordant_share: share of the images that exactly one of the two models classifies correctly.
-        images: size of the test set.
-        alpha: significance level.
-        power: probability that the test detects the difference.
-    """
-    z_alpha, z_power = stats.norm.ppf(1 - alpha / 2), stats.norm.ppf(power)
-    difference = 0.0
-    for _ in range(50):  # solves images = ((z_a sqrt(d) + z_b sqrt(d - D^2)) / D)^2 for D by fixed-point iteration
-        rest = math.sqrt(max(0.0, discordant_share - difference**2))
-        difference = (z_alpha * math.sqrt(discordant_share) + z_power * rest) / math.sqrt(images)
-    return difference if difference <= discordant_share else math.inf
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from mnist_zoo.report import statistics as st
 from mnist_zoo.report.published import Verdict, judge, published_rows, rows_of
 from mnist_zoo.splits import SPLITS
 
-ALPHA = 1 - st.CONFIDENCE
 MEASURED = {f"{split}_{metric}": f"{split}_{metric}" for split in SPLITS for metric in ("acc", "loss")}
 MEASURED |= {"epochs": "epochs_run", "fit_seconds": "fit_seconds", "images_per_second": "train_images_per_second"}
 
@@ -68,87 +66,6 @@ def count_test_accuracies(verdicts: Sequence[Verdict]) -> tuple[int, str]:
     inside, above, below, open_ = (outcomes.count(name) for name in ("inside", "above", "below", "not resolved"))
     words = f"our 95 % interval covers {inside}, lies above {above} and below {below}"
     return len(outcomes), words + (f"; {open_} not resolved, because some seeds fail to learn" if open_ else "")
-
-
-@dataclass(frozen=True)
-class Significance:
-    """Which differences between configurations are significant.
-
-    Attributes:
-        labels: of the configurations, best validation accuracy first.
-        cochran: Cochran's Q over one network of each configuration.
-        pairs: one row per pair: ``first``, ``second``, ``difference`` (of mean test accuracies, a fraction),
-            ``only_first`` and ``only_second`` (images that only one of the two networks classifies correctly),
-            ``p_images`` (McNemar, Holm-corrected), ``p_seeds`` (Welch over seeds, Holm-corrected; NaN with one seed),
-            ``smallest`` (the smallest significant difference for that many discordant images) and ``conclusion``.
-        detectable: the true difference that is detected with a probability of 80 %, for the pairs' median share of
-            discordant images and corrected for the number of pairs.
-        images: size of the test set.
-    """
-
-    labels: list[str]
-    cochran: st.CochransQ
-    pairs: pd.DataFrame
-    detectable: float
-    images: int
-
-
-def significance(table: pd.DataFrame, predicted: np.ndarray, labels: np.ndarray) -> Significance | None:
-    """Compare all configurations on their shared test images; None if there is only one.
-
-    McNemar's test compares the networks with the lowest seed: would they differ on other test images? Welch's test
-    compares the accuracies over seeds: would other seeds differ? A difference is resolved if both tests are
-    significant, or McNemar's alone where a configuration has one seed.
-
-    Args:
-        table: rows of `Runs` that share a test set.
-        predicted: predicted classes ``(R, N)``, one row for each row of the table.
-        labels: true classes ``(N,)``.
-    """
-    order = table.groupby("label")["val_acc"].mean().sort_values(ascending=False, kind="stable").index.tolist()
-    if len(order) < 2:
-        return None
-    correct = np.asarray(predicted) == labels
-    runs = {label: table.index.get_indexer(group.sort_values("seed").index) for label, group in table.groupby("label")}
-    first_correct = correct[[runs[label][0] for label in order]]
-    scores = [correct[runs[label]].mean(axis=1) for label in order]
-    pairs = _pairs(order, scores, st.discordant(first_correct), len(labels))
-    share = float((pairs["only_first"] + pairs["only_second"]).median()) / len(labels)
-    detectable = st.detectable(share, len(labels), ALPHA / len(pairs))
-    return Significance(order, st.cochrans_q(first_correct), pairs, detectable, len(labels))
-
-
-def _pairs(order: list[str], scores: list[np.ndarray], counts: np.ndarray, images: int) -> pd.DataFrame:
-    """Return the ``pairs`` of `Significance` from the seeds' accuracies and the counts of discordant images."""
-    i, j = np.triu_indices(len(order), 1)
-    each = list(zip(i, j, strict=True))
-    pairs = pd.DataFrame(
-        {
-            "first": [order[a] for a in i],
-            "second": [order[b] for b in j],
-            "difference": [scores[a].mean() - scores[b].mean() for a, b in each],
-            "only_first": counts[i, j],
-            "only_second": counts[j, i],
-            "p_images": st.holm(st.mcnemar(counts[i, j], counts[j, i])),
-            "p_seeds": st.holm(np.array([st.welch(scores[a], scores[b]) for a, b in each])),
-            "smallest": [st.smallest_resolved(int(counts[p] + counts[p[::-1]]), images, ALPHA / len(i)) for p in each],
-        }
-    )
-    pairs["conclusion"] = [_conclusion(pair) for pair in pairs.itertuples()]
-    return pairs
-
-
-def _conclusion(pair: Any) -> str:
-    by_images, by_seeds = pair.p_images < ALPHA, pair.p_seeds < ALPHA
-    one_seed = math.isnan(pair.p_seeds)
-    if by_images and (by_seeds or one_seed):
-        higher = pair.only_first > pair.only_second if one_seed else pair.difference > 0
-        return f"{pair.first if higher else pair.second} is better" + (" (one seed)" if one_seed else "")
-    if by_images:
-        return "not resolved: significant over images, but not over seeds"
-    if by_seeds:
-        return "not resolved: significant over seeds, but not over images"
-    return "not resolved"
 
 
 def class_report(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> pd.DataFrame:
