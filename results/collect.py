@@ -72,10 +72,10 @@ def _record(run: pd.Series) -> dict[str, Any]:
     record = {column: run.get(column) for column in COLUMNS} | {"overrides": " ".join(kept)}
     record |= {package: run["versions"].get(package) for package in VERSIONS}
     for row in rows_of(run):
-        if row.metric not in run and row.metric not in ("claimed_acc", "epochs", "train_seconds"):
-            values = measured(row.metric, pd.DataFrame([run]))
+        if row.ours not in run:
+            values = measured(row.ours, pd.DataFrame([run]))
             if values is not None:
-                record[row.metric] = values[0] / 100 if row.unit == "%" else values[0]
+                record[row.ours] = values[0] / 100 if row.unit == "%" else values[0]
     return record
 
 

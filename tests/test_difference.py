@@ -16,10 +16,10 @@ from mnist_zoo.report.difference import (
     decide,
     detectable,
     difference,
+    intervals_of,
     power,
     scores,
     seeds_needed,
-    intervals_of,
 )
 
 IMAGES = 10_000

@@ -1,15 +1,15 @@
 """The difference in accuracy between two configurations, for other seeds and other test images.
 
-Both are random samples: another seed trains another network, and other images are easier or harder. A difference that is
-to hold for the configurations, and not only for the networks at hand, needs an interval that crosses both:
+Both are random samples: another seed trains another network, and other images are easier or harder. A difference that
+is to hold for the configurations, and not only for the networks at hand, needs an interval that crosses both:
 
     Var = S²(d) / N + max(0, S²(A) / n + S²(B) / n - (r(A) + r(B)) / (n N))
 
-d is the difference of the two configurations on each of N images, averaged over n seeds; S²(d) its variance over images.
-S²(A) is the variance of A's accuracy over seeds, and r(A) the variance between seeds on one image, averaged over images.
-The first term holds the choice of images and what a seed does to single images. The second holds what a seed does to all
-images alike. (A crossed random effects model: Searle, Casella and McCulloch 1992, chapter 4; degrees of freedom after
-Satterthwaite 1946. tests/test_difference.py simulates its coverage and power.)
+d is the difference of the two configurations on each of N images, averaged over n seeds; S²(d) its variance over
+images. S²(A) is the variance of A's accuracy over seeds, and r(A) the variance between seeds on one image, averaged
+over images. The first term holds the choice of images and what a seed does to single images. The second holds what a
+seed does to all images alike. (A crossed random effects model: Searle, Casella and McCulloch 1992, chapter 4; degrees
+of freedom after Satterthwaite 1946. tests/test_difference.py simulates its coverage and power.)
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def power(true: float, noise: Noise, seeds: int, images: int, pairs: int = 1) ->
 def detectable(noise: Noise, seeds: int, images: int, pairs: int = 1, wanted: float = POWER) -> float:
     """Return the true difference that is found with the probability `wanted`, to about 3 %.
 
-    It is the sum of two quantiles of Student's t times the standard error, as in the textbooks' formula for sample sizes.
+    It is the sum of two quantiles of Student's t times the standard error, the textbooks' formula for sample sizes.
     """
     error, freedom = noise.error(seeds, images)
     return float((stats.t.isf(ALPHA / pairs / 2, freedom) + stats.t.ppf(wanted, freedom)) * error)

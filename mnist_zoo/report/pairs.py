@@ -17,9 +17,9 @@ from mnist_zoo.report.difference import (
     decide,
     detectable,
     difference,
+    intervals_of,
     scores,
     seeds_needed,
-    intervals_of,
 )
 
 WANTED = (0.001, 0.002, 0.005)  # true differences in accuracy, for planning
@@ -36,8 +36,8 @@ class Significance:
             test accuracies, a fraction) and ``half`` (half its 95 % interval over seeds and images), ``p`` and
             ``p_equivalent`` (Holm-corrected), ``conclusion``, and ``detectable`` (the true difference that these seeds
             find with a probability of 80 %, after correction); NaN if a configuration has one seed. Then the two
-            networks with the lowest seed: ``only_first`` and ``only_second`` (images that only one of them classifies correctly)
-            and ``p_networks`` (McNemar, Holm-corrected).
+            networks with the lowest seed: ``only_first`` and ``only_second`` (images that only one of them classifies
+            correctly) and ``p_networks`` (McNemar, Holm-corrected).
         images: size of the test set.
         margin: a smaller difference counts as equivalent.
         plan: how many seeds of each configuration find a true difference with a probability of 80 %: pairs of the

@@ -14,11 +14,11 @@ from mnist_zoo.plots.style import duration
 from mnist_zoo.report import figures
 from mnist_zoo.report.difference import PAIRED_FROM
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
-from mnist_zoo.report.published import Verdict
 from mnist_zoo.report.pairs import Significance, significance
 from mnist_zoo.report.statistics import POWER, plus_minus
-from mnist_zoo.report.tables import accuracy_cells, against_papers, compare, count_test_accuracies
+from mnist_zoo.report.tables import accuracy_cells, compare
 from mnist_zoo.report.testsets import TestSet
+from mnist_zoo.report.verdicts import Verdict, against_papers, count_test_accuracies
 from mnist_zoo.runs import read_predictions
 
 OPEN_ROWS = 30  # longer tables are folded on the HTML page
@@ -76,14 +76,14 @@ def comparison(table: pd.DataFrame) -> Section:
     """
     rows = compare(table)
     rows["ece"] = [table.loc[table["label"] == label, "ece"].mean() for label in rows["label"]]
-    tested = {v.label: v for v in reversed(against_papers(table)) if v.row.metric == "test_acc"}
+    tested = {v.label: v for v in reversed(against_papers([table])) if v.row.metric == "test_acc"}
     constant = [name for name in ("data", "lr", "device") if table[name].nunique() == 1]  # the page's head states them
     configurations: list[Any] = list(rows.itertuples())
     accuracy = _noted(pd.DataFrame([_accuracy_row(row, tested.get(row.label)) for row in configurations]), table)
     cost = pd.DataFrame([_cost_row(row) for row in configurations])
     note = (
-        "Accuracies in per cent, best on validation first. The verdict says whether the published number, within its "
-        "rounding, lies in our 95 % interval of the mean over seeds."
+        "Accuracies in per cent with 95 % intervals of the mean over seeds, best on validation first. The verdict says "
+        "whether the published number could be that of one further run of ours (corrected for the number of verdicts)."
     )
     costs_note = (
         "Losses in nats. Seed SD: standard deviation of the test accuracy over seeds. Sampling SE: standard error of "
@@ -147,7 +147,7 @@ def beside_papers(table: pd.DataFrame) -> list[Section]:
     Args:
         table: of `Runs`.
     """
-    verdicts = against_papers(table)
+    verdicts = against_papers([table])
     if not verdicts:
         return []
     rows = [
@@ -157,6 +157,7 @@ def beside_papers(table: pd.DataFrame) -> list[Section]:
             "data": v.row.data,
             "metric": v.row.metric,
             "published": f"{v.row.value:g} {v.row.unit}",
+            "seeds": v.seeds,
             "ours": v.ours,
             "difference": f"{v.difference:+.{4 if v.row.unit == 'nats' else 2}f}",
             "verdict": v.words,
@@ -171,7 +172,11 @@ def beside_papers(table: pd.DataFrame) -> list[Section]:
         else "None of these runs repeats a published test accuracy; the verdicts say why."
     )
     frame = pd.DataFrame(rows)
-    caption = "All published numbers of these configurations, in the papers' units."
+    caption = (
+        "All published numbers of these configurations, in the papers' units. Ours: mean over seeds, and the 95 % "
+        "prediction interval of one further run, which is what a published number is. Training accuracies that a paper "
+        "took while training, and its best validation accuracies, are compared with ours of the same kind."
+    )
     raw = frame.rename(columns={"metric": "figure"})  # the name of this CSV column since 0.1.0
     table_block = Block("table", frame, caption, "published", raw, folded=len(frame) > OPEN_ROWS)
     return [Section("Published results", [Block("text", text), table_block])]
@@ -242,9 +247,10 @@ def _significance_section(found: Significance) -> Section:
     margin = f"{100 * found.margin:g}"
     caption = (
         f"All pairs. Difference: of mean test accuracies in percentage points, with the 95 % interval over seeds and "
-        f"images. p, equivalent: that they differ by {margin} points or more. Detectable: the true difference that these "
-        f"seeds find four times in five. The last three columns compare the two networks with the lowest seed (McNemar's "
-        f"exact test), which says nothing about other seeds. All p-values are corrected for the number of pairs (Holm)."
+        f"images. p, equivalent: that they differ by {margin} points or more. Detectable: the true difference that "
+        f"these seeds find four times in five. The last three columns compare the two networks with the lowest seed "
+        f"(McNemar's exact test), which says nothing about other seeds. All p-values are corrected for the number of "
+        f"pairs (Holm)."
     )
     heat = figures.differences(pairs, found.labels) if len(pairs) > 1 else None
     legend = f"Difference in mean test accuracy. A dot: neither is better.{_only_best(found.labels)}"
@@ -263,8 +269,8 @@ def _significance_sentences(found: Significance) -> list[str]:
     better, equivalent = (int(pairs["conclusion"].str.contains(word).sum()) for word in ("is better", "^equivalent"))
     sentences = [
         f"Of {len(pairs)} pairs of configurations, one is better in {better}, {equivalent} are equivalent within "
-        f"{margin} percentage points, and {len(pairs) - better - equivalent} are undecided (95 % level, corrected for the "
-        f"number of pairs).",
+        f"{margin} percentage points, and {len(pairs) - better - equivalent} are undecided (95 % level, corrected for "
+        f"the number of pairs).",
         "A difference must hold for other seeds and for other test images: the interval crosses both sources of noise. "
         f"From {PAIRED_FROM} shared seeds on, equal seeds are paired. Equivalence: two one-sided tests.",
     ]
@@ -272,8 +278,8 @@ def _significance_sentences(found: Significance) -> list[str]:
     if len(known):
         sentences.append(
             f"With these seeds and {found.images:,} test images, a true difference of {100 * known.median():.2f} "
-            f"percentage points (median over pairs) is found with a probability of {round(100 * POWER)} %. Seeds of each "
-            f"configuration that would find a true difference of "
+            f"percentage points (median over pairs) is found with a probability of {round(100 * POWER)} %. Seeds of "
+            f"each configuration that would find a true difference of "
             + ", ".join(f"{100 * wanted:g} points: {seeds or 'too few images'}" for wanted, seeds in found.plan)
             + "."
         )

@@ -11,7 +11,6 @@ import pandas as pd
 from sklearn import metrics
 
 from mnist_zoo.report import statistics as st
-from mnist_zoo.report.published import Verdict, judge, published_rows, rows_of
 from mnist_zoo.splits import SPLITS
 
 MEASURED = {f"{split}_{metric}": f"{split}_{metric}" for split in SPLITS for metric in ("acc", "loss")}
@@ -46,26 +45,10 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["data", "val_acc"], ascending=[True, False], ignore_index=True)
 
 
-def against_papers(table: pd.DataFrame) -> list[Verdict]:
-    """Return a verdict on every published number that a configuration can be compared with, in the papers' order."""
-    order = {row: place for place, row in enumerate(published_rows())}
-    pairs = [(row, runs) for _, runs in table.groupby("label") for row in rows_of(runs.iloc[0])]
-    verdicts = [judge(row, runs) for row, runs in pairs]
-    return sorted((verdict for verdict in verdicts if verdict), key=lambda verdict: order[verdict.row])
-
-
 def accuracy_cells(row: Any) -> list[str]:
     """Return the training, validation and test accuracy of a row of `compare` as table cells, in per cent."""
     numbers = [[100 * getattr(row, f"{s}_acc{end}") for end in ("", "_half", "_least", "_greatest")] for s in SPLITS]
     return [st.accuracy_words(*each) for each in numbers]
-
-
-def count_test_accuracies(verdicts: Sequence[Verdict]) -> tuple[int, str]:
-    """Return how many published test accuracies can be compared with ours, and a summary of the verdicts."""
-    outcomes = [v.outcome for v in verdicts if v.row.metric == "test_acc" and v.outcome != "not comparable"]
-    inside, above, below, open_ = (outcomes.count(name) for name in ("inside", "above", "below", "not resolved"))
-    words = f"our 95 % interval covers {inside}, lies above {above} and below {below}"
-    return len(outcomes), words + (f"; {open_} not resolved, because some seeds fail to learn" if open_ else "")
 
 
 def class_report(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> pd.DataFrame:
