@@ -13,25 +13,24 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from mnist_zoo.report import statistics as st
 
 T_QUANTILE = 4.302653  # Student's t, 97.5 %, 2 degrees of freedom
-Z_QUANTILE = 1.959964  # normal distribution, 97.5 %
 
 
 def test_the_interval_of_a_mean_is_students():
     mean, half = st.mean_interval([1.0, 2.0, 3.0])  # standard deviation 1
     assert mean == 2.0
     assert half == pytest.approx(T_QUANTILE / math.sqrt(3), rel=1e-6)
-    assert st.single_run_half_width([1.0, 2.0, 3.0]) == pytest.approx(T_QUANTILE * math.sqrt(4 / 3), rel=1e-6)
 
 
 def test_one_seed_has_no_interval():
     mean, half = st.mean_interval([0.5])
     assert mean == 0.5 and math.isnan(half)
-    assert math.isnan(st.single_run_half_width([0.5]))
 
 
 WORDS = [  # mean, half, least, greatest; text; why
     ((98.0, 1.234, 97.0, 99.0), "98.00 ± 1.23", "an interval"),
     ((98.0, math.nan, 98.0, 98.0), "98.00", "one seed"),
+    ((99.8, 0.4, 99.5, 100.0), "99.80 [98.54, 99.97]", "an interval that would exceed 100"),
+    ((100.0, 0.0, 100.0, 100.0), "100.00 ± 0.00", "no seed errs"),
     ((66.0, 120.0, 10.0, 99.0), "10.00 to 99.00", "too wide: some seeds failed"),
 ]
 
@@ -41,10 +40,7 @@ def test_an_accuracy_in_a_table(numbers, text, why):
     assert st.accuracy_words(*numbers) == text, why
 
 
-def test_wilsons_interval_and_the_sampling_error():
-    k, n, z = 9910, 10_000, Z_QUANTILE
-    centre, half = (k + z**2 / 2) / (n + z**2), z * math.sqrt(k * (n - k) / n + z**2 / 4) / (n + z**2)
-    assert st.wilson_interval(k, n) == pytest.approx((centre - half, centre + half), abs=1e-8)
+def test_the_sampling_error():
     assert st.sampling_error(0.991, 10_000) == pytest.approx(0.00094, abs=1e-5)
 
 
@@ -116,3 +112,20 @@ def test_the_calibration_error_of_four_images():
     # Confidence 0.9: 1 of 2 correct. Confidence 0.6: 2 of 2 correct. (2 * 0.4 + 2 * 0.4) / 4
     assert found.ece == pytest.approx(0.4)
     assert (found.confidence.tolist(), found.accuracy.tolist()) == ([0.6, 0.9], [1.0, 0.5])
+
+
+def test_the_brier_score():
+    probabilities = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
+    assert st.brier(probabilities, np.array([0, 2, 0])) == pytest.approx((0 + 2 + 0.5) / 3)
+
+
+def test_a_perfectly_calibrated_network_has_a_calibration_error_too():
+    rng = np.random.default_rng(1)
+    probabilities = st.softmax(2 * rng.normal(size=(2000, 10)))
+    labels = np.array([rng.choice(10, p=row) for row in probabilities])  # drawn from its own probabilities
+    expected = st.perfect_ece(probabilities)
+    assert 0.01 < expected < 0.05
+    assert st.calibration(probabilities, labels).ece == pytest.approx(expected, abs=0.01)
+    assert st.perfect_ece(np.tile(probabilities, (16, 1))) == pytest.approx(expected / 4, rel=0.2), (
+        "falls with 1/sqrt(N)"
+    )

@@ -72,10 +72,11 @@ def comparison(table: pd.DataFrame) -> Section:
     """Return the section that compares all configurations: accuracies, published numbers, losses, noise and costs.
 
     Args:
-        table: of `Runs`, with ``ece``.
+        table: of `Runs`, with ``ece``, ``perfect_ece`` and ``brier``.
     """
     rows = compare(table)
-    rows["ece"] = [table.loc[table["label"] == label, "ece"].mean() for label in rows["label"]]
+    sureness = ["ece", "perfect_ece", "brier"]
+    rows = rows.join(table.groupby("label")[sureness].mean(), on="label")
     tested = {v.label: v for v in reversed(against_papers([table])) if v.row.metric == "test_acc"}
     constant = [name for name in ("data", "lr", "device") if table[name].nunique() == 1]  # the page's head states them
     configurations: list[Any] = list(rows.itertuples())
@@ -87,8 +88,9 @@ def comparison(table: pd.DataFrame) -> Section:
     )
     costs_note = (
         "Losses in nats. Seed SD: standard deviation of the test accuracy over seeds. Sampling SE: standard error of "
-        "the test accuracy for random test images. Both are in percentage points. ECE: expected calibration error on "
-        "the test images."
+        "the test accuracy for random test images. Both are in percentage points. Brier: mean squared distance of the "
+        "probabilities to the true class, 0 to 2. ECE: expected calibration error on the test images; perfect: that of a "
+        "perfectly calibrated network with the same probabilities, which is not 0 on finitely many images."
     )
     by_rate, times = figures.learning_rates(rows), figures.times(rows) if len(rows) > 1 else None
     blocks = [
@@ -134,7 +136,9 @@ def _cost_row(row: Any) -> dict:
         "test loss": plus_minus(row.test_loss, row.test_loss_half, 4),
         "seed SD": "-" if math.isnan(row.seed_sd) else f"{100 * row.seed_sd:.3f}",
         "sampling SE": f"{100 * row.sampling_se:.3f}",
+        "Brier": f"{row.brier:.4f}",
         "ECE (%)": f"{100 * row.ece:.2f}",
+        "perfect": f"{100 * row.perfect_ece:.2f}",
         "time": duration(row.fit_seconds),
         "images/s": f"{row.images_per_second:,.0f}",
         "device": row.device,
@@ -309,16 +313,22 @@ def _ensemble_section(runs: TestSet) -> list[Section]:
             "vote": each.vote,
             "validation": f"{100 * each.val_acc:.2f}",
             "test": f"{100 * each.test_acc:.2f}",
+            "best member": f"{100 * each.best_member_acc:.2f}",
+            "p": _p(each.p),
         }
         for each in found
     ]
     chosen = found[0]
     text = (
-        f"Best on validation: {chosen.name}, by {chosen.vote}. Its test accuracy is {100 * chosen.test_acc:.2f} %. The "
-        f"best single network on validation ({single['label']} seed={single['seed']}) has "
-        f"{100 * single['test_acc']:.2f} %. Members: {', '.join(chosen.members)}."
+        f"Best on validation: {chosen.name}, by {chosen.vote}. Its test accuracy is {100 * chosen.test_acc:.2f} %, "
+        f"that of its best member on validation {100 * chosen.best_member_acc:.2f} % (McNemar's exact test, corrected for "
+        f"{len(found)} ensembles: p {_equals(chosen.p)}). The best single network on validation ({single['label']} "
+        f"seed={single['seed']}) has {100 * single['test_acc']:.2f} %. Members: {', '.join(chosen.members)}."
     )
-    caption = "Accuracies in per cent. Members are chosen on validation; each ensemble is tested once."
+    caption = (
+        "Accuracies in per cent. Members are chosen on validation; each ensemble is tested once. p: McNemar's exact "
+        "test between the ensemble and its best member on validation, with Holm's correction."
+    )
     if len(runs.table) > CANDIDATES:
         caption += f" Only the {CANDIDATES} best networks on validation are considered."
     frame = pd.DataFrame(rows)

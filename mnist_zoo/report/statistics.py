@@ -18,6 +18,7 @@ from mnist_zoo.plots.reliability import Calibration
 CONFIDENCE = 0.95
 POWER = 0.8
 BINS = 15
+DRAWS = 20  # of the labels of a perfectly calibrated network
 WIDE = 10.0  # percentage points: a wider half interval means that some seeds learned and others failed
 
 Numbers = np.ndarray | Sequence[float]
@@ -40,21 +41,16 @@ def plus_minus(mean: float, half: float, digits: int = 2) -> str:
 def accuracy_words(mean: float, half: float, least: float, greatest: float) -> str:
     """Return an accuracy over seeds for a table: mean and interval, or the range if the interval is too wide.
 
-    All arguments are in per cent.
+    All arguments are in per cent. If the interval would leave 0 to 100, it is that of the log-odds, written as bounds.
     """
-    return f"{least:.2f} to {greatest:.2f}" if half > WIDE else plus_minus(mean, half)
-
-
-def single_run_half_width(values: Numbers, confidence: float = CONFIDENCE) -> float:
-    """Return the half width of the prediction interval for one further run, around the mean; NaN for one value."""
-    _, half = mean_interval(values, confidence)
-    return half * math.sqrt(1 + len(values))
-
-
-def wilson_interval(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return Wilson's interval of an accuracy (a fraction) for random test images (Wilson 1927)."""
-    interval = stats.binomtest(correct, images).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    if half > WIDE:
+        return f"{least:.2f} to {greatest:.2f}"
+    if 0 < mean < 100 and (mean + half > 100 or mean - half < 0):
+        centre = special.logit(mean / 100)
+        reach = half / 100 / (mean / 100 * (1 - mean / 100))  # the delta method: d logit(p) = dp / (p (1 - p))
+        low, high = (100 * special.expit(centre + sign * reach) for sign in (-1, 1))
+        return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+    return plus_minus(mean, half)
 
 
 def sampling_error(accuracy: float, images: int) -> float:
@@ -151,3 +147,31 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     accuracy = np.bincount(which, correct, bins)[used] / counts[used]
     ece = float(np.sum(counts[used] * np.abs(accuracy - mean_confidence)) / len(labels))
     return Calibration(mean_confidence, accuracy, counts[used], ece)
+
+
+def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the Brier score: the mean squared distance to the true class, 0 to 2 (Brier 1950).
+
+    Args:
+        probabilities: ``(N, C)``.
+        labels: true classes, ``(N,)``.
+    """
+    right = probabilities[np.arange(len(labels)), labels]
+    return float((np.square(probabilities).sum(axis=1) - 2 * right + 1).mean())
+
+
+def perfect_ece(probabilities: np.ndarray, bins: int = BINS) -> float:
+    """Return the expected calibration error that a perfectly calibrated network with these probabilities would show.
+
+    It is not 0, because its accuracy in a bin of finitely many images deviates from its confidence by chance. The value
+    is the mean over `DRAWS` draws of which predictions are correct, with a fixed seed.
+
+    Args:
+        probabilities: ``(N, C)``.
+        bins: as in `calibration`.
+    """
+    confidence = probabilities.max(axis=1)
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    correct = np.random.default_rng(0).random((DRAWS, len(confidence))) < confidence
+    gaps = [np.abs(np.bincount(which, right - confidence, bins)).sum() for right in correct]
+    return float(np.mean(gaps) / len(confidence))

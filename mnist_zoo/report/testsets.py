@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.report.statistics import calibration, softmax
+from mnist_zoo.report.statistics import brier, calibration, perfect_ece, softmax
 from mnist_zoo.runs import read_predictions
 
 
@@ -20,7 +20,9 @@ class TestSet:
 
     Attributes:
         name: of the data set.
-        table: rows of `Runs`, and ``ece``: the expected calibration error on the test images (a fraction).
+        table: rows of `Runs`, and on the test images ``ece``, the expected calibration error (a fraction),
+            ``perfect_ece``, that of a perfectly calibrated network with the same probabilities, and ``brier``, the
+            Brier score.
         predicted: classes of the test images, uint8 ``(R, N)``, one row for each row of the table.
         labels: true classes ``(N,)``.
     """
@@ -59,7 +61,7 @@ def group_by_images(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path
     Returns:
         The groups, and ``(folder, reason)`` of each run whose predictions cannot be read.
     """
-    groups: dict[tuple[str, str], list[tuple[int, np.ndarray, float, np.ndarray]]] = {}
+    groups: dict[tuple[str, str], list[tuple[int, np.ndarray, dict[str, float], np.ndarray]]] = {}
     broken = []
     for position, (folder, data) in enumerate(zip(table["folder"], table["data"], strict=True)):
         try:
@@ -69,11 +71,19 @@ def group_by_images(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path
             continue
         digest = hashlib.blake2b(arrays["labels"].tobytes() + b"|" + arrays["val_labels"].tobytes(), digest_size=8)
         predicted = arrays["logits"].argmax(axis=1).astype(np.uint8)
-        ece = calibration(softmax(arrays["logits"]), arrays["labels"]).ece
-        groups.setdefault((data, digest.hexdigest()), []).append((position, predicted, ece, arrays["labels"]))
+        sureness = _sureness(softmax(arrays["logits"]), arrays["labels"])
+        groups.setdefault((data, digest.hexdigest()), []).append((position, predicted, sureness, arrays["labels"]))
     sets = []
     for (data, _), members in groups.items():
-        positions, predictions, ece_values, labels = zip(*members, strict=True)
-        rows = table.iloc[list(positions)].reset_index(drop=True).assign(ece=ece_values)
+        positions, predictions, sureness, labels = zip(*members, strict=True)
+        rows = table.iloc[list(positions)].reset_index(drop=True).join(pd.DataFrame(list(sureness)))
         sets.append(TestSet(data, rows, np.stack(predictions), labels[0]))
     return sets, broken
+
+
+def _sureness(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    return {
+        "ece": calibration(probabilities, labels).ece,
+        "perfect_ece": perfect_ece(probabilities),
+        "brier": brier(probabilities, labels),
+    }
