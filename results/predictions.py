@@ -1,8 +1,8 @@
 """Compact predictions of the collected runs, from which every interval and p-value can be computed again.
 
 ``results/predictions/<experiment>/<configuration>-<digest>.npz`` holds one configuration: ``seeds``; ``classes``, the
-predicted class of every test image for each seed, uint8 ``(n, N)``; ``labels``, uint8 ``(N,)``; and ``probabilities`` of
-the lowest seed to four decimals, float16 ``(N, C)``.
+predicted class of every test image for each seed, uint8 ``(n, N)``; ``labels``, uint8 ``(N,)``; and ``probabilities``
+of the lowest seed to four decimals, float16 ``(N, C)``.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read ({type(error).__name__}): take it from the repository") from error
 
 
-def with_predictions(table: pd.DataFrame, results: Path, experiment: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+def with_predictions(
+    table: pd.DataFrame, results: Path, experiment: str
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Return the rows of a table of results whose predictions are stored, the predicted classes, and the labels.
 
     Only rows on the largest group of equal test images are returned, so that configurations can be compared.
