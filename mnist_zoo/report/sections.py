@@ -89,8 +89,8 @@ def comparison(table: pd.DataFrame) -> Section:
     costs_note = (
         "Losses in nats. Seed SD: standard deviation of the test accuracy over seeds. Sampling SE: standard error of "
         "the test accuracy for random test images. Both are in percentage points. Brier: mean squared distance of the "
-        "probabilities to the true class, 0 to 2. ECE: expected calibration error on the test images; perfect: that of a "
-        "perfectly calibrated network with the same probabilities, which is not 0 on finitely many images."
+        "probabilities to the true class, 0 to 2. ECE: expected calibration error on the test images; perfect: that of "
+        "a perfectly calibrated network with the same probabilities, which is not 0 on finitely many images."
     )
     by_rate, times = figures.learning_rates(rows), figures.times(rows) if len(rows) > 1 else None
     blocks = [
@@ -321,8 +321,8 @@ def _ensemble_section(runs: TestSet) -> list[Section]:
     chosen = found[0]
     text = (
         f"Best on validation: {chosen.name}, by {chosen.vote}. Its test accuracy is {100 * chosen.test_acc:.2f} %, "
-        f"that of its best member on validation {100 * chosen.best_member_acc:.2f} % (McNemar's exact test, corrected for "
-        f"{len(found)} ensembles: p {_equals(chosen.p)}). The best single network on validation ({single['label']} "
+        f"that of its best member on validation {100 * chosen.best_member_acc:.2f} % (McNemar's exact test, corrected "
+        f"for {len(found)} ensembles: p {_equals(chosen.p)}). The best single network on validation ({single['label']} "
         f"seed={single['seed']}) has {100 * single['test_acc']:.2f} %. Members: {', '.join(chosen.members)}."
     )
     caption = (
