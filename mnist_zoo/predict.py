@@ -6,7 +6,6 @@ import argparse
 import sys
 
 from mnist_zoo.command import one_line_errors
-from mnist_zoo.errors import printable
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -26,11 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
         for plugin in options.plugin:
             import_plugin(plugin)
         predictions = predict_images(options.source, files, raw=options.raw)
-        for path in targets.write(predictions):
-            print(f"wrote {path}", file=sys.stderr)
-        failed = [prediction for prediction in predictions if prediction.error]
-        for prediction in failed:
-            print(f"error: {printable(prediction.image)} {printable(prediction.error)}", file=sys.stderr)
+        failed = targets.write(predictions)
     sys.exit(1 if failed else 0)
 
 

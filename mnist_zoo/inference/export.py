@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.benchmark import Timer
 
 from mnist_zoo.errors import InputError, ZooError, unknown
 from mnist_zoo.files import require_regular, write_atomically
@@ -61,32 +60,28 @@ class Export:
 
 
 def export_model(
-    source: str | Path,
-    path: str | Path | None = None,
-    *,
-    format: str = "onnx",
-    with_normalize: bool = False,
+    source: str | Path, path: str | Path | None = None, *, format: str = "onnx", with_normalize: bool = False,
     force: bool = False,
-) -> Export:
+) -> Export:  # fmt: skip
     """Write a trained network for other programs, and compare its logits with the original's.
 
     Args:
         source: as for `predict_images`.
         path: the file to write; by default, in the current folder, the name of the run folder, of the file or of the
             shipped weights (``cnn-mnist``) with the suffix ``.onnx``, ``.pt2`` or ``.safetensors``.
-        format: ``onnx`` (checked with onnxruntime), ``torch_export`` (a program for ``torch.export.load``), or
-            ``safetensors`` (weights only, for ``create_model(name, pretrained=path)``).
+        format: ``onnx`` (checked with onnxruntime), ``torch_export`` (for ``torch.export.load``), or ``safetensors``
+            (weights only, for ``create_model(name, pretrained=path)``).
         with_normalize: include the normalisation in the network: its input is then uint8, 0-255. Without it the input
             is float32 ``(brightness - mean) / std``, where brightness 0 is black and 1 is white.
         force: replace the file if it exists.
 
     Returns:
-        The file and its measurements. The network's input ``images`` is ``(N, C, H, W)`` for any N, its output
-        ``logits`` float32 ``(N, num_classes)``.
+        The file and its measurements. Its input ``images`` is ``(N, C, H, W)`` for any N, its output ``logits`` float32
+        ``(N, num_classes)``.
 
     Raises:
         InputError: unknown format or source, a missing package, unknown mean and standard deviation, or a file that
-            exists (and no `force`) or is not a regular file.
+            exists (without `force`) or is not a regular file.
         ExportError: if the network cannot be converted, or logits differ by more than 1e-4; no file is written.
         StorageError: if the file cannot be written.
 
@@ -102,18 +97,17 @@ def export_model(
     _check_format(format, with_normalize)
     weights = read_weights(source)
     known = weights.description
-    path = Path(path) if path is not None else Path(default_name(weights.path) + SUFFIXES[format])
+    path = Path(path or default_name(weights.path) + SUFFIXES[format])
     _check_target(path, force)
     model = (_with_normalize(weights) if with_normalize else build_trained(weights)).requires_grad_(False)
     one = _images(known, 1, with_normalize)
     compute_logits(model, weights, one)  # stops at a network without finite logits
     content, exported = _convert(format, model, _images(known, 2, with_normalize), weights)
-    difference = _difference(model, exported, known, with_normalize)
-    if not difference <= TOLERANCE:
+    if not (difference := _difference(model, exported, known, with_normalize)) <= TOLERANCE:
         raise ExportError(f"{format}: logits differ by {difference:.2g}, more than {TOLERANCE:g}: nothing written")
     write_atomically(path, content)
     return Export(
-        path=path,
+        path,
         bytes=len(content),
         difference=difference,
         milliseconds=_milliseconds(exported, one),
@@ -243,6 +237,9 @@ def _difference(model: nn.Module, exported: Network, known: Description, pixels:
 
 def _milliseconds(network: Network, image: Tensor) -> float:
     """Return the median time of one call."""
+    with _quiet():  # torch's remark that there is no GPU
+        from torch.utils.benchmark import Timer
+
     timer = Timer("network(image)", globals={"network": network, "image": image}, num_threads=torch.get_num_threads())
     with torch.inference_mode():
         return 1000 * timer.blocked_autorange(min_run_time=TIMED).median

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,18 +68,27 @@ class Targets:
             if (target := targets.get(Path(os.path.realpath(name)))) is not None:
                 raise InputError(f"cannot write {target}: it is one of the files to read; choose another name")
 
-    def write(self, predictions: Sequence[Prediction]) -> list[str]:
-        """Print and write predictions, and return the files that were written."""
+    def write(self, predictions: Sequence[Prediction]) -> list[Prediction]:
+        """Print and write predictions, and return those of images that could not be read.
+
+        The names of the files that were written and of these images go to stderr, or what else could be written.
+        """
         if TERMINAL not in (self.csv, self.json):
             print(table(predictions), end="")
-        written = []
         for name, convert in ((self.csv, to_csv), (self.json, to_json), (self.picture, contact_sheet)):
             if name == TERMINAL:
                 print(convert(predictions), end="")
             elif name is not None:
                 write_atomically(Path(name), convert(predictions))
-                written.append(name)
-        return written
+                print(f"wrote {name}", file=sys.stderr)
+        if not (self.csv or self.json or self.picture):
+            print(
+                "to see what the network saw: --show seen.png; to keep all probabilities: --csv FILE", file=sys.stderr
+            )
+        failed = [prediction for prediction in predictions if prediction.error]
+        for prediction in failed:
+            print(f"error: {printable(prediction.image)} {printable(prediction.error)}", file=sys.stderr)
+        return failed
 
 
 def table(predictions: Sequence[Prediction]) -> str:
