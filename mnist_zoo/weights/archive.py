@@ -56,11 +56,13 @@ def check_archive(path: Path) -> None:
 
 
 def _check_sizes(records: list[zipfile.ZipInfo], size: int) -> None:
-    """Raise BadZipFile for what ``torch.save`` never writes: compressed, repeated or overlapping records."""
+    """Raise BadZipFile for records that ``torch.save`` never writes: compressed, marked, repeated, overlapping."""
     if any(
         record.compress_type != zipfile.ZIP_STORED or record.file_size != record.compress_size for record in records
     ):
         raise zipfile.BadZipFile("a compressed record")
+    if any(r.external_attr for r in records):  # marked as a folder, it would be read as zeros
+        raise zipfile.BadZipFile("a record with attributes")
     if sum(r.file_size for r in records) > size or len({r.filename for r in records}) < len(records):
         raise zipfile.BadZipFile("records overlap")
     if not any(record.filename.endswith("/data.pkl") for record in records):
