@@ -22,6 +22,7 @@ from mnist_zoo.weights.description import summary
 
 CHUNK = 1 << 20  # bytes read at once
 LARGEST_PICKLE = 64 << 20  # bytes of an archive's record of objects; that of a run has a few thousand
+FOLDER_MARK = 0x10  # bit of a record's attributes
 CURE = "use another copy of the file, or train again"
 
 
@@ -61,8 +62,8 @@ def _check_sizes(records: list[zipfile.ZipInfo], size: int) -> None:
         record.compress_type != zipfile.ZIP_STORED or record.file_size != record.compress_size for record in records
     ):
         raise zipfile.BadZipFile("a compressed record")
-    if any(r.external_attr for r in records):  # marked as a folder, it would be read as zeros
-        raise zipfile.BadZipFile("a record with attributes")
+    if any(r.external_attr & FOLDER_MARK for r in records):  # torch reads it as zeros
+        raise zipfile.BadZipFile("a record marked as a folder")
     if sum(r.file_size for r in records) > size or len({r.filename for r in records}) < len(records):
         raise zipfile.BadZipFile("records overlap")
     if not any(record.filename.endswith("/data.pkl") for record in records):
