@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -13,7 +14,9 @@ from torchmetrics import Metric
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.models import create_model
+from mnist_zoo.models.pretrained import without_pretrained
 from mnist_zoo.optim import build_optimizer, build_scheduler
+from mnist_zoo.weights import check_archive
 
 AUXILIARY_WEIGHT = 0.3  # of each auxiliary head's loss: Szegedy et al. 2015, section 5
 
@@ -97,9 +100,23 @@ class LitClassifier(pl.LightningModule):
             raise InputError(f"label_smoothing={label_smoothing}: it must lie in [0, 1)")
         # Plain values only, so that a checkpoint loads with weights_only=True and without further arguments.
         model, optimizer, scheduler = _named(model), _named(optimizer), _named(scheduler)
+        network = create_model(**model, num_classes=num_classes, in_chans=in_chans)
+        # A checkpoint must be readable without the weights that training started from.
+        model = without_pretrained(model, num_classes, in_chans)
         self.save_hyperparameters()
-        self.model = create_model(**model, num_classes=num_classes, in_chans=in_chans)
+        self.model = network
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
+        """Return the trained classifier in a checkpoint, as Lightning's method of this name.
+
+        Raises:
+            InputError: if the file is damaged: its checksums are compared first.
+        """
+        if isinstance(checkpoint_path, (str, Path)) and Path(checkpoint_path).exists():  # else a URL, or an open file
+            check_archive(Path(checkpoint_path))
+        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""

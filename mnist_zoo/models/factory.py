@@ -9,7 +9,7 @@ from torch import nn
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.models.init import initialise
-from mnist_zoo.models.pretrained import find_weights, load_weights, trained_options
+from mnist_zoo.models.pretrained import build_with, find_weights, trained_options
 from mnist_zoo.models.registry import build, check_options
 
 
@@ -62,4 +62,4 @@ def create_model(
     if init != "default":
         raise InputError(f"init={init} and pretrained={pretrained} both set the weights: give only one of them")
     weights = find_weights(name, pretrained)
-    return load_weights(weights, build(name, trained_options(weights, name, options)))
+    return build_with(weights, name, trained_options(weights, name, options))

@@ -21,6 +21,7 @@ from mnist_zoo.machine import processor_name, versions
 from mnist_zoo.models.flops import count_flops
 from mnist_zoo.runs import RunFolder, read_curves
 from mnist_zoo.splits import SPLITS
+from mnist_zoo.weights import read_archive
 
 # The Trainer's settings that say where it computes. All others can change the metrics by more than rounding.
 HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "deterministic")
@@ -144,7 +145,7 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
 def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict[str, Any]:
     rows = read_curves(folder.path)
     speeds = sorted(row["images_per_second"] for row in rows)
-    saved = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    saved = read_archive(folder.best_checkpoint)
     return {
         "epochs_run": len(rows),
         "best_epoch": saved["epoch"] + 1,

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.errors import InputError
 from mnist_zoo.internals import agree_on_steps, loader_state
+from mnist_zoo.models.pretrained import without_pretrained
 from mnist_zoo.runs import RunFolder
 from mnist_zoo.speed.several_steps import BatchLists
+from mnist_zoo.weights import read_archive
 
 IMAGES_PER_LIST = 2048  # of version 0.1.0
 
@@ -24,7 +25,7 @@ def checkpoint_to_resume(model: Mapping[str, Any], folder: RunFolder) -> Path | 
     """Return the newest readable checkpoint of a run folder; None if the run must start from the beginning.
 
     Args:
-        model: ``name`` and options of the network that is to be trained.
+        model: ``name`` and options of the network that is to be trained, as `LitClassifier` saves them.
         folder: the run folder.
 
     Raises:
@@ -43,7 +44,8 @@ def checkpoint_to_resume(model: Mapping[str, Any], folder: RunFolder) -> Path | 
         if saved is None:
             warnings.warn(f"{path} cannot be read; trying the checkpoint before it", stacklevel=2)
             continue
-        if saved["hyper_parameters"]["model"] != model:
+        asked = saved["hyper_parameters"]
+        if without_pretrained(asked["model"], asked["num_classes"], asked["in_chans"]) != model:
             raise InputError(
                 f"{path} is of model {saved['hyper_parameters']['model']}, and {model} was asked for: start a new run"
             )
@@ -54,8 +56,8 @@ def checkpoint_to_resume(model: Mapping[str, Any], folder: RunFolder) -> Path | 
 def _read(path: Path) -> dict[str, Any] | None:
     """Return a checkpoint, or None for a damaged file."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # torch raises many kinds of errors for damaged files
+        return read_archive(path)
+    except InputError:
         return None
 
 

@@ -140,7 +140,7 @@ def _train_and_test(
         data_fingerprint=data.fingerprint,
         version=__version__,
     )
-    checkpoint = checkpoint_to_resume(cfg["model"], folder) if resume else None
+    checkpoint = checkpoint_to_resume(classifier.hparams["model"], folder) if resume else None
     try:
         trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         return evaluate_best(cfg, folder, trainer, data, optimisations, _off(cfg))
