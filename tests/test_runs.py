@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_zoo import status as door
-from mnist_zoo.errors import InputError, StorageError
+from mnist_zoo.errors import DivergedError, InputError, StorageError
 from mnist_zoo.files import write_atomically
 from mnist_zoo.runs import (
     CURVE_COLUMNS,
@@ -40,6 +41,9 @@ from mnist_zoo.runs import (
     read_predictions,
     read_status,
     read_sweep,
+    sweeping,
+    swept,
+    watching,
 )
 from mnist_zoo.runs.identity import comparable, differences, identity, is_neutral
 from mnist_zoo.runs.records import STATUS
@@ -188,6 +192,43 @@ class TestRunFolder:
             RunFolder(tmp_path / "file/run"),
         ):
             pass
+
+    def test_the_lock_is_released_if_the_status_cannot_be_written(self, tmp_path, monkeypatch):
+        def full(path, content):
+            raise StorageError("the disk is full")
+
+        with pytest.raises(ArithmeticError, match="the first error"), RunFolder(tmp_path) as folder:
+            folder.start()
+            monkeypatch.setattr("mnist_zoo.runs.folder.write_atomically", full)
+            raise ArithmeticError("the first error")
+        assert not in_use(tmp_path)
+
+    def test_temporary_files_of_a_killed_process_are_removed(self, tmp_path):
+        (tmp_path / "checkpoints").mkdir()
+        for name in (".status.json.x1", ".metrics.json._y", ".predictions.npz.z", ".curves.csv.a"):
+            (tmp_path / name).write_text("")
+        for name in ("last.new", "best.new2", ".last.new.abc", "last.ckpt"):
+            (tmp_path / "checkpoints" / name).write_text("")
+        with RunFolder(tmp_path):
+            left = {path.name for path in tmp_path.rglob("*")}
+        assert left == {"checkpoints", "last.ckpt", ".lock"}
+
+    def test_a_later_attempt_removes_the_traceback(self, tmp_path):
+        with RunFolder(tmp_path) as folder:
+            try:
+                raise ValueError("broken")
+            except ValueError:
+                folder.write_traceback()
+            assert "ValueError: broken" in (tmp_path / "traceback.txt").read_text()
+            folder.start()
+        assert not (tmp_path / "traceback.txt").exists()
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_a_run_with_a_loss_that_is_no_number_does_not_finish(self, tmp_path, value):
+        with pytest.raises(DivergedError, match="test_loss of the best epoch is"), RunFolder(tmp_path) as folder:
+            folder.start()
+            folder.finish(METRICS | {"test_loss": value}, PREDICTIONS)
+        assert read_metrics(tmp_path) is None and read_status(tmp_path)["state"] == "failed"
 
     def test_reopen_and_clear_delete_what_no_longer_holds(self, tmp_path):
         with RunFolder(tmp_path) as folder:
@@ -565,10 +606,59 @@ class TestStatus:
     def test_watching_ends_when_nothing_runs(self, sweep, monkeypatch, capsys):
         monkeypatch.setattr("sys.argv", ["status", str(sweep), "--watch"])
         door.main()
-        assert "6 runs: 2 finished" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert "6 runs: 2 finished" in out
+        assert out.endswith("no process works on the 4 that are not finished: --watch ends\n")
+
+    def test_watching_waits_for_a_sweep_that_was_just_started(self, tmp_path, monkeypatch, capsys):
+        """First there is no folder, then no job has started, then one runs, then the sweep concludes."""
+        place, seen = tmp_path / "s", []
+        work = ExitStack()
+
+        def one_step_on(seconds):
+            seen.append(place.is_dir() and [status.state for status in sweep_status([place])])
+            if len(seen) == 1:
+                work.enter_context(sweeping(place))
+                (place / "sweep.json").write_text('{"sweep": "s", "jobs": ["a"]}')
+            elif len(seen) == 2:
+                work.run = work.enter_context(RunFolder(place / "a"))
+                work.run.start(epoch=0, epochs=1)
+            elif len(seen) == 3:
+                work.run.finish(METRICS, PREDICTIONS)
+            else:
+                work.close()
+
+        monkeypatch.setattr(watching.time, "sleep", one_step_on)
+        monkeypatch.setattr("sys.argv", ["status", str(place), "--watch"])
+        door.main()
+        assert seen == [False, ["to do"], ["running"], ["finished"]]
+        out, err = capsys.readouterr()
+        assert err == f"there is no folder {place}: waiting for it (at most 60 s)\n"
+        assert "1 runs: 1 finished" in out and "no process" not in out
+        assert {path.name for path in place.iterdir()} == {"a", "sweep.json"}
+
+    def test_ctrl_c_ends_watching_in_one_line(self, sweep, monkeypatch, capsys):
+        def ctrl_c(seconds):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(watching.time, "sleep", ctrl_c)
+        monkeypatch.setattr("sys.argv", ["status", str(sweep), "--watch"])
+        with sweeping(sweep), pytest.raises(SystemExit, match="130"):
+            door.main()
+        assert capsys.readouterr().err == "error: the runs continue without --watch\n"
+
+    def test_several_processes_may_work_on_a_sweep(self, tmp_path):
+        (tmp_path / ".lock-of-a-killed-process").write_text("")
+        assert not swept(tmp_path)
+        with sweeping(tmp_path):
+            with sweeping(tmp_path):
+                assert len(list(tmp_path.iterdir())) == 2
+            assert swept(tmp_path)
+        assert not swept(tmp_path) and not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize("options", [[], ["--watch"]])
     def test_a_folder_without_runs_is_named_in_one_line(self, tmp_path, monkeypatch, capsys, options):
+        monkeypatch.setattr(watching, "PATIENCE", 0)
         for folder, message in ((tmp_path, f"{tmp_path} holds no run"), (tmp_path / "no", "there is no folder")):
             monkeypatch.setattr("sys.argv", ["status", str(folder), *options])
             with pytest.raises(SystemExit, match="1"):

@@ -29,6 +29,7 @@ from mnist_zoo.runs import (
     read_metrics,
     read_status,
     read_sweep,
+    sweeping,
 )
 from mnist_zoo.runs.identity import NEUTRAL, comparable, differences
 from mnist_zoo.training.settings import check
@@ -96,7 +97,8 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
         with RunFolder(job.folder) as folder:
             folder.clear()
     if todo:
-        launch([job.overrides for job in todo])
+        with sweeping(place):
+            launch([job.overrides for job in todo])
     return _conclude(plan, todo)
 
 

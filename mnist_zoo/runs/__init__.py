@@ -4,13 +4,13 @@ Imports neither torch nor numpy, so that commands which only read JSON start qui
 """
 
 from mnist_zoo.runs.folder import FolderInUse, RunFolder
+from mnist_zoo.runs.locks import in_use, sweeping, swept
 from mnist_zoo.runs.predictions import read_predictions
 from mnist_zoo.runs.reading import (
     Damaged,
     DamagedFile,
     DamagedRuns,
     find_runs,
-    in_use,
     read_config,
     read_curves,
     read_job,
@@ -40,4 +40,6 @@ __all__ = [
     "read_predictions",
     "read_status",
     "read_sweep",
+    "sweeping",
+    "swept",
 ]

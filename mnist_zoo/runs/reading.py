@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
-
 from mnist_zoo.errors import InputError, ZooError, printable
 from mnist_zoo.runs.records import (
     CONFIG_FILE,
@@ -108,18 +106,6 @@ def find_runs(folders: Iterable[str | Path]) -> Iterator[Path]:
             if STATUS_FILE in files:
                 directories.clear()
                 yield Path(root)
-
-
-def in_use(folder: str | Path) -> bool:
-    """Return whether a process owns this run folder now."""
-    path = Path(folder) / ".lock"
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
 
 
 def read_status(folder: str | Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from mnist_zoo.splits import SPLITS
 
 STATUS_FILE, METRICS_FILE, JOB_FILE = "status.json", "metrics.json", "job.json"
-CURVES_FILE, PREDICTIONS_FILE = "curves.csv", "predictions.npz"
+CURVES_FILE, PREDICTIONS_FILE, TRACEBACK_FILE = "curves.csv", "predictions.npz", "traceback.txt"
 SWEEP_FILE = "sweep.json"  # in the folder of a sweep: the names of its jobs' folders
 OVERRIDES_FILE, CONFIG_FILE = ".hydra/overrides.yaml", ".hydra/config.yaml"
 
@@ -137,6 +137,7 @@ STATUS = Record(
         "config": is_object,
         "data_fingerprint": is_text,
         "version": is_text,
+        "changes": _texts,
     },
 )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnist_zoo.errors import InputError, printable
-from mnist_zoo.runs.reading import DamagedFile, DamagedRuns, find_runs, in_use, read_metrics, read_status, read_sweep
+from mnist_zoo.runs.locks import in_use, swept
+from mnist_zoo.runs.reading import DamagedFile, DamagedRuns, find_runs, read_metrics, read_status, read_sweep
 from mnist_zoo.runs.records import SWEEP_FILE
 
 STATES = ("finished", "running", "interrupted", "failed", "damaged", "to do")
@@ -76,7 +77,7 @@ def sweep_status(folders: Iterable[str | Path]) -> list[RunStatus]:
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}")
         before = len(found)
-        for sweep in sorted({folder, *(path.parent for path in folder.rglob(SWEEP_FILE))}):
+        for sweep in _sweeps(folder):
             try:
                 jobs = read_sweep(sweep)
             except DamagedFile as error:
@@ -87,6 +88,11 @@ def sweep_status(folders: Iterable[str | Path]) -> list[RunStatus]:
         if len(found) == before:
             raise InputError(f"{folder} holds no run and no sweep")
     return [status or run_status(path) for path, status in found.items()]
+
+
+def _sweeps(folder: Path) -> list[Path]:
+    """Return a folder and all sweeps below it."""
+    return sorted({folder, *(path.parent for path in folder.rglob(SWEEP_FILE))})
 
 
 def table(statuses: Sequence[RunStatus]) -> str:
@@ -103,6 +109,13 @@ def table(statuses: Sequence[RunStatus]) -> str:
         _, best = max(finished, key=lambda pair: pair[0])
         lines.append(printable(f"best by validation: {best.name}  {best.detail}"))
     return "\n".join(lines)
+
+
+def in_progress(folders: Iterable[str | Path], statuses: Iterable[RunStatus]) -> bool:
+    """Return whether a run of the folders is in progress, or a process works on a sweep at or below them."""
+    if any(status.state == "running" for status in statuses):
+        return True
+    return any(swept(path) for folder in map(Path, folders) for path in _sweeps(folder))
 
 
 def require_sound(statuses: Iterable[RunStatus]) -> None:
