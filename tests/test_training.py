@@ -5,6 +5,7 @@ import json
 import math
 import pickle
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pytorch_lightning.callbacks import Callback
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
 from mnist_zoo.errors import DivergedError, InputError
-from mnist_zoo.runs import find_runs, read_curves, read_metrics
+from mnist_zoo.runs import find_runs, read_curves, read_metrics, read_status
 from mnist_zoo.speed import switch
 from mnist_zoo.training.ema import EMA, average
 from mnist_zoo.training.recorder import Recorder
@@ -312,6 +313,82 @@ def test_a_checkpoint_of_another_model_is_refused(stripes_config, tmp_path):
     (tmp_path / "metrics.json").unlink()
     with pytest.raises(InputError, match=r"was made with other settings \(.*model.name: mlp -> lenet5"):
         run(stripes_config("model=lenet5", f"resume={tmp_path}"), tmp_path)
+
+
+class TestResumeWithChanges:
+    """A run continues as what it is. Nothing is overwritten if it cannot."""
+
+    @pytest.fixture(params=["unfinished", "finished"])
+    def stopped(self, request, stripes_config, tmp_path):
+        """A run of two epochs, and the config that resumes it for four."""
+        run(stripes_config("epochs=2"), tmp_path / "run")
+        if request.param == "unfinished":
+            (tmp_path / "run/metrics.json").unlink()
+        return tmp_path / "run", stripes_config("epochs=4", f"resume={tmp_path / 'run'}")
+
+    @staticmethod
+    def kept(folder) -> dict:
+        """What must not change when a run is refused."""
+        names = ("metrics.json", "predictions.npz", "curves.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+        files = {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
+        return files | {key: read_status(folder)[key] for key in ("config", "data_fingerprint", "version", "identity")}
+
+    @pytest.mark.parametrize("status", ["sound", "damaged", "missing"])
+    def test_other_images_are_refused_even_if_the_status_is_lost(self, stopped, monkeypatch, status):
+        folder, cfg = stopped
+        before = self.kept(folder)
+        cfg["data"]["test"] = 30  # another draw of the test set
+        if status != "sound":
+            (folder / "status.json").unlink()
+        if status == "damaged":
+            (folder / "status.json").write_text('{"state": 7')
+        for on_change in ("stop", "keep"):
+            with pytest.raises(InputError, match=r"data fingerprint: \w+ -> \w+.*\): choose on_change=rerun \("):
+                run(cfg | {"on_change": on_change}, folder)
+        if status == "sound":
+            assert self.kept(folder) == before
+
+    def test_other_settings_are_refused(self, stopped):
+        folder, cfg = stopped
+        before = self.kept(folder)
+        with pytest.raises(InputError, match=r"made with other settings \(lr: 0.001 -> 0.5\): choose on_change=rerun"):
+            run(cfg | {"lr": 0.5, "on_change": "keep"}, folder)
+        assert self.kept(folder) == before
+
+    def test_another_version_continues_if_asked_to_and_is_recorded(self, stopped, monkeypatch):
+        folder, cfg = stopped
+        before = self.kept(folder)
+        monkeypatch.setattr("mnist_zoo.runs.identity.__version__", "9.9")
+        with pytest.raises(InputError, match=r"\(mnist_zoo: .* -> 9\.9\): choose on_change=keep \(continue"):
+            run(cfg, folder)
+        assert self.kept(folder) == before
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a second test
+            run(cfg | {"on_change": "keep"}, folder)
+        assert read_metrics(folder)["epochs_run"] == 4
+        assert len(read_status(folder)["changes"]) == 1 and read_status(folder)["version"] == "9.9"
+
+    def test_it_starts_again_if_asked_to(self, stopped, stripes_config, tmp_path, results):
+        folder, cfg = stopped
+        cfg["lr"] = 0.5
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            run(cfg | {"on_change": "rerun"}, folder)
+        run(stripes_config("epochs=4", "lr=0.5"), tmp_path / "new")
+        assert results(folder)["curves"] == results(tmp_path / "new")["curves"]
+
+    def test_neutral_settings_may_change(self, stopped):
+        folder, cfg = stopped
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            run(cfg | {"output_dir": "elsewhere", "progress": "lines", "speed": {"off": ["fused"]}}, folder)
+        assert "changes" not in read_status(folder)
+
+    def test_fewer_epochs_than_it_has_are_refused(self, stripes_config, tmp_path):
+        run(stripes_config("epochs=3"), tmp_path)
+        (tmp_path / "metrics.json").unlink()
+        with pytest.raises(InputError, match="has trained more than epochs=2 already: ask for more epochs"):
+            run(stripes_config("epochs=2", f"resume={tmp_path}"), tmp_path)
 
 
 def test_a_loss_that_becomes_nan_stops_the_run_and_names_epoch_and_lr(stripes_config, tmp_path):
