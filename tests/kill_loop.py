@@ -28,6 +28,7 @@ from mnist_zoo.runs import find_runs, read_curves, read_metrics, read_prediction
 SMALL = ["data=mnist5k", "model=mlp", "data.train_fraction=0.3", "trainer=cpu", "logger=none", "epochs=3"]
 SMALL += ["augment=affine", "ema=0.9", "scheduler=onecycle", "batch_size=32"]
 DAMAGES = [b"", b"{", b"[1]", b'{"state": 7}', b"\x00" * 300, b"[" * 5000]
+CURVES = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc")
 TIMES = ("fit_seconds", "train_images_per_second", "peak_memory_bytes", "date")
 
 
@@ -66,7 +67,7 @@ def results(place: Path) -> dict:
     for folder in find_runs([place]):
         metrics = read_metrics(folder)
         assert metrics is not None, f"{folder.name} is not finished"
-        rows = [{key: row[key] for key in ("epoch", "lr", "train_loss", "val_loss", "val_acc")} for row in read_curves(folder)]
+        rows = [{key: row[key] for key in CURVES} for row in read_curves(folder)]
         arrays = {key: array.tobytes() for key, array in read_predictions(folder).items()}
         found[folder.name] = ({key: value for key, value in metrics.items() if key not in TIMES}, rows, arrays)
     return found
@@ -74,7 +75,8 @@ def results(place: Path) -> dict:
 
 def leftovers(place: Path) -> list[str]:
     """Return files that no finished run or sweep should hold."""
-    return [path.name for pattern in (".*.json.*", "*.new*", "traceback.txt", ".lock-*") for path in place.rglob(pattern)]
+    patterns = (".*.json.*", "*.new*", "traceback.txt", ".lock-*")
+    return [path.name for pattern in patterns for path in place.rglob(pattern)]
 
 
 def trial(kind: str, place: Path, whole: dict, span: float, rng: random.Random, most: int) -> tuple[int, int]:
@@ -116,7 +118,7 @@ def loop(kills: int, seed: int, most: int) -> int:
         spans[kind], whole[kind] = time.monotonic() - started, results(base / kind)
     if "run" in whole:  # the folder's name is no result
         whole["run"] = {"r": next(iter(whole["run"].values()))}
-    while done < kills:
+    while done < kills and failed < 5:
         kind = ("run", "sweep")[trials % 2]
         place = base / f"{trials}" / ("r" if kind == "run" else "s")
         place.parent.mkdir()
@@ -126,7 +128,7 @@ def loop(kills: int, seed: int, most: int) -> int:
             done, damaged = done + count, damaged + broken
             print(f"trial {trials} ({kind}): {count} kills, {broken} damaged files: equal", flush=True)
         except AssertionError as error:
-            failed, done = failed + 1, done + most
+            failed += 1  # its kills do not count
             print(f"trial {trials} ({kind}): FAILED: {error}", flush=True)
     shutil.rmtree(base)
     print(f"{trials} trials, {done} kills, {damaged} damaged files, {failed} failed")

@@ -1,4 +1,7 @@
-"""Runs made by version 0.1.0 can be read, and resumed with on_change=keep. (Sweeps, studies and weights: in the tests of their rooms.)"""
+"""Runs made by version 0.1.0 can be read, and resumed with on_change=keep.
+
+(Sweeps, studies and weights: in the tests of their rooms.)
+"""
 
 from __future__ import annotations
 
@@ -44,9 +47,7 @@ def test_a_finished_run_trains_on(version_0_1_0, config):
 
 def test_another_version_continues_a_run_only_if_asked_to(version_0_1_0, config):
     folder = version_0_1_0 / "batches"
-    with pytest.raises(
-        InputError, match=r"\(mnist_zoo: 0\.1\.0 -> .*\): choose on_change=keep \(continue it all the same"
-    ):
+    with pytest.raises(InputError, match=r"\(mnist_zoo: 0\.1\.0 -> .*\): choose on_change=keep \(continue"):
         run(config(*SMALL, *BATCHES, "on_change=stop"), folder, resume=True)
     assert read_status(folder)["version"] == "0.1.0", "nothing is overwritten"
 

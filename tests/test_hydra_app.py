@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import logging
@@ -19,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_zoo import __main__ as command_line
-from mnist_zoo.errors import DivergedError, InputError, ZooError
+from mnist_zoo.errors import DivergedError, InputError, StorageError, ZooError
 from mnist_zoo.hydra_app.arguments import parse_arguments, prepare
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.explain import explain
@@ -137,9 +138,49 @@ class TestErrorsAreOneLine:
         with pytest.raises(ZeroDivisionError):
             main("model=mlp")
 
+    @pytest.mark.parametrize(
+        ("arguments", "started", "said"),
+        [
+            ([], True, "interrupted; continue with: python -m mnist_zoo "),
+            ([], False, "interrupted; nothing was trained yet: give the same command again"),
+            (["-m", "seed=0,1"], True, "interrupted; the same command continues the sweep"),
+        ],
+    )
+    def test_ctrl_c_says_how_to_continue(self, main, monkeypatch, tmp_path, arguments, started, said):
+        def run(cfg, folder, **options):
+            with RunFolder(folder) as owned:
+                if started:
+                    owned.start()
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("mnist_zoo.training.run.run", run)
+        status, _, err = main(*SMALL, *arguments)
+        assert status == 130 and err.startswith(f"error: {said}") and err.count("\n") == 1
+        if started and not arguments:
+            (folder,) = (tmp_path / "runs").iterdir()
+            assert err.endswith(f" resume={folder}\n"), "quoted only where a shell needs it"
+
+    def test_a_full_disk_is_one_line(self, main, monkeypatch):
+        def full(*_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")  # as Hydra's own files raise it
+
+        monkeypatch.setattr("hydra.core.utils._save_config", full)
+        status, _, err = main(*SMALL)
+        wanted = "a file of the output folder cannot be written: No space left on device; choose another folder with "
+        assert status == 1 and err == f"error: {wanted}output_dir=DIR\n"
+
+    def test_a_traceback_that_cannot_be_written_does_not_stop_a_sweep(self, main, fake_run, monkeypatch):
+        def full(*_):
+            raise StorageError("the disk is full")
+
+        monkeypatch.setattr(RunFolder, "write_traceback", full)
+        status, _, err = main("-m", *SMALL, "label_smoothing=0.5,0")
+        assert status == 1 and len(fake_run) == 2 and "DivergedError: train_loss became nan" in err
+
     def test_the_termination_signal_stops_as_ctrl_c_does(self, main, monkeypatch):
         monkeypatch.setattr("mnist_zoo.training.run.run", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
-        assert main("model=mlp") == (130, "", "error: terminated (SIGTERM)\n")
+        said = "error: terminated (SIGTERM); nothing was trained yet: give the same command again\n"
+        assert main("model=mlp") == (130, "", said)
 
     def test_only_errors_of_hydra_are_explained(self):
         assert explain(RuntimeError("something else"), []) is None

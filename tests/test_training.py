@@ -3,9 +3,13 @@
 import csv
 import json
 import math
+import os
 import pickle
 import signal
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +17,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
-from mnist_zoo.errors import DivergedError, InputError
-from mnist_zoo.runs import find_runs, read_curves, read_metrics, read_status
+from mnist_zoo.errors import DivergedError, InputError, StorageError
+from mnist_zoo.runs import find_runs, in_use, read_curves, read_metrics, read_status
 from mnist_zoo.speed import switch
 from mnist_zoo.training.ema import EMA, average
 from mnist_zoo.training.recorder import Recorder
@@ -334,7 +338,7 @@ class TestResumeWithChanges:
         return files | {key: read_status(folder)[key] for key in ("config", "data_fingerprint", "version", "identity")}
 
     @pytest.mark.parametrize("status", ["sound", "damaged", "missing"])
-    def test_other_images_are_refused_even_if_the_status_is_lost(self, stopped, monkeypatch, status):
+    def test_other_images_are_refused_even_if_the_status_is_lost(self, stopped, status):
         folder, cfg = stopped
         before = self.kept(folder)
         cfg["data"]["test"] = 30  # another draw of the test set
@@ -389,6 +393,73 @@ class TestResumeWithChanges:
         (tmp_path / "metrics.json").unlink()
         with pytest.raises(InputError, match="has trained more than epochs=2 already: ask for more epochs"):
             run(stripes_config("epochs=2", f"resume={tmp_path}"), tmp_path)
+
+
+class TestFullDisk:
+    """A process may write files of this many bytes. A larger one ends as on a full disk."""
+
+    @pytest.fixture
+    def limit(self):
+        resource = pytest.importorskip("resource")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    @pytest.mark.parametrize(
+        ("size", "settings", "name"),
+        [
+            (100, (), "status.json"),
+            (100_000, (), "last.new"),
+            (100_000, ("logger=tensorboard",), "last.new"),
+        ],
+        ids=str,
+    )
+    def test_it_is_one_line_and_the_folder_is_free(self, stripes_config, tmp_path, limit, size, settings, name):
+        cfg = stripes_config("epochs=1", *settings)
+        limit(size)
+        with pytest.raises(StorageError, match=rf"^cannot write .*{name} \(File too large\): ") as caught:
+            run(cfg, tmp_path)
+        assert "\n" not in str(caught.value) and not in_use(tmp_path)
+        assert not [path for path in tmp_path.rglob("*") if ".new" in path.name or path.name.startswith(".s")]
+
+    def test_the_run_continues_when_there_is_space_again(self, stripes_config, tmp_path, limit, results):
+        run(stripes_config("epochs=2"), tmp_path / "whole")
+        run(stripes_config("epochs=1"), tmp_path / "cut")
+        (tmp_path / "cut/metrics.json").unlink()
+        longer = stripes_config("epochs=2", f"resume={tmp_path / 'cut'}")
+        import resource
+
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        limit(100_000)
+        with pytest.raises(StorageError):
+            run(longer, tmp_path / "cut")
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert read_status(tmp_path / "cut")["state"] == "failed"
+        run(longer, tmp_path / "cut")
+        assert results(tmp_path / "cut")["curves"] == results(tmp_path / "whole")["curves"]
+
+
+@pytest.mark.parametrize("status", ["running", "damaged"])
+def test_a_status_that_a_killed_process_did_not_write_is_completed(stripes_config, tmp_path, status):
+    cfg = stripes_config("epochs=1")
+    run(cfg, tmp_path)
+    whole = read_status(tmp_path)
+    (tmp_path / "status.json").write_text(json.dumps(whole | {"state": "running"}) if status == "running" else "{")
+    (tmp_path / ".status.json.x1y2").write_text("half wri")
+    run(cfg | {"resume": str(tmp_path)}, tmp_path)
+    now = read_status(tmp_path)
+    kept = ("state", "config", "data_fingerprint", "version")
+    assert {key: now[key] for key in kept} == {key: whole[key] for key in kept}
+    assert not list(tmp_path.glob(".status*"))
+
+
+@pytest.mark.slow
+def test_killed_runs_and_sweeps_end_as_if_nothing_had_happened():
+    """See kill_loop.py: about ten kills at random moments, and a damaged status.json between some."""
+    line = [sys.executable, str(Path(__file__).with_name("kill_loop.py")), "--kills=10", "--most=3", "--seed=1"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0 and " 0 failed" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_loss_that_becomes_nan_stops_the_run_and_names_epoch_and_lr(stripes_config, tmp_path):

@@ -106,7 +106,9 @@ def _plan(overrides: list[str], place: Path, current: _Current) -> Job:
     folder = place / job_name(overrides)
     status = _or_none(read_status, folder)
     changes = current.changes(overrides, folder, status) if status and "config" in status else []
-    return Job(overrides, folder, changes, finished=_or_none(read_metrics, folder) is not None)
+    # A process may have been killed between metrics.json and status.json: the job then only completes its folder.
+    finished = _or_none(read_metrics, folder) is not None and (status or {}).get("state") == "finished"
+    return Job(overrides, folder, changes, finished)
 
 
 def _or_none(read: Callable[[Path], dict[str, Any] | None], folder: Path) -> dict[str, Any] | None:

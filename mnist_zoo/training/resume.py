@@ -65,6 +65,12 @@ def continue_from(cfg: Mapping[str, Any], data_fingerprint: str, folder: RunFold
     )
 
 
+def recorded_origin(folder: RunFolder) -> dict[str, Any]:
+    """Return what the run of a folder was made with, as its newest checkpoint has it; empty if it does not."""
+    _, saved = _newest_checkpoint(folder)
+    return {} if saved is None else _origin_of(saved, folder) or {}
+
+
 def _as_settings(made_with: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run is made with as settings that can be compared. Epochs do not count: it may have more."""
     config = {key: value for key, value in made_with["config"].items() if key != "epochs"}

@@ -22,19 +22,19 @@ from mnist_zoo.data import load_data
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import storage_errors
 from mnist_zoo.machine import cores
-from mnist_zoo.runs import DamagedFile, RunFolder, read_metrics
+from mnist_zoo.runs import DamagedFile, RunFolder, read_metrics, read_status
 from mnist_zoo.runs.identity import identity, origin
 from mnist_zoo.training.distributed import DistributedClassifier, ProcessSettings, own_error
 from mnist_zoo.training.evaluation import evaluate_best
 from mnist_zoo.training.progress import progress
 from mnist_zoo.training.quiet import quiet_lightning
 from mnist_zoo.training.recorder import Recorder
-from mnist_zoo.training.resume import Resume, continue_from
+from mnist_zoo.training.resume import Resume, continue_from, recorded_origin
 from mnist_zoo.training.seeding import EpochSeed
 from mnist_zoo.training.settings import check
 from mnist_zoo.training.trainer import build_trainer
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 def run(
@@ -74,6 +74,7 @@ def run(
     with run_folder, quiet_lightning(), _matmul_precision(plain["trainer"]["matmul_precision"]):
         finished = _metrics(run_folder)
         if finished is not None and finished["epochs"] >= plain["epochs"]:
+            _complete(run_folder)
             print(f"{run_folder.path} is finished; to continue training, add epochs={finished['epochs'] + 10}")
             return finished["val_acc"]
         with _full_disk_is_one_line(run_folder):
@@ -88,6 +89,16 @@ def _metrics(folder: RunFolder) -> dict[str, Any] | None:
         warnings.warn(f"{error.path} is damaged ({error.what}): the run is evaluated again", stacklevel=3)
         folder.reopen()
         return None
+
+
+def _complete(folder: RunFolder) -> None:
+    """Write the status of a finished run if a process was killed before it did, or if the file is damaged."""
+    try:
+        status = read_status(folder.path) or {}
+    except DamagedFile:
+        status = {}
+    if status.get("state") != "finished":
+        folder.update(state="finished", **({} if "config" in status else recorded_origin(folder)))
 
 
 def _off(cfg: dict[str, Any]) -> list[str]:
