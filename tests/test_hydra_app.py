@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import sys
 import warnings
@@ -240,6 +241,12 @@ class TestResume:
         assert before == [override for override in recorded if not override.startswith("epochs=")]
         assert (epochs, speed) == ("epochs=5", "speed=none")
         assert (resume, run_dir) == (f"resume='{OLD_RUN}'", f"hydra.run.dir='{OLD_RUN}'")
+
+    def test_an_accepted_change_is_not_accepted_again(self, tmp_path):
+        shutil.copytree(OLD_RUN, tmp_path / "run")
+        (tmp_path / "run/.hydra/overrides.yaml").write_text("- lr=0.5\n- on_change=keep\n")
+        assert prepare([f"resume={tmp_path / 'run'}"])[0] == "lr=0.5"
+        assert not any("on_change" in word for word in prepare([f"resume={tmp_path / 'run'}"]))
 
 
 class TestArguments:
