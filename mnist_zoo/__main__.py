@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
-import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -16,14 +17,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mnist_zoo.command import INTERRUPTED, stop
-from mnist_zoo.errors import ZooError
+from mnist_zoo.errors import ZooError, printable
+from mnist_zoo.files import CURES
 from mnist_zoo.hydra_app.arguments import prepare, require_multirun
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, require_all_values
 from mnist_zoo.hydra_app.config_dir import VERSION_BASE
 from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.names import register_resolvers
 from mnist_zoo.hydra_app.sweep import write_job_record
-from mnist_zoo.runs import FolderInUse
+from mnist_zoo.runs import FolderInUse, RunFolder
+from mnist_zoo.runs.records import STATUS_FILE
 from mnist_zoo.training.settings import check
 
 # Here and not in `main`: a worker process of a launcher imports this module for `train` and then composes its job.
@@ -47,15 +50,28 @@ def train(cfg: DictConfig) -> float:
         from mnist_zoo.training.run import run  # here: it imports torch, which takes seconds
 
         return run(cfg, folder, resume=True if sweeping else None, tune_process=True)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"{str(error) or 'interrupted'}; {_how_to_continue(folder, sweeping)}") from error
     except Exception as error:
         if cfg.debug or not (sweeping or isinstance(error, ZooError)):
             raise
         if isinstance(error, ZooError) and not sweeping:
             _failures.append(error)
         elif not isinstance(error, FolderInUse):  # the sweep continues with its next job
-            (folder / "traceback.txt").write_text(traceback.format_exc())
-            print(f"error: {folder.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            with suppress(ZooError):  # the disk may be full
+                RunFolder(folder).write_traceback()
+            message = printable(f"error: {folder.name}: {type(error).__name__}: {error}")
+            print(message, file=sys.stderr, flush=True)
         return float("nan")
+
+
+def _how_to_continue(folder: Path, sweeping: bool) -> str:
+    """Return how to continue the run in a folder that was interrupted."""
+    if sweeping:
+        return "the same command continues the sweep"
+    if not (folder / STATUS_FILE).exists():
+        return "nothing was trained yet: give the same command again"
+    return f"continue with: python -m mnist_zoo {shlex.quote(f'resume={folder}')}"
 
 
 def main() -> None:
@@ -76,8 +92,9 @@ def main() -> None:
         stop(str(error) or "interrupted", INTERRUPTED)
     except Exception as error:
         message = str(error) if isinstance(error, ZooError) else explain(error, arguments)
-        if isinstance(error, OSError) and error.filename:
-            message = f"{error.filename}: {error.strerror}; choose another folder with output_dir=DIR"
+        if isinstance(error, OSError) and (error.filename or error.errno in CURES):  # a full disk names no file
+            place = error.filename or "a file of the output folder cannot be written"
+            message = f"{place}: {error.strerror}; choose another folder with output_dir=DIR"
         if message is None or "debug=true" in arguments:
             raise
         stop(message)

@@ -42,7 +42,19 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "report": ("runs", "data", "plots", "splits", "files", "errors"),
     "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
     "hydra_app": ("training", "runs", "plots", "data", "speed.names", "machine", "files", "errors"),
-    "doors": ("hydra_app", "training", "runs", "inference", "plots", "report", "data", "plugins", "command", "errors"),
+    "doors": (
+        "hydra_app",
+        "training",
+        "runs",
+        "inference",
+        "plots",
+        "report",
+        "data",
+        "plugins",
+        "command",
+        "files",
+        "errors",
+    ),
 }
 # Modules whose room is not the first part of their name.
 DOORS = ("status", "search", "predict", "export", "explore", "report.__main__")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import json
 import logging
 import os
 import re
+import shutil
 import signal
 import sys
 import warnings
@@ -18,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_zoo import __main__ as command_line
-from mnist_zoo.errors import DivergedError, InputError, ZooError
+from mnist_zoo.errors import DivergedError, InputError, StorageError, ZooError
 from mnist_zoo.hydra_app.arguments import parse_arguments, prepare
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.explain import explain
@@ -28,6 +31,7 @@ from mnist_zoo.runs import FolderInUse, RunFolder
 
 ROOT = Path(__file__).parents[1]
 OLD = ROOT / "tests/fixtures/0.1.0"
+RECORD = json.loads((OLD / "run/metrics.json").read_text())
 OLD_RUN = OLD / "run"
 (OLD_JOB,) = (path.parent for path in OLD.glob("sweeps/pair/*/job.json"))
 SMALL = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "trainer=cpu")
@@ -70,7 +74,7 @@ def fake_run(monkeypatch):
             raise FolderInUse("another process trains here")
         with RunFolder(folder) as owned:
             owned.start()
-            owned.finish({"val_acc": cfg.lr}, {})
+            owned.finish(RECORD | {"val_acc": cfg.lr}, {})
         return cfg.lr
 
     monkeypatch.setattr("mnist_zoo.training.run.run", run)
@@ -135,9 +139,49 @@ class TestErrorsAreOneLine:
         with pytest.raises(ZeroDivisionError):
             main("model=mlp")
 
+    @pytest.mark.parametrize(
+        ("arguments", "started", "said"),
+        [
+            ([], True, "interrupted; continue with: python -m mnist_zoo "),
+            ([], False, "interrupted; nothing was trained yet: give the same command again"),
+            (["-m", "seed=0,1"], True, "interrupted; the same command continues the sweep"),
+        ],
+    )
+    def test_ctrl_c_says_how_to_continue(self, main, monkeypatch, tmp_path, arguments, started, said):
+        def run(cfg, folder, **options):
+            with RunFolder(folder) as owned:
+                if started:
+                    owned.start()
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("mnist_zoo.training.run.run", run)
+        status, _, err = main(*SMALL, *arguments)
+        assert status == 130 and err.startswith(f"error: {said}") and err.count("\n") == 1
+        if started and not arguments:
+            (folder,) = (tmp_path / "runs").iterdir()
+            assert err.endswith(f" resume={folder}\n"), "quoted only where a shell needs it"
+
+    def test_a_full_disk_is_one_line(self, main, monkeypatch):
+        def full(*_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")  # as Hydra's own files raise it
+
+        monkeypatch.setattr("hydra.core.utils._save_config", full)
+        status, _, err = main(*SMALL)
+        wanted = "a file of the output folder cannot be written: No space left on device; choose another folder with "
+        assert status == 1 and err == f"error: {wanted}output_dir=DIR\n"
+
+    def test_a_traceback_that_cannot_be_written_does_not_stop_a_sweep(self, main, fake_run, monkeypatch):
+        def full(*_):
+            raise StorageError("the disk is full")
+
+        monkeypatch.setattr(RunFolder, "write_traceback", full)
+        status, _, err = main("-m", *SMALL, "label_smoothing=0.5,0")
+        assert status == 1 and len(fake_run) == 2 and "DivergedError: train_loss became nan" in err
+
     def test_the_termination_signal_stops_as_ctrl_c_does(self, main, monkeypatch):
         monkeypatch.setattr("mnist_zoo.training.run.run", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
-        assert main("model=mlp") == (130, "", "error: terminated (SIGTERM)\n")
+        said = "error: terminated (SIGTERM); nothing was trained yet: give the same command again\n"
+        assert main("model=mlp") == (130, "", said)
 
     def test_only_errors_of_hydra_are_explained(self):
         assert explain(RuntimeError("something else"), []) is None
@@ -197,6 +241,12 @@ class TestResume:
         assert before == [override for override in recorded if not override.startswith("epochs=")]
         assert (epochs, speed) == ("epochs=5", "speed=none")
         assert (resume, run_dir) == (f"resume='{OLD_RUN}'", f"hydra.run.dir='{OLD_RUN}'")
+
+    def test_an_accepted_change_is_not_accepted_again(self, tmp_path):
+        shutil.copytree(OLD_RUN, tmp_path / "run")
+        (tmp_path / "run/.hydra/overrides.yaml").write_text("- lr=0.5\n- on_change=keep\n")
+        assert prepare([f"resume={tmp_path / 'run'}"])[0] == "lr=0.5"
+        assert not any("on_change" in word for word in prepare([f"resume={tmp_path / 'run'}"]))
 
 
 class TestArguments:

@@ -164,6 +164,7 @@ def _resume(folder: str, overrides: Sequence[str]) -> list[str]:
     if settings:
         raise InputError(f"a resumed run keeps its settings: only epochs can change, not {settings[0]}")
     old = [str(word) for word in OmegaConf.load(recorded)]
+    keys.add("on_change")  # a decision about one change, not a setting of the run
     before = [word for word in old if parse([word])[0].key_or_group not in keys]
     new = [word for word in overrides if not word.startswith("resume=")]
     return [*before, *new, _quote(f"resume={path}"), _quote(f"hydra.run.dir={path}")]

@@ -24,6 +24,8 @@ NEUTRAL = (
 )
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
+ORIGIN = ("config", "data_fingerprint", "version")  # what a run is made with, in status.json and in checkpoints
+
 
 def is_neutral(override: str) -> bool:
     """Return whether an override (``key=value``) cannot change a result: its key is neutral, or one of Hydra's."""
@@ -52,6 +54,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         elif before != after:
             found.append(f"{prefix}{key}: {before} -> {after}")
     return found
+
+
+def origin(cfg: Mapping[str, Any], data_fingerprint: str) -> dict[str, Any]:
+    """Return what a run is made with: ``config`` (its comparable settings), ``data_fingerprint`` and ``version``."""
+    config = json.loads(json.dumps(comparable(cfg)))  # of plain types, which every checkpoint can hold
+    return {"config": config, "data_fingerprint": data_fingerprint, "version": __version__}
 
 
 def identity(cfg: Mapping[str, Any], data_fingerprint: str) -> str:

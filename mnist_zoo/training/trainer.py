@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.runs import RunFolder
+from mnist_zoo.training.checkpoints import AtomicCheckpointIO
 from mnist_zoo.training.ema import EMA
 
 LOGGER_EXTRAS = {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}  # name in the config: class of Lightning
@@ -50,6 +51,7 @@ def build_trainer(cfg: Mapping[str, Any], folder: RunFolder, callbacks: Iterable
             num_sanity_val_steps=0,
             enable_progress_bar=False,
             enable_model_summary=False,
+            plugins=[AtomicCheckpointIO()],
         )
     except (TypeError, ValueError, ImportError, MisconfigurationException) as error:
         raise InputError(f"trainer: {' '.join(str(error).split())}") from error
