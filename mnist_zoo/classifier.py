@@ -101,10 +101,10 @@ class LitClassifier(pl.LightningModule):
             raise InputError(f"label_smoothing={label_smoothing}: it must lie in [0, 1)")
         # Plain values only, so that a checkpoint loads with weights_only=True and without further arguments.
         model, optimizer, scheduler = _named(model), _named(optimizer), _named(scheduler)
-        model = without_unset_size(model)
-        if image_shape is not None:
-            model = fit_to_images(model["name"], model, image_shape)
-            in_chans = image_shape[0]
+        if image_shape is None:
+            model = without_unset_size(model)
+        else:
+            model, in_chans = fit_to_images(model["name"], model, image_shape), image_shape[0]
         self.save_hyperparameters(ignore="image_shape")  # it is in in_chans and model
         self.model = create_model(**model, num_classes=num_classes, in_chans=in_chans)
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))

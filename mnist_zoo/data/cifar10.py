@@ -103,6 +103,7 @@ class _Unpickler(pickle.Unpickler):
             ("numpy._core.multiarray", "_reconstruct"): lambda *_: _Array(),
             ("numpy", "ndarray"): _Array,
             ("numpy", "dtype"): _Dtype,
+            ("_codecs", "encode"): lambda text, _: text.encode("latin-1"),  # of bytes, where Python 3 wrote the file
         }
         if (module, name) not in replaced:
             raise _Refused(f"{module}.{name}")
