@@ -89,7 +89,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
         raise InputError(f"num_classes and in_chans must be 1 or more, not {num_classes} and {in_chans}")
     side = options.get("image_size", 1)
     if type(side) is not int or side < 1:
-        raise InputError(f"image_size={side}: it must be an integer, 1 or more (the side of the square images)")
+        raise InputError(f"image_size={side}: it must be 1 or more (an integer: the side of the square images)")
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for option in options:
             if option not in parameters and option not in ("num_classes", "in_chans"):
