@@ -179,12 +179,13 @@ def _train_and_test(
         scheduler=cfg["scheduler"],
         label_smoothing=cfg["label_smoothing"],
         num_classes=data.num_classes,
-        in_chans=data.image_shape[0],
+        image_shape=data.image_shape,
     )
     optimisations = speed.apply(classifier, data, trainer, _off(cfg)) + (tuned or [])
     try:
         trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        return evaluate_best(cfg, folder, trainer, data, optimisations, _off(cfg))
+        fitted = cfg | {"model": classifier.hparams["model"]}  # with the image_size that the data gave
+        return evaluate_best(fitted, folder, trainer, data, optimisations, _off(cfg))
     except SystemExit as error:  # Lightning turns Ctrl-C into it
         saved = "the state of training" if recorder.saved_within_epoch else "the last whole epoch"
         kept = f"{saved} is in {folder.path}" if folder.last_checkpoint.exists() else "no epoch was complete"
