@@ -24,7 +24,7 @@ from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.names import register_resolvers
 from mnist_zoo.hydra_app.sweep import write_job_record
 from mnist_zoo.runs import FolderInUse
-from mnist_zoo.training.settings import check
+from mnist_zoo.settings import check
 
 # Here and not in `main`: a worker process of a launcher imports this module for `train` and then composes its job.
 register_resolvers()

@@ -21,7 +21,7 @@ from mnist_zoo.hydra_app.names import job_name
 from mnist_zoo.hydra_app.overrides import top_level_key
 from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_json, read_metrics
 from mnist_zoo.runs.identity import NEUTRAL, comparable, differences
-from mnist_zoo.training.settings import check
+from mnist_zoo.settings import check
 
 JOB_FILE = "job.json"
 
