@@ -57,7 +57,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: if an option is unknown or its value is invalid.
     """
-    parser = _Parser(add_help=False)
+    parser = _Parser(add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--version", action="version", version=versions())
     for name, flags in SWITCHES.items():
@@ -73,14 +73,14 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def versions() -> str:
-    """Return the versions of this library, of Python and of the libraries that it builds on, without importing them."""
+    """Return, line by line, the versions of this library, of Python and of the libraries that it builds on, without importing them."""
     found = [f"mnist_zoo {__version__}", f"Python {platform.python_version()}"]
     for name in ("torch", "pytorch-lightning", "hydra-core"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:  # such as a torch that was built without metadata
             found.append(f"{name} of an unknown version")
-    return ", ".join(found)
+    return "\n".join(found)
 
 
 def prepare(arguments: Sequence[str]) -> list[str]:
