@@ -13,6 +13,7 @@ from torchmetrics import Metric
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.models import create_model
+from mnist_zoo.models.registry import fit_to_images, without_unset_size
 from mnist_zoo.optim import build_optimizer, build_scheduler
 
 AUXILIARY_WEIGHT = 0.3  # of each auxiliary head's loss: Szegedy et al. 2015, section 5
@@ -65,9 +66,11 @@ class LitClassifier(pl.LightningModule):
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
         num_classes: width of the logits.
         in_chans: channels of the images.
+        image_shape: ``(channels, height, width)`` of the images, such as ``MNISTDataModule.image_shape``. It replaces
+            `in_chans`, and sets the option ``image_size`` of networks that have one. None: the network's default size.
 
     Raises:
-        InputError: unknown names, or values out of range.
+        InputError: unknown names, values out of range, or a network that cannot take images of this shape.
 
     Example:
         >>> import torch
@@ -89,6 +92,7 @@ class LitClassifier(pl.LightningModule):
         label_smoothing: float = 0.0,
         num_classes: int = 10,
         in_chans: int = 1,
+        image_shape: Sequence[int] | None = None,
     ):
         super().__init__()
         if not lr > 0:
@@ -97,7 +101,11 @@ class LitClassifier(pl.LightningModule):
             raise InputError(f"label_smoothing={label_smoothing}: it must lie in [0, 1)")
         # Plain values only, so that a checkpoint loads with weights_only=True and without further arguments.
         model, optimizer, scheduler = _named(model), _named(optimizer), _named(scheduler)
-        self.save_hyperparameters()
+        if image_shape is None:
+            model = without_unset_size(model)
+        else:
+            model, in_chans = fit_to_images(model["name"], model, image_shape), image_shape[0]
+        self.save_hyperparameters(ignore="image_shape")  # it is in in_chans and model
         self.model = create_model(**model, num_classes=num_classes, in_chans=in_chans)
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
 

@@ -32,7 +32,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "models": ("weights", "errors"),
     "classifier": ("models", "errors"),
     "runs": ("files", "errors", "machine", "splits"),
-    "data": ("splits", "errors", "plugins"),
+    "data": ("splits", "files", "errors", "plugins"),
     "plots": ("runs", "files", "errors"),
     "speed": ("classifier", "models", "data", "internals", "errors"),
     "settings": ("speed.names", "errors"),

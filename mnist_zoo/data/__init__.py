@@ -1,6 +1,13 @@
 """The data path: where images come from, how they are split, and ready batches of them."""
 
-from mnist_zoo.data import csv_files, mnist5k, torchvision_sets  # noqa: F401  (importing a source registers it)
+from mnist_zoo.data import (  # noqa: F401  (importing a source registers it)
+    cifar10,
+    csv_files,
+    image_folders,
+    mnist5k,
+    npz_files,
+    torchvision_sets,
+)
 from mnist_zoo.data.augment import Augment
 from mnist_zoo.data.batches import Batches
 from mnist_zoo.data.configured import load_data

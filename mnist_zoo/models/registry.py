@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from torch import nn
@@ -87,12 +87,50 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     num_classes, in_chans = options["num_classes"], options["in_chans"]
     if num_classes < 1 or in_chans < 1:
         raise InputError(f"num_classes and in_chans must be 1 or more, not {num_classes} and {in_chans}")
-    if options.get("image_size", 1) < 1:
-        raise InputError(f"image_size={options['image_size']}: it must be 1 or more")
+    side = options.get("image_size", 1)
+    if type(side) is not int or side < 1:
+        raise InputError(f"image_size={side}: it must be an integer, 1 or more (the side of the square images)")
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for option in options:
             if option not in parameters and option not in ("num_classes", "in_chans"):
                 raise unknown(f"option of model '{name}'", option, [*parameters, "init"])
+
+
+def without_unset_size(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a network, but not an ``image_size`` of None, which means the size of the images."""
+    return {key: value for key, value in options.items() if key != "image_size" or value is not None}
+
+
+def fit_to_images(name: str, options: Mapping[str, Any], image_shape: Sequence[int]) -> dict[str, Any]:
+    """Return the options of a network with the ``image_size`` of the images, if the network has this option.
+
+    Args:
+        name: the network.
+        options: its options.
+        image_shape: ``(channels, height, width)`` of the images.
+
+    Raises:
+        InputError: if the network is unknown, was given another ``image_size``, or needs square images and these are
+            not.
+    """
+    _, height, width = image_shape
+    fitted = without_unset_size(options)
+    parameter = parameters_of(name).get("image_size")
+    if parameter is None:
+        return fitted
+    if height != width:
+        raise InputError(
+            f"{name} takes square images, and these are {height}x{width} (height x width): make them square "
+            f"(data=folder data.image_size=[{height},{height}] does), or choose a network for any size, as "
+            f"model=resnet18"
+        )
+    if fitted.get("image_size", height) != height:
+        raise InputError(
+            f"model.image_size={fitted['image_size']}, and the images are {height}x{width}: leave it out, then the "
+            f"network follows the images"
+        )
+    # A size that is the default is not added: options are compared with those in checkpoints.
+    return fitted if "image_size" not in options and parameter.default == height else fitted | {"image_size": height}
 
 
 def build(name: str, options: Mapping[str, Any]) -> nn.Module:

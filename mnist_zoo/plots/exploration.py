@@ -68,7 +68,7 @@ def mean_images(data: MNISTDataModule) -> Figure:
     """Draw the mean training image of each class."""
     images, labels = data.images("train").numpy(), data.labels("train").numpy()
     present = [c for c in range(data.num_classes) if (labels == c).any()]
-    means = np.stack([images[labels == c].mean(axis=0) for c in present])
+    means = np.stack([images[labels == c].mean(axis=0) / 255 for c in present])
     return image_grid(means, [data.class_names[c] for c in present])
 
 

@@ -21,7 +21,7 @@ class TestSet:
     Attributes:
         name: of the data set.
         table: rows of `Runs`, and ``ece``: the expected calibration error on the test images (a fraction).
-        predicted: classes of the test images, uint8 ``(R, N)``, one row for each row of the table.
+        predicted: classes of the test images, integers ``(R, N)``, one row for each row of the table.
         labels: true classes ``(N,)``.
     """
 
@@ -68,7 +68,7 @@ def group_by_images(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path
             broken.append((folder, f"broken: {error}"))
             continue
         digest = hashlib.blake2b(arrays["labels"].tobytes() + b"|" + arrays["val_labels"].tobytes(), digest_size=8)
-        predicted = arrays["logits"].argmax(axis=1).astype(np.uint8)
+        predicted = arrays["logits"].argmax(axis=1).astype(arrays["labels"].dtype)
         ece = calibration(softmax(arrays["logits"]), arrays["labels"]).ece
         groups.setdefault((data, digest.hexdigest()), []).append((position, predicted, ece, arrays["labels"]))
     sets = []

@@ -64,11 +64,12 @@ def evaluate_best(
     }
     if trainer.logger:
         _log(trainer.logger, cfg["logger"]["name"], metrics, data, logits["test"])
+    dtype = torch.uint8 if data.num_classes <= 256 else torch.int32
     predictions = {
         "logits": logits["test"],
-        "labels": data.labels("test").to(torch.uint8),
+        "labels": data.labels("test").to(dtype),
         "val_logits": logits["val"],
-        "val_labels": data.labels("val").to(torch.uint8),
+        "val_labels": data.labels("val").to(dtype),
     }
     folder.finish(metrics, {key: tensor.numpy() for key, tensor in predictions.items()})
     print(summary_table(metrics, folder))

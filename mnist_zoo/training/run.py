@@ -141,7 +141,7 @@ def _train_and_test(
         scheduler=cfg["scheduler"],
         label_smoothing=cfg["label_smoothing"],
         num_classes=data.num_classes,
-        in_chans=data.image_shape[0],
+        image_shape=data.image_shape,
     )
     optimisations = speed.apply(classifier, data, trainer, _off(cfg)) + (tuned or [])
     folder.update(
@@ -150,10 +150,11 @@ def _train_and_test(
         data_fingerprint=data.fingerprint,
         version=__version__,
     )
-    checkpoint = checkpoint_to_resume(cfg["model"], folder) if resume else None
+    checkpoint = checkpoint_to_resume(classifier.hparams["model"], folder) if resume else None
     try:
         trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        return evaluate_best(cfg, folder, trainer, data, optimisations, _off(cfg))
+        fitted = cfg | {"model": classifier.hparams["model"]}  # with the image_size that the data gave
+        return evaluate_best(fitted, folder, trainer, data, optimisations, _off(cfg))
     except SystemExit as error:  # Lightning turns Ctrl-C into it
         saved = "the state of training" if recorder.saved_within_epoch else "the last whole epoch"
         raise KeyboardInterrupt(f"interrupted; {saved} is in {folder.path}") from error
