@@ -76,8 +76,6 @@ def main() -> None:
         stop(str(error) or "interrupted", INTERRUPTED)
     except Exception as error:
         message = str(error) if isinstance(error, ZooError) else explain(error, arguments)
-        if isinstance(error, OSError) and error.filename:
-            message = f"{error.filename}: {error.strerror}; choose another folder with output_dir=DIR"
         if message is None or "debug=true" in arguments:
             raise
         stop(message)

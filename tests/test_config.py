@@ -185,6 +185,9 @@ TAKES: dict[str, list] = {
     "speed.off": [[]],
     "data.name": ["maybe", "1"],  # a module may register any name
     "model.name": ["maybe", "1"],
+    "model.image_size": [None],
+    "data.image_size": [None],
+    "data.channels": [None],
     "grad_clip": [None, 1e99, 5.5],
     "lr": [1e99, 5.5],
     "optimizer.momentum of rmsprop": [0],
@@ -351,6 +354,8 @@ INVALID = [
     ("data.filters.sharpen=xxx", "data.filters.sharpen=xxx: it must be true or false"),
     ("data.fallback=mnst5k", "data.fallback=mnst5k: unknown data set 'mnst5k'; did you mean mnist5k"),
     ("data.root=", "data.root=: it must not be empty"),
+    ("data.root=null", "data.root=null: it must be a text"),
+    ("model.image_size=0", "model.image_size=0: it must be 1 or more"),
     ("+data.count=3", "unknown option of data set 'mnist' 'count'"),
     ("speed.off=fused", "speed.off=fused: it must be a list, such as [pool_first,channels_last]"),
     ("speed.off=null", "speed.off=null: it must be a list"),

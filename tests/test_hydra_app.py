@@ -130,6 +130,19 @@ class TestErrorsAreOneLine:
         assert err.startswith(f"error: {tmp_path / 'runs'}") and err.count("\n") == 1
         assert err.endswith("; choose another folder with output_dir=DIR\n")
 
+    @pytest.mark.parametrize(
+        ("path", "arguments", "cure"),
+        [
+            ("outputs/runs", [], "; choose another folder with output_dir=DIR"),
+            ("/x/runs", ["output_dir=/x"], "; choose another folder with output_dir=DIR"),
+            ("/x/MNIST/raw", ["data.root=/x", "output_dir=/y"], "; choose another folder with data.root=DIR"),
+            ("data/MNIST", ["-m", "lr=1,2"], "; choose another folder with data.root=DIR"),
+            ("/elsewhere", ["output_dir=/x"], ""),
+        ],
+    )
+    def test_a_file_that_cannot_be_used_names_the_setting_of_its_folder(self, path, arguments, cure):
+        assert explain(PermissionError(13, "Permission denied", path), arguments) == f"{path}: Permission denied{cure}"
+
     @pytest.mark.parametrize("argument", ["lr=-1", "lrr=1", "label_smoothing=0.5"])
     def test_debug_shows_the_traceback(self, main, fake_run, argument):
         with pytest.raises((ZooError, HydraException)):

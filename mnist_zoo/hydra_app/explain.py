@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -18,12 +20,14 @@ LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_s
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str | None:
-    """Return one line about an error of Hydra or OmegaConf, or None for any other error.
+    """Return one line about an error of Hydra, OmegaConf or the file system, or None for any other error.
 
     Args:
-        error: what Hydra raised.
-        arguments: the arguments of the command line. They tell which groups were chosen.
+        error: what was raised.
+        arguments: the arguments of the command line. They tell which groups and folders were chosen.
     """
+    if isinstance(error, OSError) and error.filename:
+        return _explain_path(error, arguments)
     if isinstance(error, OverrideParseException):
         return f"'{error.override}' is not an override: write key=value, and quote special characters"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -40,6 +44,17 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return _one_line(error)
     return None
+
+
+def _explain_path(error: OSError, arguments: Sequence[str]) -> str:
+    """Return the line for a file that cannot be read or written, with the setting that names its folder."""
+    given = dict(word.lstrip("+").partition("=")[::2] for word in arguments if not word.startswith("-"))
+    path = Path(os.fsdecode(error.filename)).absolute()
+    for key, default in (("data.root", "data"), ("output_dir", "outputs")):
+        folder = Path(given.get(key, default).strip("'\"")).absolute()
+        if path.is_relative_to(folder) or folder.is_relative_to(path):
+            return f"{error.filename}: {error.strerror}; choose another folder with {key}=DIR"
+    return f"{error.filename}: {error.strerror}"
 
 
 def _one_line(error: Exception) -> str:

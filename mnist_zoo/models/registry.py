@@ -140,4 +140,11 @@ def build(name: str, options: Mapping[str, Any]) -> nn.Module:
         InputError: as `check_options`, or a value that the network does not accept.
     """
     check_options(name, options)
-    return _BUILDERS[name](**options)
+    try:
+        return _BUILDERS[name](**options)
+    except InputError:
+        raise
+    except (TypeError, ValueError, RuntimeError, MemoryError, OverflowError) as error:  # torch's, or a plug-in's
+        shown = ", ".join(f"{key}={value}" for key, value in options.items())
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"model '{name}' cannot be built ({type(error).__name__}: {reason}) with {shown}") from error

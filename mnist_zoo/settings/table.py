@@ -166,7 +166,7 @@ _FUSED = {"fused": optional(boolean)}
 _ADAM = {"betas": _BETAS, "eps": number(0, 1), "weight_decay": number(0, 1000), "amsgrad": boolean, **_TORCH, **_FUSED}
 _MOMENTUM = {"momentum": number(0, below=1), "weight_decay": number(0, 1000), **_TORCH}
 _CNN = {
-    "image_size": integer(1, LARGEST_IMAGE),
+    "image_size": optional(integer(1, LARGEST_IMAGE)),  # null: that of the images
     "channels": list_of(
         either(
             integer(1, MOST_CHANNELS), list_of(integer(1, MOST_CHANNELS), "[32,32]", 1),
@@ -265,7 +265,7 @@ NAMED: dict[str, NamedGroup] = {
             **dict.fromkeys(_CNNS, _CNN),
             **dict.fromkeys(("mlp", "mlp_128", "mlp_128_128"), _MLP),
             "lenet5": {
-                "image_size": integer(12, LARGEST_IMAGE),
+                "image_size": optional(integer(12, LARGEST_IMAGE)),
                 "activation": _CNN["activation"],
                 "pooling": one_of("avg", "max"),
             },
@@ -312,8 +312,15 @@ NAMED: dict[str, NamedGroup] = {
     "data": NamedGroup(
         "data set",
         {
-            **{name: {} for name in ("mnist", "fashion_mnist", "kmnist", "emnist_digits", "qmnist", "mnist5k")},
+            **{
+                name: {}
+                for name in ("mnist", "fashion_mnist", "kmnist", "emnist_digits", "qmnist", "mnist5k", "cifar10", "npz")
+            },
             "csv": {"train_csv": text, "test_csv": optional(text)},
+            "folder": {
+                "image_size": optional(list_of(integer(1, LARGEST_IMAGE), "[28,28]", 2, 2)),
+                "channels": optional(one_of(1, 3)),
+            },
         },
         _DATA,
         {"filters": Group({"blur": integer(0, 100), "sharpen": boolean})},
