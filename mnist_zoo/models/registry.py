@@ -23,7 +23,7 @@ def register_model(name: str | AnyBuilder) -> AnyBuilder | Callable[[AnyBuilder]
     """Register a class or function that builds a network, as ``@register_model`` or ``@register_model("name")``.
 
     The builder is called with keyword arguments and must accept ``num_classes`` and ``in_chans``. On the command line:
-    ``plugins=[my_package.my_module] model=custom model.name=my_net +model.width=64``.
+    ``plugins=[my_package.my_module] model=my_net +model.width=64``.
 
     Raises:
         InputError: if the name is already registered.
