@@ -18,7 +18,6 @@ from omegaconf import DictConfig
 
 from mnist_zoo.command import INTERRUPTED, stop
 from mnist_zoo.errors import ZooError, printable
-from mnist_zoo.files import CURES
 from mnist_zoo.hydra_app.arguments import prepare, require_multirun
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, require_all_values
 from mnist_zoo.hydra_app.config_dir import VERSION_BASE
@@ -27,7 +26,7 @@ from mnist_zoo.hydra_app.names import register_resolvers
 from mnist_zoo.hydra_app.sweep import write_job_record
 from mnist_zoo.runs import FolderInUse, RunFolder
 from mnist_zoo.runs.records import STATUS_FILE
-from mnist_zoo.training.settings import check
+from mnist_zoo.settings import check
 
 # Here and not in `main`: a worker process of a launcher imports this module for `train` and then composes its job.
 register_resolvers()
@@ -92,9 +91,6 @@ def main() -> None:
         stop(str(error) or "interrupted", INTERRUPTED)
     except Exception as error:
         message = str(error) if isinstance(error, ZooError) else explain(error, arguments)
-        if isinstance(error, OSError) and (error.filename or error.errno in CURES):  # a full disk names no file
-            place = error.filename or "a file of the output folder cannot be written"
-            message = f"{place}: {error.strerror}; choose another folder with output_dir=DIR"
         if message is None or "debug=true" in arguments:
             raise
         stop(message)

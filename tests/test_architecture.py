@@ -35,16 +35,21 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data": ("splits", "files", "errors", "plugins"),
     "plots": ("runs", "files", "errors"),
     "speed": ("classifier", "models", "data", "internals", "errors"),
+    "settings": ("speed.names", "errors"),
     "training": (
-        *("speed", "classifier", "models", "weights", "data", "runs", "plots"),
+        *("settings", "speed", "classifier", "models", "weights", "data", "runs", "plots"),
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
     "report": ("runs", "data", "plots", "splits", "files", "errors"),
     "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
-    "hydra_app": ("training", "runs", "plots", "data", "speed.names", "machine", "files", "errors"),
+    "hydra_app": (
+        *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
+        *("files", "errors"),
+    ),
     "doors": (
         "hydra_app",
         "training",
+        "settings",
         "runs",
         "inference",
         "plots",

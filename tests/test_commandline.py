@@ -6,12 +6,14 @@ import json
 import os
 import pickle
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mnist_zoo import __main__ as command_line
@@ -116,3 +118,40 @@ class TestWholeCommands:
         assert done.stdout.splitlines()[0].startswith(f"epoch {reached + 1:3d}")
         metrics = json.loads((folder / "metrics.json").read_text())
         assert metrics["epochs_run"] == reached + 2 and metrics["model"] == "mlp"
+
+
+class TestPlugins:
+    """What a module of a user registers are options of the command line, as those of the library are."""
+
+    def test_the_example_of_the_readme_works_word_for_word(self, tmp_path):
+        text = (ROOT / "README.md").read_text().partition("## Add a model or a data set")[2]
+        code, command = re.findall(r"```(?:python|bash)\n(.*?)```", text, re.DOTALL)[:2]
+        (tmp_path / "my_package").mkdir()
+        (tmp_path / "my_package/my_module.py").write_text(code)
+        (tmp_path / "data").mkdir()
+        np.save(tmp_path / "data/images.npy", np.zeros((1200, 28, 28), np.uint8))
+        np.save(tmp_path / "data/labels.npy", np.arange(1200) % 10)
+        words = shlex.split(command.strip())
+        assert words[:3] == ["python", "-m", "mnist_zoo"]
+        done = python(*words[1:], "epochs=1", "logger=none", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert "my_net on my_set" in done.stdout
+
+    def test_a_sweep_over_networks_of_the_library_and_of_a_plug_in(self, tmp_path):
+        (tmp_path / "mine.py").write_text(
+            "from torch import nn\n"
+            "from mnist_zoo import register_model\n"
+            "@register_model\n"
+            "def my_net(num_classes, in_chans, width=8):\n"
+            "    return nn.Sequential(nn.Flatten(), nn.Linear(in_chans * 784, width), nn.Linear(width, num_classes))\n"
+        )
+        small = ("data=mnist5k", "data.train_fraction=0.1", "trainer=cpu", "epochs=1", "logger=none")
+        line = ("-m", "mnist_zoo", "-m", "plugins=[mine]", "model=mlp_128,my_net", *small)
+        done = python(*line, "hydra/launcher=joblib_cores", cwd=tmp_path)  # each job in a process of its own
+        assert done.returncode == 0, done.stderr
+        metrics = [json.loads(path.read_text()) for path in tmp_path.rglob("metrics.json")]
+        assert sorted(record["model"] for record in metrics) == ["mlp_128", "my_net"]
+        done = python("-m", "mnist_zoo", "plugins=[mine]", "model=my_nte", *small, cwd=tmp_path)
+        assert done.returncode == 1 and done.stderr.startswith("error: unknown model 'my_nte'; did you mean my_net?")
+        done = python("-m", "mnist_zoo", "plugins=[mine]", "model=my_net", "+model.depth=2", *small, cwd=tmp_path)
+        assert done.returncode == 1 and "unknown option of model 'my_net' 'depth'" in done.stderr.splitlines()[-1]

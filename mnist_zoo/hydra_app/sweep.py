@@ -32,7 +32,7 @@ from mnist_zoo.runs import (
     sweeping,
 )
 from mnist_zoo.runs.identity import NEUTRAL, comparable, differences
-from mnist_zoo.training.settings import check
+from mnist_zoo.settings import check
 
 Compose = Callable[[Sequence[str]], DictConfig]
 Launch = Callable[[Sequence[Sequence[str]]], object]

@@ -23,7 +23,7 @@ def register_model(name: str | AnyBuilder) -> AnyBuilder | Callable[[AnyBuilder]
     """Register a class or function that builds a network, as ``@register_model`` or ``@register_model("name")``.
 
     The builder is called with keyword arguments and must accept ``num_classes`` and ``in_chans``. On the command line:
-    ``plugins=[my_package.my_module] model=custom model.name=my_net +model.width=64``.
+    ``plugins=[my_package.my_module] model=my_net +model.width=64``.
 
     Raises:
         InputError: if the name is already registered.
@@ -140,4 +140,11 @@ def build(name: str, options: Mapping[str, Any]) -> nn.Module:
         InputError: as `check_options`, or a value that the network does not accept.
     """
     check_options(name, options)
-    return _BUILDERS[name](**options)
+    try:
+        return _BUILDERS[name](**options)
+    except InputError:
+        raise
+    except (TypeError, ValueError, RuntimeError, MemoryError, OverflowError) as error:  # torch's, or a plug-in's
+        shown = ", ".join(f"{key}={value}" for key, value in options.items())
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"model '{name}' cannot be built ({type(error).__name__}: {reason}) with {shown}") from error

@@ -24,6 +24,7 @@ from mnist_zoo.files import storage_errors
 from mnist_zoo.machine import cores
 from mnist_zoo.runs import DamagedFile, RunFolder, read_metrics, read_status
 from mnist_zoo.runs.identity import identity, origin
+from mnist_zoo.settings import check
 from mnist_zoo.training.distributed import DistributedClassifier, ProcessSettings, own_error
 from mnist_zoo.training.evaluation import evaluate_best
 from mnist_zoo.training.progress import progress
@@ -31,7 +32,6 @@ from mnist_zoo.training.quiet import quiet_lightning
 from mnist_zoo.training.recorder import Recorder
 from mnist_zoo.training.resume import Resume, continue_from, recorded_origin
 from mnist_zoo.training.seeding import EpochSeed
-from mnist_zoo.training.settings import check
 from mnist_zoo.training.trainer import build_trainer
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
