@@ -21,10 +21,13 @@ from mnist_zoo.hydra_app.arguments import prepare, require_multirun
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, require_all_values
 from mnist_zoo.hydra_app.config_dir import VERSION_BASE
 from mnist_zoo.hydra_app.explain import explain
+from mnist_zoo.hydra_app.launching import Failed, has_own_log, how_to_continue, progress_of_job, reason_of
 from mnist_zoo.hydra_app.names import register_resolvers
-from mnist_zoo.hydra_app.sweep import write_job_record
+from mnist_zoo.hydra_app.plan import write_job_record
+from mnist_zoo.internals import keep_tensorflow_out
 from mnist_zoo.runs import FolderInUse
 from mnist_zoo.training.settings import check
+from mnist_zoo.waiting import loading_torch
 
 # Here and not in `main`: a worker process of a launcher imports this module for `train` and then composes its job.
 register_resolvers()
@@ -44,18 +47,24 @@ def train(cfg: DictConfig) -> float:
         check(cfg)
         if sweeping:
             write_job_record(folder, job.overrides.task)
-        from mnist_zoo.training.run import run  # here: it imports torch, which takes seconds
-
-        return run(cfg, folder, resume=True if sweeping else None, tune_process=True)
+            cfg.progress = progress_of_job(cfg.progress, job.launcher._target_)
+        with loading_torch(f"{cfg.model.name} on {cfg.data.name}, {cfg.epochs} epochs"):
+            from mnist_zoo.training.run import run
+        keep_tensorflow_out()
+        return run(cfg, folder, resume=True if sweeping else None, tune_process=True, brief=sweeping)
     except Exception as error:
         if cfg.debug or not (sweeping or isinstance(error, ZooError)):
             raise
         if isinstance(error, ZooError) and not sweeping:
             _failures.append(error)
-        elif not isinstance(error, FolderInUse):  # the sweep continues with its next job
+            return float("nan")
+        if not isinstance(error, FolderInUse):  # the sweep continues with its next job
             (folder / "traceback.txt").write_text(traceback.format_exc())
-            print(f"error: {folder.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        return float("nan")
+            if has_own_log(job.launcher._target_):
+                print(f"error: {reason_of(error)}", file=sys.stderr, flush=True)
+        return Failed(reason_of(error))
+    except KeyboardInterrupt as error:
+        raise error if sweeping else KeyboardInterrupt(how_to_continue(error, folder, cfg.plugins)) from error
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.config_dir import compose_unresolved
-from mnist_zoo.hydra_app.names import sweep_name
 from mnist_zoo.hydra_app.overrides import parse, top_level_key, values
+from mnist_zoo.hydra_app.places import default_sweep
 from mnist_zoo.runs.identity import NEUTRAL
 from mnist_zoo.training.settings import check_value
 
@@ -86,9 +86,12 @@ def prepare(arguments: Sequence[str]) -> list[str]:
             check_value(override.key_or_group, value)
     added = []
     if options.multirun:
-        added = _experiment_sweep(by_key)
+        params = _experiment_params(by_key)
+        added = _experiment_sweep(params, by_key)
         if "sweep" not in by_key:
-            added.append(f"sweep={sweep_name(overrides)}")
+            output = by_key["output_dir"].value() if "output_dir" in by_key else compose_unresolved([]).output_dir
+            name = default_sweep(overrides, Path(str(output)) / "sweeps", params)
+            added.append(f"sweep='{name}'")  # quoted: it may contain = and ,
     # Hydra's parser requires that all overrides stand together: options first.
     return [*_options_for_hydra(options), *options.overrides, *added]
 
@@ -136,15 +139,19 @@ def _quote(override: str) -> str:
     return f"{key}='" + value.replace("'", "\\'") + "'"
 
 
-def _experiment_sweep(by_key: dict[str, Override]) -> list[str]:
+def _experiment_params(by_key: Mapping[str, Override]) -> dict[str, str]:
+    """Return what the experiment of the command line sweeps, such as ``{"lr": "0.1,0.01"}``."""
+    if "experiment" not in by_key or by_key["experiment"].is_sweep_override():
+        return {}
+    cfg = compose_unresolved([f"experiment={by_key['experiment'].value()}"], with_hydra=True)
+    return dict(cfg.hydra.sweeper.params or {})
+
+
+def _experiment_sweep(params: Mapping[str, str], by_key: Mapping[str, Override]) -> list[str]:
     """Return the overrides that let the command line replace the values that an experiment sweeps.
 
     Without them Hydra combines both: seven models of the experiment and one of the command line are seven equal jobs.
     """
-    if "experiment" not in by_key or by_key["experiment"].is_sweep_override():
-        return []
-    cfg = compose_unresolved([f"experiment={by_key['experiment'].value()}"], with_hydra=True)
-    params = cfg.hydra.sweeper.params or {}
     if not by_key.keys() & params.keys():
         return []
     kept = [f"{key}={value}" for key, value in params.items() if key not in by_key]

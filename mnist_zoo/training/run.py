@@ -40,6 +40,7 @@ def run(
     resume: bool | None = None,
     callbacks: Iterable[Callback] = (),
     tune_process: bool = False,
+    brief: bool = False,
 ) -> float:
     """Train a network, choose its best epoch on the validation split, test it once, and write the run folder.
 
@@ -51,6 +52,7 @@ def run(
         callbacks: further callbacks for Lightning's Trainer.
         tune_process: whether to make the process-wide settings of `mnist_zoo.speed.apply_to_process`, as the command
             line does. They stay after the run.
+        brief: whether to print no table at the end, and no lines above a progress bar: for one run of many.
 
     Returns:
         The objective: validation accuracy of the best epoch, a fraction.
@@ -70,12 +72,13 @@ def run(
     with run_folder, quiet_lightning(), _matmul_precision(plain["trainer"]["matmul_precision"]):
         finished = read_metrics(run_folder.path)
         if finished is not None and finished["epochs"] >= plain["epochs"]:
-            print(f"{run_folder.path} is finished; to continue training, add epochs={finished['epochs'] + 10}")
+            if not brief:
+                print(f"{run_folder.path} is finished; to continue training, add epochs={finished['epochs'] + 10}")
             return finished["val_acc"]
         if finished is not None:
             _reopen(run_folder, finished)
         run_folder.start()
-        return _train_and_test(plain, run_folder, resume, callbacks, tuned)
+        return _train_and_test(plain, run_folder, resume, callbacks, tuned, brief)
 
 
 def _off(cfg: dict[str, Any]) -> list[str]:
@@ -108,14 +111,19 @@ def _reopen(folder: RunFolder, finished: dict[str, Any]) -> None:
 
 
 def _train_and_test(
-    cfg: dict[str, Any], folder: RunFolder, resume: bool, callbacks: Iterable[Callback], tuned: list[str] | None
+    cfg: dict[str, Any],
+    folder: RunFolder,
+    resume: bool,
+    callbacks: Iterable[Callback],
+    tuned: list[str] | None,
+    brief: bool,
 ) -> float:
     pl.seed_everything(cfg["seed"], verbose=False)
     data = load_data(cfg)
     data.setup()
     recorder = Recorder(folder, cfg["monitor"])
     settings = ProcessSettings(cfg["trainer"]["matmul_precision"], None if tuned is None else _off(cfg))
-    shown = progress(recorder, cfg["progress"])
+    shown = progress(recorder, cfg["progress"], brief=brief)
     trainer = build_trainer(cfg, folder, [settings, EpochSeed(cfg["seed"]), Resume(), recorder, *shown, *callbacks])
     if cfg["batch_size"] % trainer.world_size:  # checked before the processes start
         raise InputError(
@@ -143,7 +151,7 @@ def _train_and_test(
     checkpoint = checkpoint_to_resume(cfg["model"], folder) if resume else None
     try:
         trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        return evaluate_best(cfg, folder, trainer, data, optimisations, _off(cfg))
+        return evaluate_best(cfg, folder, trainer, data, optimisations, _off(cfg), brief=brief)
     except SystemExit as error:  # Lightning turns Ctrl-C into it
         saved = "the state of training" if recorder.saved_within_epoch else "the last whole epoch"
         raise KeyboardInterrupt(f"interrupted; {saved} is in {folder.path}") from error
