@@ -48,7 +48,7 @@ def train(cfg: DictConfig) -> float:
         if sweeping:
             write_job_record(folder, job.overrides.task)
             cfg.progress = progress_of_job(cfg.progress, job.launcher._target_)
-        with loading_torch(f"{cfg.model.name} on {cfg.data.name}, {cfg.epochs} epochs"):
+        with loading_torch(f"{cfg.model.name} on {cfg.data.name}, epochs={cfg.epochs}"):
             from mnist_zoo.training.run import run
         keep_tensorflow_out()
         return run(cfg, folder, resume=True if sweeping else None, tune_process=True, brief=sweeping)

@@ -61,9 +61,10 @@ def _settings(overrides: Sequence[str]) -> dict[str, str]:
 def result_text(metrics: Mapping[str, Any]) -> str:
     """Return validation accuracy, epochs and time of a finished job in a few words."""
     epochs = metrics["epochs_run"]
-    interval = f" ({interval_text(metrics['val_acc'], metrics['n_val'])})" if metrics.get("n_val") else ""
-    time = f", {duration(metrics['fit_seconds'])}" if "fit_seconds" in metrics else ""
-    return f"validation {metrics['val_acc']:.4f}{interval}, {epochs} epoch{'s' if epochs != 1 else ''}{time}"
+    return (
+        f"validation {metrics['val_acc']:.4f} ({interval_text(metrics['val_acc'], metrics['n_val'])}), "
+        f"{epochs} epoch{'s' if epochs != 1 else ''}, {duration(metrics['fit_seconds'])}"
+    )
 
 
 def duration(seconds: float) -> str:
@@ -141,9 +142,9 @@ def _rows(finished: Sequence[Outcome], labels: Labels) -> list[_Row]:
             settings = {name: value for name, value in settings.items() if name != "seed"}
             interval = f"{min(accuracies):.4f} - {max(accuracies):.4f}"
         else:
-            interval = interval_text(best["val_acc"], best["n_val"]) if best.get("n_val") else ""
+            interval = interval_text(best["val_acc"], best["n_val"])
         epochs = max(metrics["epochs_run"] for _, _, metrics in jobs)
-        seconds = fmean(metrics.get("fit_seconds", 0.0) for _, _, metrics in jobs)
+        seconds = fmean(metrics["fit_seconds"] for _, _, metrics in jobs)
         rows.append(_Row(settings, accuracies, interval, epochs, seconds, folder))
     return sorted(rows, key=lambda row: -row.accuracy)
 
@@ -187,8 +188,8 @@ def _failures(failed: Sequence[Outcome]) -> list[str]:
     lines = ["failed:"]
     for outcome in failed[:FAILURES]:
         lines += [f"  {outcome.folder.name}", f"      {printable(outcome.failure)}"]
-        if (outcome.folder / "traceback.txt").is_file():
-            lines.append(f"      traceback: {outcome.folder / 'traceback.txt'}")
     if len(failed) > FAILURES:
         lines.append(f"  ... and {len(failed) - FAILURES} more")
+    if any((outcome.folder / "traceback.txt").is_file() for outcome in failed):
+        lines.append("  (details: traceback.txt in their folders)")
     return lines

@@ -17,8 +17,8 @@ from typing import Any
 
 from mnist_zoo.errors import InputError, printable
 from mnist_zoo.hydra_app.answer import Labels, result_text
-from mnist_zoo.hydra_app.plan import Job
-from mnist_zoo.runs import in_use, read_json, read_metrics
+from mnist_zoo.hydra_app.plan import Job, metrics_of
+from mnist_zoo.runs import DamagedFile, in_use, read_status
 
 # Runs jobs, given their overrides and the number of the first; returns what the launcher returned for each.
 Launch = Callable[[Sequence[Sequence[str]], int], object]
@@ -107,14 +107,14 @@ class Launcher:
     def __init__(self, launch: Launch, kind: str, labels: Labels, debug: bool = False):
         self._launch, self.kind, self._labels, self._debug = launch, kind, labels, debug
         self._reasons: dict[Path, str] = {}
-        self._before: dict[Path, dict[str, Any] | None] = {}
+        self._before: dict[Path, dict[str, Any]] = {}
         self._shown: set[Path] = set()
         self._count = 0
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Run the jobs, and return when the launcher does."""
         self._count = len(jobs)
-        self._before = {job.folder: read_json(job.folder / "status.json") for job in jobs}
+        self._before = {job.folder: _status(job.folder) for job in jobs}
         if one_process(self.kind):
             for number, job in enumerate(jobs):
                 print(f"[{number + 1}/{self._count}] {self._labels.text(job.overrides, job.folder)}", flush=True)
@@ -128,8 +128,8 @@ class Launcher:
         """Return why a job that was run has no result, or None if another process runs it now."""
         if in_use(job.folder):
             return None
-        status = read_json(job.folder / "status.json") or {}
-        if status == (self._before[job.folder] or {}):
+        status = _status(job.folder)
+        if status == self._before[job.folder]:
             status = {}  # of an earlier attempt
         if status.get("state") == "running":
             return self._reasons.get(job.folder) or "its process was killed"
@@ -171,7 +171,7 @@ class Launcher:
     def _show_if_ended(self, job: Job) -> None:
         if job.folder in self._shown or not job.folder.is_dir():
             return
-        status = read_json(job.folder / "status.json")
+        status = _status(job.folder)
         if status and status != self._before[job.folder] and status.get("state") in ("finished", "failed"):
             self._show(job)
 
@@ -179,7 +179,7 @@ class Launcher:
         """Print how a job ended, once."""
         if job.folder in self._shown:
             return
-        metrics = read_metrics(job.folder)
+        metrics = metrics_of(job.folder)
         failure = None if metrics is not None else self.failure(job)
         if metrics is None and failure is None:
             return  # another process runs it
@@ -189,3 +189,11 @@ class Launcher:
             print(f"[{len(self._shown)}/{self._count}] {label}: {result_text(metrics)}", flush=True)
         else:
             print(f"error: {job.folder.name}: {printable(failure)}", file=sys.stderr, flush=True)
+
+
+def _status(folder: Path) -> dict[str, Any]:
+    """Return the status of a job; empty if there is none, or it is damaged."""
+    try:
+        return read_status(folder) or {}
+    except DamagedFile:
+        return {}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import yaml
 from hydra.core.override_parser.types import Override
 
 from mnist_zoo.hydra_app.names import (
@@ -16,9 +16,7 @@ from mnist_zoo.hydra_app.names import (
     job_name,
     sweep_name,
 )
-from mnist_zoo.runs import read_json
-
-JOB_FILE = "job.json"
+from mnist_zoo.runs import JOB_FILE, DamagedFile, read_job, read_overrides
 
 
 def default_sweep(overrides: Sequence[Override], sweeps: Path, experiment_keys: Collection[str] = ()) -> str:
@@ -36,10 +34,18 @@ def default_sweep(overrides: Sequence[Override], sweeps: Path, experiment_keys: 
     swept = {override.key_or_group for override in overrides if override.is_sweep_override()} | {*experiment_keys}
     swept -= {_key(word) for word in fixed}
     for path in (sweeps / former).glob(f"*/{JOB_FILE}"):
-        words = (read_json(path) or {}).get("overrides", [])
-        if sorted(str(word).lstrip("+~") for word in words if _key(str(word)) not in swept) == fixed:
+        words = _overrides_in(path.parent)
+        if sorted(word.lstrip("+~") for word in words if _key(word) not in swept) == fixed:
             return former
     return name
+
+
+def _overrides_in(folder: Path) -> list[str]:
+    """Return the overrides in the ``job.json`` of a folder; none if it is damaged."""
+    try:
+        return (read_job(folder) or {}).get("overrides", [])
+    except DamagedFile:
+        return []
 
 
 def _key(word: str) -> str:
@@ -66,16 +72,7 @@ class JobFolders:
         if self._recorded is None:
             self._recorded = {}
             for path in sorted(self.place.glob("*/.hydra/overrides.yaml")):
-                words = _read_overrides(path)
-                if words is not None:
-                    self._recorded.setdefault(full_name(words), path.parents[1])
+                folder = path.parents[1]
+                with suppress(DamagedFile):
+                    self._recorded.setdefault(full_name(read_overrides(folder)), folder)
         return self._recorded
-
-
-def _read_overrides(path: Path) -> list[str] | None:
-    """Return the overrides that Hydra recorded, or None if the file is damaged."""
-    try:
-        words = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        return None
-    return [str(word) for word in words] if isinstance(words, list) else None

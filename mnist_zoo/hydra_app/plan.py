@@ -17,8 +17,8 @@ from mnist_zoo.files import to_json, write_atomically
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, resolved
 from mnist_zoo.hydra_app.names import job_name
 from mnist_zoo.hydra_app.overrides import top_level_key
-from mnist_zoo.hydra_app.places import JOB_FILE, JobFolders
-from mnist_zoo.runs import read_json, read_metrics
+from mnist_zoo.hydra_app.places import JobFolders
+from mnist_zoo.runs import JOB_FILE, DamagedFile, read_job, read_metrics, read_status
 from mnist_zoo.runs.identity import NEUTRAL, comparable, differences
 from mnist_zoo.training.settings import check
 
@@ -34,12 +34,14 @@ class Job:
         folder: its run folder.
         changes: how the run in the folder differs from the requested one; empty if the folder holds no run.
         finished: whether the folder holds a finished run.
+        damage: what is wrong with the metrics of the run in the folder.
     """
 
     overrides: list[str]
     folder: Path
     changes: list[str]
     finished: bool
+    damage: DamagedFile | None = None
 
     @property
     def launched(self) -> list[str]:
@@ -50,11 +52,33 @@ class Job:
 
 
 def plan_job(overrides: list[str], folders: JobFolders, current: Current) -> Job:
-    """Return the job of these overrides, compared with what is in its folder."""
+    """Return the job of these overrides, compared with what is in its folder.
+
+    A job with damaged metrics is not finished. Metrics whose settings are not known count as a change.
+    """
     folder = folders.find(overrides)
-    status = read_json(folder / "status.json")
-    changes = current.changes(overrides, folder, status) if status and "config" in status else []
-    return Job(overrides, folder, changes, finished=read_metrics(folder) is not None)
+    damage, finished, changes = None, False, []
+    try:
+        finished = read_metrics(folder) is not None
+    except DamagedFile as error:
+        damage = error
+    try:
+        status = read_status(folder) or {}
+        if "config" in status:
+            changes = current.changes(overrides, folder, status)
+        elif finished or damage:
+            changes = ["its settings are not known: status.json has no configuration"]
+    except DamagedFile as error:
+        changes = [f"its settings are not known: {error.path.name} is damaged ({error.what})"]
+    return Job(overrides, folder, changes, finished, damage)
+
+
+def metrics_of(folder: Path) -> dict[str, Any] | None:
+    """Return the metrics of a job; None if it is not finished, or if they are damaged."""
+    try:
+        return read_metrics(folder)
+    except DamagedFile:
+        return None
 
 
 class Current:
@@ -71,7 +95,7 @@ class Current:
 
     def changes(self, overrides: Sequence[str], folder: Path, status: Mapping[str, Any]) -> list[str]:
         """Return how the run in `folder` differs: ``key: old -> new`` for each setting, the version and the data."""
-        unchanged = read_json(folder / JOB_FILE) == job_record(overrides)
+        unchanged = _recorded_job(folder) == job_record(overrides)
         cfg = None if unchanged else self.config(overrides)
         found = [] if cfg is None else differences(status["config"], comparable(cfg))
         if status["version"] != __version__:
@@ -101,6 +125,14 @@ def job_record(overrides: Sequence[str]) -> dict[str, Any]:
     """Return what determines the configuration of a job: its overrides without neutral ones and a hash of ``conf/``."""
     named = sorted(word for word in overrides if top_level_key(word) not in (*NEUTRAL, "hydra"))
     return {"overrides": named, "conf": _conf_digest()}
+
+
+def _recorded_job(folder: Path) -> dict[str, Any] | None:
+    """Return what `write_job_record` wrote; None if it is damaged, so that the settings are compared one by one."""
+    try:
+        return read_job(folder)
+    except DamagedFile:
+        return None
 
 
 def write_job_record(folder: Path, overrides: Sequence[str]) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mnist_zoo.errors import InputError, ZooError
+from mnist_zoo.errors import InputError, ZooError, printable
 from mnist_zoo.files import storage_errors, to_json, write_atomically
 from mnist_zoo.hydra_app.answer import Labels, Outcome, answer
 from mnist_zoo.hydra_app.launching import Launch, Launcher, has_own_log, one_process, require_launcher
 from mnist_zoo.hydra_app.places import JobFolders
-from mnist_zoo.hydra_app.plan import Compose, Current, Job, plan_job
-from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_json, read_metrics
+from mnist_zoo.hydra_app.plan import Compose, Current, Job, metrics_of, plan_job
+from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_sweep
 
 
 class SweepFailed(ZooError):
@@ -66,6 +67,11 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
     for job in changed if cfg.on_change == "rerun" else []:
         with RunFolder(job.folder) as folder:
             folder.clear()
+    for job in todo:
+        if job.damage is not None:
+            print(f"warning: {printable(job.damage)}; the job runs again", file=sys.stderr)
+            with RunFolder(job.folder) as folder:
+                folder.reopen()
     launcher = Launcher(launch, kind, Labels([job.overrides for job in plan]), cfg.debug)
     if todo and not one_process(kind):
         _say_where_to_look(cfg, place, kind)
@@ -86,7 +92,7 @@ def _outcomes(plan: Sequence[Job], failures: Mapping[Path, str | None] | None = 
     """Return what became of each job; `failures` has the reasons of the jobs that were run and have no result."""
     found = []
     for job in plan:
-        metrics = read_metrics(job.folder)
+        metrics = metrics_of(job.folder)
         failure = (failures or {}).get(job.folder) if metrics is None else None
         found.append(Outcome(job.overrides, job.folder, metrics, failure))
     return found
@@ -112,6 +118,5 @@ def _write_sweep_record(place: Path, name: str, plan: Sequence[Job]) -> None:
     """Add the jobs to the list in ``sweep.json``. Jobs of earlier, smaller grids stay in it."""
     with storage_errors(place):
         place.mkdir(parents=True, exist_ok=True)
-    known = (read_json(place / SWEEP_FILE) or {}).get("jobs", [])
-    jobs = list(dict.fromkeys([*known, *(job.folder.name for job in plan)]))
+    jobs = list(dict.fromkeys([*read_sweep(place), *(job.folder.name for job in plan)]))
     write_atomically(place / SWEEP_FILE, to_json({"sweep": name, "jobs": jobs}))

@@ -12,14 +12,11 @@ import pandas as pd
 import yaml
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.runs import find_runs, read_json, read_metrics
-from mnist_zoo.splits import SPLITS
+from mnist_zoo.runs import DamagedFile, find_runs, read_metrics, read_status
 
 if TYPE_CHECKING:
     from mnist_zoo.data import MNISTDataModule
 
-REQUIRED = ["model", "data", "lr", "seed", "epochs_run", "num_params", "flops", "fit_seconds", "n_val", "n_test"]
-REQUIRED += [f"{split}_{metric}" for split in SPLITS for metric in ("acc", "loss")]
 # Runs with equal values of these, "model_options" and "data_fingerprint" belong to one configuration.
 PLAIN_SETTINGS = ("model", "data", "n_train", "lr", "batch_size", "epochs")
 SETTINGS = (*PLAIN_SETTINGS, "augment", "optimizer", "scheduler", "config")
@@ -55,11 +52,11 @@ def read_runs(folders: Iterable[str | Path]) -> Runs:
     skipped: list[tuple[Path, str]] = []
     seen: dict[str | Path, Path] = {}
     for folder in dict.fromkeys(find_runs(places)):
-        status = read_json(folder / "status.json") or {}
         try:
+            status = read_status(folder) or {}
             record = _read_run(folder, status)
-        except _Unusable as reason:
-            skipped.append((folder, str(reason)))
+        except (_Unusable, DamagedFile) as reason:
+            skipped.append((folder, f"broken: {reason}" if isinstance(reason, DamagedFile) else str(reason)))
             continue
         first = seen.setdefault(status.get("identity") or folder, folder)
         if first != folder:
@@ -83,9 +80,6 @@ def _read_run(folder: Path, status: Mapping[str, Any]) -> dict:
     metrics = read_metrics(folder)
     if metrics is None:
         raise _Unusable(_why_no_metrics(folder, status))
-    missing = [key for key in REQUIRED if key not in metrics]
-    if missing:
-        raise _Unusable(f"broken: metrics.json lacks {', '.join(missing)}")
     if not (folder / "predictions.npz").exists():
         raise _Unusable("broken: predictions.npz is missing")
     overrides = _overrides(folder)
@@ -100,8 +94,6 @@ def _read_run(folder: Path, status: Mapping[str, Any]) -> dict:
 
 
 def _why_no_metrics(folder: Path, status: Mapping[str, Any]) -> str:
-    if (folder / "metrics.json").exists():
-        return "broken: metrics.json is not a JSON object"
     if status.get("state") == "failed":
         return f"failed: {status.get('reason', 'no reason recorded')}"
     if status.get("state") not in ("running", "interrupted"):

@@ -13,9 +13,11 @@ def wilson_interval(correct: int, images: int, confidence: float = CONFIDENCE) -
 
     Args:
         correct: number of images that were classified correctly.
-        images: number of images, at least 1.
+        images: number of images; without any, the accuracy may be anything from 0 to 1.
         confidence: share of such intervals that contain the accuracy on all images of this kind.
     """
+    if images == 0:
+        return 0.0, 1.0
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = correct / images
     middle = share + z * z / (2 * images)
