@@ -21,7 +21,7 @@ from mnist_zoo.hydra_app.arguments import prepare, require_multirun
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, require_all_values
 from mnist_zoo.hydra_app.config_dir import VERSION_BASE
 from mnist_zoo.hydra_app.explain import explain
-from mnist_zoo.hydra_app.launching import Failed, has_own_log, how_to_continue, progress_of_job, reason_of
+from mnist_zoo.hydra_app.launching import Failed, has_own_log, how_to_continue, launcher_class, reason_of, shares_output
 from mnist_zoo.hydra_app.names import register_resolvers
 from mnist_zoo.hydra_app.plan import write_job_record
 from mnist_zoo.internals import keep_tensorflow_out
@@ -39,7 +39,7 @@ def train(cfg: DictConfig) -> float:
     """Run one job; return the validation accuracy, or NaN if the job failed for a reason that users can correct."""
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
-    sweeping = job.mode == RunMode.MULTIRUN
+    sweeping, launcher = job.mode == RunMode.MULTIRUN, launcher_class(job)
     try:
         if not sweeping and cfg.resume is None:
             require_multirun(job.runtime.choices["experiment"], job.sweeper.params or {}, job.overrides.task)
@@ -47,8 +47,10 @@ def train(cfg: DictConfig) -> float:
         check(cfg)
         if sweeping:
             write_job_record(folder, job.overrides.task)
-            cfg.progress = progress_of_job(cfg.progress, job.launcher._target_)
-        with loading_torch(f"{cfg.model.name} on {cfg.data.name}, epochs={cfg.epochs}"):
+        silent = sweeping and shares_output(launcher)
+        if silent and cfg.progress == "auto":
+            cfg.progress = "none"
+        with loading_torch(f"{cfg.model.name} on {cfg.data.name}, epochs={cfg.epochs}", silent=silent):
             from mnist_zoo.training.run import run
         keep_tensorflow_out()
         return run(cfg, folder, resume=True if sweeping else None, tune_process=True, brief=sweeping)
@@ -60,7 +62,7 @@ def train(cfg: DictConfig) -> float:
             return float("nan")
         if not isinstance(error, FolderInUse):  # the sweep continues with its next job
             (folder / "traceback.txt").write_text(traceback.format_exc())
-            if has_own_log(job.launcher._target_):
+            if has_own_log(launcher):
                 print(f"error: {reason_of(error)}", file=sys.stderr, flush=True)
         return Failed(reason_of(error))
     except KeyboardInterrupt as error:

@@ -24,9 +24,9 @@ def waiting_for(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def loading_torch(text: str) -> Iterator[None]:
-    """Show ``<text>: loading PyTorch ...`` during a block that imports PyTorch, if it is not imported yet."""
-    if "torch" in sys.modules:
+def loading_torch(text: str, *, silent: bool = False) -> Iterator[None]:
+    """Show ``<text>: loading PyTorch ...`` during a block that imports PyTorch, unless it is imported, or silent."""
+    if silent or "torch" in sys.modules:
         yield
     else:
         with waiting_for(f"{text}: loading PyTorch ..."):

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from mnist_zoo.errors import InputError, printable
 from mnist_zoo.hydra_app.answer import Labels, result_text
 from mnist_zoo.hydra_app.plan import Job, metrics_of
@@ -44,6 +46,11 @@ class Failed(float):
         return Failed, (self.reason,)
 
 
+def launcher_class(hydra: DictConfig) -> str:
+    """Return the name of the class of Hydra's launcher, from the configuration's node ``hydra``."""
+    return str(OmegaConf.select(hydra, "launcher._target_"))
+
+
 def one_process(launcher: str) -> bool:
     """Return whether a launcher, named by its class, runs the jobs one after the other in the process of the sweep."""
     return launcher.endswith(".BasicLauncher")
@@ -63,14 +70,9 @@ def require_launcher(launcher: str) -> None:
         )
 
 
-def progress_of_job(progress: str, launcher: str) -> str:
-    """Return how a job of a sweep shows its progress: by default not at all if jobs that run at once share a terminal.
-
-    Args:
-        progress: the setting of this name.
-        launcher: the class of Hydra's launcher.
-    """
-    return "none" if progress == "auto" and not (one_process(launcher) or has_own_log(launcher)) else progress
+def shares_output(launcher: str) -> bool:
+    """Return whether a launcher, named by its class, lets several jobs at once write to the output of the sweep."""
+    return not (one_process(launcher) or has_own_log(launcher))
 
 
 def how_to_continue(interrupt: KeyboardInterrupt, folder: Path, plugins: Sequence[str] = ()) -> str:

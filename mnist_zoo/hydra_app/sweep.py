@@ -8,12 +8,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mnist_zoo.errors import InputError, ZooError, printable
 from mnist_zoo.files import storage_errors, to_json, write_atomically
 from mnist_zoo.hydra_app.answer import Labels, Outcome, answer
-from mnist_zoo.hydra_app.launching import Launch, Launcher, has_own_log, one_process, require_launcher
+from mnist_zoo.hydra_app.launching import Launch, Launcher, has_own_log, launcher_class, one_process, require_launcher
 from mnist_zoo.hydra_app.places import JobFolders
 from mnist_zoo.hydra_app.plan import Compose, Current, Job, metrics_of, plan_job
 from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_sweep
@@ -41,37 +41,11 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
         SweepFailed: after all jobs, if some failed.
         KeyboardInterrupt: after Ctrl-C; its message says how to continue.
     """
-    place = Path(cfg.hydra.sweep.dir)
-    kind = str(OmegaConf.select(cfg, "hydra.launcher._target_"))
+    place, kind = Path(cfg.hydra.sweep.dir), launcher_class(cfg.hydra)
     require_launcher(kind)
     current, folders = Current(compose), JobFolders(place)
     plan = [plan_job(list(overrides), folders, current) for overrides in jobs]
-    changed = [job for job in plan if job.changes]
-    if changed and cfg.on_change == "stop":
-        raise InputError(_what_changed(changed))
-    kept = changed if cfg.on_change == "keep" else []
-    unfinished = [job for job in plan if (job.changes or not job.finished) and job not in kept]
-    elsewhere = [job for job in unfinished if in_use(job.folder)]
-    todo = [job for job in unfinished if job not in elsewhere]
-    for job in todo:  # an invalid job stops the sweep before its first job
-        current.config(job.overrides)
-
-    _write_sweep_record(place, cfg.sweep, plan)
-    counts = {
-        "finished": len(plan) - len(unfinished) - len(kept),
-        "kept": len(kept),
-        "to run": len(todo),
-        "run by another process": len(elsewhere),
-    }
-    print(f"sweep {place}: {', '.join(f'{count} {what}' for what, count in counts.items() if count)}", flush=True)
-    for job in changed if cfg.on_change == "rerun" else []:
-        with RunFolder(job.folder) as folder:
-            folder.clear()
-    for job in todo:
-        if job.damage is not None:
-            print(f"warning: {printable(job.damage)}; the job runs again", file=sys.stderr)
-            with RunFolder(job.folder) as folder:
-                folder.reopen()
+    todo = _jobs_to_run(cfg, plan, current, place)
     launcher = Launcher(launch, kind, Labels([job.overrides for job in plan]), cfg.debug)
     if todo and not one_process(kind):
         _say_where_to_look(cfg, place, kind)
@@ -86,6 +60,34 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
     if failed:
         raise SweepFailed(f"{failed} of {len(plan)} jobs failed; the same command runs them again")
     return [math.nan if outcome.metrics is None else outcome.metrics["val_acc"] for outcome in outcomes]
+
+
+def _jobs_to_run(cfg: DictConfig, plan: Sequence[Job], current: Current, place: Path) -> list[Job]:
+    """Return the jobs that this process runs. Print how many there are, and make their folders ready."""
+    changed = [job for job in plan if job.changes]
+    if changed and cfg.on_change == "stop":
+        raise InputError(_what_changed(changed))
+    kept = changed if cfg.on_change == "keep" else []
+    unfinished = [job for job in plan if (job.changes or not job.finished) and job not in kept]
+    elsewhere = [job for job in unfinished if in_use(job.folder)]
+    todo = [job for job in unfinished if job not in elsewhere]
+    for job in todo:  # an invalid job stops the sweep before its first job
+        current.config(job.overrides)
+    _write_sweep_record(place, cfg.sweep, plan)
+    counts = {
+        "finished": len(plan) - len(unfinished) - len(kept),
+        "kept": len(kept),
+        "to run": len(todo),
+        "run by another process": len(elsewhere),
+    }
+    print(f"sweep {place}: {', '.join(f'{count} {what}' for what, count in counts.items() if count)}", flush=True)
+    for job in todo:
+        if job.damage is not None:
+            print(f"warning: {printable(job.damage)}; the job runs again", file=sys.stderr)
+        if job.changes or job.damage is not None:
+            with RunFolder(job.folder) as folder:
+                folder.clear() if job.changes else folder.reopen()
+    return todo
 
 
 def _outcomes(plan: Sequence[Job], failures: Mapping[Path, str | None] | None = None) -> list[Outcome]:
