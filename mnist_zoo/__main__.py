@@ -26,7 +26,7 @@ from mnist_zoo.hydra_app.names import register_resolvers
 from mnist_zoo.hydra_app.plan import write_job_record
 from mnist_zoo.internals import keep_tensorflow_out
 from mnist_zoo.runs import FolderInUse
-from mnist_zoo.training.settings import check
+from mnist_zoo.settings import check
 from mnist_zoo.waiting import loading_torch
 
 # Here and not in `main`: a worker process of a launcher imports this module for `train` and then composes its job.

@@ -12,8 +12,8 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.arguments import prepare, require_multirun
 from mnist_zoo.hydra_app.compose import CONFIG_DIR
 from mnist_zoo.runs import read_metrics
+from mnist_zoo.settings import check
 from mnist_zoo.training.run import run
-from mnist_zoo.training.settings import check
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml"))
 

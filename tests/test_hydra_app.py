@@ -11,14 +11,17 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from hydra.errors import HydraException
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from mnist_zoo import __main__ as command_line
+from mnist_zoo import __version__
 from mnist_zoo.errors import DivergedError, InputError, ZooError
 from mnist_zoo.hydra_app.arguments import parse_arguments, prepare
 from mnist_zoo.hydra_app.compose import compose_config
@@ -26,6 +29,7 @@ from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.names import NAME_LENGTH, former_job_name, job_name
 from mnist_zoo.hydra_app.overrides import grid, parse
 from mnist_zoo.runs import FolderInUse, RunFolder
+from mnist_zoo.runs.identity import comparable
 
 ROOT = Path(__file__).parents[1]
 OLD = ROOT / "tests/fixtures/0.1.0"
@@ -71,11 +75,13 @@ def fake_run(monkeypatch):
         if cfg.label_smoothing == 0.25:
             raise FolderInUse("another process trains here")
         with RunFolder(folder) as owned:
-            owned.start()
+            config = comparable(OmegaConf.to_container(cfg, resolve=True))
+            owned.start(config=config, version=__version__, data_fingerprint="0123456789abcdef")
             owned.finish(RECORD | {"val_acc": cfg.lr}, {})
         return cfg.lr
 
     monkeypatch.setattr("mnist_zoo.training.run.run", run)
+    monkeypatch.setattr("mnist_zoo.data.load_data", lambda cfg: SimpleNamespace(fingerprint="0123456789abcdef"))
     return calls
 
 
@@ -197,7 +203,7 @@ class TestResume:
         arguments = prepare([f"resume={OLD_RUN}", "epochs=5", "speed=none"])
         *before, epochs, speed, resume, run_dir = arguments
         recorded = yaml.safe_load((OLD_RUN / ".hydra/overrides.yaml").read_text())
-        assert before == [override for override in recorded if not override.startswith("epochs=")]
+        assert before == [word for word in recorded if not word.startswith(("epochs=", "output_dir="))]
         assert (epochs, speed) == ("epochs=5", "speed=none")
         assert (resume, run_dir) == (f"resume='{OLD_RUN}'", f"hydra.run.dir='{OLD_RUN}'")
 

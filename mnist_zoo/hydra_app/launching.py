@@ -6,6 +6,7 @@ Prints a line for each job that ends, and finds out why a job has no result.
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import shutil
 import sys
@@ -15,9 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from mnist_zoo.errors import InputError, printable
+from mnist_zoo.files import storage_errors
 from mnist_zoo.hydra_app.answer import Labels, result_text
 from mnist_zoo.hydra_app.plan import Job, metrics_of
 from mnist_zoo.runs import DamagedFile, in_use, read_status
@@ -46,7 +48,7 @@ class Failed(float):
         return Failed, (self.reason,)
 
 
-def launcher_class(hydra: DictConfig) -> str:
+def launcher_class(hydra: Any) -> str:
     """Return the name of the class of Hydra's launcher, from the configuration's node ``hydra``."""
     return str(OmegaConf.select(hydra, "launcher._target_"))
 
@@ -104,10 +106,12 @@ class Launcher:
         kind: the class of Hydra's launcher.
         labels: tell the jobs apart in the lines that are printed.
         debug: whether an error of a job ends the sweep with its traceback.
+        stderr: a file for what processes of the launcher itself write on stderr, such as tracebacks after Ctrl-C.
     """
 
-    def __init__(self, launch: Launch, kind: str, labels: Labels, debug: bool = False):
+    def __init__(self, launch: Launch, kind: str, labels: Labels, debug: bool = False, stderr: Path | None = None):
         self._launch, self.kind, self._labels, self._debug = launch, kind, labels, debug
+        self._stderr = stderr
         self._reasons: dict[Path, str] = {}
         self._before: dict[Path, dict[str, Any]] = {}
         self._shown: set[Path] = set()
@@ -123,7 +127,7 @@ class Launcher:
                 self._run([job], number)
                 self._show(job)
         elif jobs:
-            with self._watched(jobs):
+            with _own_stderr(self._stderr), self._watched(jobs):
                 self._run(jobs, 0)
 
     def failure(self, job: Job) -> str | None:
@@ -191,6 +195,25 @@ class Launcher:
             print(f"[{len(self._shown)}/{self._count}] {label}: {result_text(metrics)}", flush=True)
         else:
             print(f"error: {job.folder.name}: {printable(failure)}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _own_stderr(path: Path | None) -> Iterator[None]:
+    """Within the block, let new processes write on stderr to a file, and only this process to its own stderr."""
+    if path is None:
+        yield
+        return
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    before, ours = sys.stderr, os.dup(2)
+    with file, os.fdopen(ours, "w", buffering=1) as sys.stderr:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(ours, 2)
+            sys.stderr = before
 
 
 def _status(folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from mnist_zoo.hydra_app.overrides import top_level_key
 from mnist_zoo.hydra_app.places import JobFolders
 from mnist_zoo.runs import JOB_FILE, DamagedFile, read_job, read_metrics, read_status
 from mnist_zoo.runs.identity import NEUTRAL, comparable, differences
-from mnist_zoo.training.settings import check
+from mnist_zoo.settings import check
 
 Compose = Callable[[Sequence[str]], DictConfig]
 

@@ -46,9 +46,11 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
     current, folders = Current(compose), JobFolders(place)
     plan = [plan_job(list(overrides), folders, current) for overrides in jobs]
     todo = _jobs_to_run(cfg, plan, current, place)
-    launcher = Launcher(launch, kind, Labels([job.overrides for job in plan]), cfg.debug)
+    logs = Path(cfg.hydra.launcher.submitit_folder) if has_own_log(kind) else None
+    stderr = None if logs is None else Path(str(logs).replace("%j", "launcher")) / "launcher.log"
+    launcher = Launcher(launch, kind, Labels([job.overrides for job in plan]), cfg.debug, stderr)
     if todo and not one_process(kind):
-        _say_where_to_look(cfg, place, kind)
+        _say_where_to_look(place, logs)
     try:
         launcher.run(todo)
     except KeyboardInterrupt as error:
@@ -100,10 +102,10 @@ def _outcomes(plan: Sequence[Job], failures: Mapping[Path, str | None] | None = 
     return found
 
 
-def _say_where_to_look(cfg: DictConfig, place: Path, kind: str) -> None:
+def _say_where_to_look(place: Path, logs: Path | None) -> None:
     """Print how to follow jobs that run in other processes."""
-    if has_own_log(kind):
-        print(f"logs: {Path(cfg.hydra.launcher.submitit_folder) / '*_log.out'}")
+    if logs is not None:
+        print(f"logs: {str(logs).replace('%j', '*')}/*_log.out")
     print(f"progress: python -m mnist_zoo.status {shlex.quote(str(place))} --watch", flush=True)
 
 

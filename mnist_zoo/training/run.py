@@ -22,6 +22,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.machine import cores
 from mnist_zoo.runs import DamagedFile, RunFolder, read_metrics
 from mnist_zoo.runs.identity import comparable, identity
+from mnist_zoo.settings import check
 from mnist_zoo.training.distributed import DistributedClassifier, ProcessSettings, own_error
 from mnist_zoo.training.evaluation import evaluate_best
 from mnist_zoo.training.progress import progress
@@ -29,7 +30,6 @@ from mnist_zoo.training.quiet import quiet_lightning
 from mnist_zoo.training.recorder import Recorder
 from mnist_zoo.training.resume import Resume, checkpoint_to_resume
 from mnist_zoo.training.seeding import EpochSeed
-from mnist_zoo.training.settings import check
 from mnist_zoo.training.trainer import build_trainer
 
 
