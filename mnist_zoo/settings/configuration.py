@@ -84,10 +84,10 @@ def _check_named(path: str, group: NamedGroup, values: object) -> None:
     _apply(text, f"{path}.name", name)
     if name not in group.options and not group.open:
         raise unknown(group.kind, name, group.options)
-    for key in (*group.common, *group.groups) if group.required else ():
+    options = group.common | group.options.get(name, {})
+    for key in (*options, *group.groups) if group.required else ():
         if key not in values:
             raise _missing(f"{path}.{key}")
-    options = group.common | group.options.get(name, {})
     for key, value in values.items():
         if key in group.groups:
             _check_group(f"{path}.{key}", group.groups[key], value)

@@ -161,8 +161,9 @@ GROUPS: dict[str, Group] = {
 }  # fmt: skip
 
 _BETAS = list_of(number(0, below=1), "[0.9,0.999]", 2, 2)
-_TORCH = {"maximize": boolean, "foreach": optional(boolean), "fused": optional(boolean)}
-_ADAM = {"betas": _BETAS, "eps": number(0, 1), "weight_decay": number(0, 1000), "amsgrad": boolean, **_TORCH}
+_TORCH = {"maximize": boolean, "foreach": optional(boolean)}
+_FUSED = {"fused": optional(boolean)}
+_ADAM = {"betas": _BETAS, "eps": number(0, 1), "weight_decay": number(0, 1000), "amsgrad": boolean, **_TORCH, **_FUSED}
 _MOMENTUM = {"momentum": number(0, below=1), "weight_decay": number(0, 1000), **_TORCH}
 _CNN = {
     "image_size": integer(1, LARGEST_IMAGE),
@@ -223,10 +224,10 @@ class NamedGroup:
 
     Attributes:
         kind: what is named, for messages.
-        options: by name. They may be left out: then the default of the library applies.
+        options: by name. Those that are left out have the default of the library.
         common: settings of every name, also of those that plug-ins register.
         groups: groups below this one, of every name.
-        required: whether the common settings and groups must be there.
+        required: whether all settings and groups must be there.
         open: whether plug-ins can register further names, with options that only their signature can check.
     """
 
@@ -281,7 +282,7 @@ NAMED: dict[str, NamedGroup] = {
             "adam": _ADAM,
             "adamw": _ADAM,
             "rmsprop": {"alpha": number(0, below=1), "eps": number(0, 1), "centered": boolean, **_MOMENTUM},
-            "sgd": {"nesterov": boolean, "dampening": number(0, 1), **_MOMENTUM},
+            "sgd": {"nesterov": boolean, "dampening": number(0, 1), **_MOMENTUM, **_FUSED},
         },
     ),
     "scheduler": NamedGroup(
