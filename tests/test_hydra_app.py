@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import sys
 import warnings
@@ -48,8 +49,9 @@ def main(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mnist_zoo", *arguments, f"output_dir={tmp_path}"])
+    def call(*arguments: str, output: bool = True) -> tuple[int, str, str]:
+        place = [f"output_dir={tmp_path}"] if output else []
+        monkeypatch.setattr(sys, "argv", ["mnist_zoo", *arguments, *place])
         try:
             command_line.main()
             status = 0
@@ -207,8 +209,101 @@ class TestResume:
         assert (epochs, speed) == ("epochs=5", "speed=none")
         assert (resume, run_dir) == (f"resume='{OLD_RUN}'", f"hydra.run.dir='{OLD_RUN}'")
 
+    @pytest.fixture
+    def of_others(self, tmp_path):
+        """Return ``of_others("lr=0.1", ...)``: a run folder with these recorded overrides."""
+
+        def copied(*words: str) -> Path:
+            folder = Path(shutil.copytree(OLD_RUN, tmp_path / "run"))
+            (folder / ".hydra/overrides.yaml").write_text(yaml.safe_dump(list(words)))
+            return folder
+
+        return copied
+
+    @pytest.mark.parametrize(
+        "word",
+        [
+            "+hydra.callbacks.x={_target_: evil.Callback}",
+            "hydra.job_logging.handlers.console.filename=/etc/passwd",
+            "hydra/launcher=joblib",
+            "+hydra/callbacks=evil",
+            "hydra.searchpath=[file:///evil]",
+            "hydra.run.dir=/evil",
+            "output_dir=/evil",
+            "sweep=evil",
+            "debug=true",
+        ],
+    )
+    def test_where_and_how_a_run_was_started_is_not_taken_from_its_folder(self, of_others, word):
+        assert not [argument for argument in prepare([f"resume={of_others('model=mlp', word)}"]) if "evil" in argument]
+
+    @pytest.mark.parametrize(
+        ("word", "message"),
+        [
+            ("plugins=[evil]", "if you trust it, add 'plugins=[evil]': plug-ins are code"),
+            ("+plugins=[evil]", "if you trust it, add '+plugins=[evil]': plug-ins are code"),
+            ("plugins=['a;b']", "it must name modules as import does"),
+            ("logger=wandb", "if you trust it, add logger=wandb, or add logger=none: this logger writes outside"),
+            ("logger.tracking_uri=/evil", "add logger.tracking_uri=/evil, or add logger=none"),
+            ("data.root=${oc.env:HOME}", "add 'data.root=${oc.env:HOME}' with its value instead"),
+            ("lr=${oc.decode:1}", "add 'lr=${oc.decode:1}' with its value instead"),
+            ("data@hydra.callbacks=mnist", "it puts a group at another place (hydra.callbacks)"),
+            ("experiment=../../evil", "unknown experiment '../../evil'"),
+            ("model._target_=evil", "unknown setting of model '_target_'"),
+            ("+model._target_=evil", "unknown option of model 'mlp' '_target_'"),
+            ("+trainer.default_root_dir=/evil", "trainer.default_root_dir: use output_dir=DIR instead"),
+            ("+evil=1", "unknown setting 'evil'"),
+            ("lr=1,2", "lr=1,2: several values are a sweep"),
+            ("evil", ".hydra/overrides.yaml is damaged"),
+        ],
+    )
+    def test_what_needs_trust_is_named_and_what_is_wrong_is_refused(self, main, of_others, word, message):
+        status, out, err = main(f"resume={of_others('data=mnist5k', 'model=mlp', word)}")
+        assert (status, out) == (1, "") and err.startswith("error: ")
+        assert message in err and err.count("\n") == 1
+
+    def test_what_was_named_again_is_used(self, of_others, tmp_path, monkeypatch):
+        monkeypatch.syspath_prepend(tmp_path)
+        (tmp_path / "my_trusted_module.py").write_text("")
+        folder = of_others(
+            "model=mlp", "plugins=[my_trusted_module]", "logger=mlflow", "data.root=${oc.env:HOME}", "lr=${seed}1"
+        )
+        given = ["plugins=[my_trusted_module]", "logger=none", "data.root=/data", "lr=0.01"]
+        assert prepare([f"resume={folder}", *given])[:5] == ["model=mlp", *given]
+
 
 class TestArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--hydra-help", "lr=1"], "--hydra-help shows Hydra's help, and takes no settings such as lr=1"),
+            (["-sc"], "--shell-completion takes one word: install=bash"),
+            (["-sc", "install=powershell"], "--shell-completion takes one word: install=bash"),
+            (["-sc", "query=bash"], "query=bash: only the shell's own completion asks this"),
+            (["--experimental-rerun", "x"], "unrecognized arguments: --experimental-rerun"),
+            (["-cd", "/no/such/folder"], "/no/such/folder: there is no such folder of configuration files"),
+            (["-cp", "/no/such/folder"], "/no/such/folder: there is no such folder of configuration files"),
+            (["-cn", "nothing"], "unknown configuration 'nothing'"),
+            (["--cfg", "job", "lr=abc"], "lr=abc: it must be a number"),
+            (["--cfg", "job", "model.dropout=2"], "model.dropout=2: it must be below 1"),
+            (["-m", "progress=none,lines"], "progress=none,lines: progress cannot be swept, because its jobs would"),
+            (["-m", "model.dropout=0,2", "data=mnist5k"], "model.dropout=2: it must be below 1"),
+            (["-m", "sweep=../x", "lr=1,2"], "sweep=../x: it must be the name of a folder, not a path"),
+            (["-m", "~on_change", "lr=1,2"], "~on_change: this setting cannot be removed"),
+            (["hydra.run.dir=/"], "hydra.run.dir=/: this folder holds other files: name a new one"),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    )
+    def test_a_wrong_argument_is_one_line(self, main, monkeypatch, arguments, message):
+        monkeypatch.delenv("COMP_LINE", raising=False)
+        status, out, err = main(*arguments, output=False)
+        assert (status, out) == (1, "") and err.startswith(f"error: {message}") and err.count("\n") == 1
+
+    def test_version_is_ours_and_those_of_what_it_builds_on(self, main):
+        status, out, _ = main("--version")
+        assert status == 0 and out.startswith(f"mnist_zoo {__version__}\nPython {sys.version_info.major}.")
+        assert re.search(r"torch \d.*\npytorch-lightning \d.*\nhydra-core \d", out)
+
     OPTIONS = (
         ["-m"],
         ["--multirun"],

@@ -57,7 +57,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: if an option is unknown or its value is invalid.
     """
-    parser = _Parser(add_help=False)
+    parser = _Parser(add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--version", action="version", version=versions())
     for name, flags in SWITCHES.items():
@@ -73,14 +73,14 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def versions() -> str:
-    """Return the versions of this library, of Python and of the libraries that it builds on, without importing them."""
+    """Return the versions of this library, of Python and of what it builds on (not imported), one on each line."""
     found = [f"mnist_zoo {__version__}", f"Python {platform.python_version()}"]
     for name in ("torch", "pytorch-lightning", "hydra-core"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:  # such as a torch that was built without metadata
             found.append(f"{name} of an unknown version")
-    return ", ".join(found)
+    return "\n".join(found)
 
 
 def prepare(arguments: Sequence[str]) -> list[str]:
@@ -92,6 +92,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     """
     options = parse_arguments([quote_path(word) if word.startswith("resume=") else word for word in arguments])
     _require_one_command(options)
+    _find_folders(options)
     if options.shell_completion:
         _check_completion(options.overrides)
         return [*_options_for_hydra(options), *options.overrides]
@@ -119,13 +120,20 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     return [*_options_for_hydra(options), *words, *added]
 
 
+def _find_folders(options: argparse.Namespace) -> None:
+    """Make the folders of configuration files absolute; Hydra would look for them below the package."""
+    for name in ("config_path", "config_dir"):
+        given = getattr(options, name)
+        if given is not None and not Path(given).is_dir():
+            raise InputError(f"{given}: there is no such folder of configuration files")
+        if given is not None:
+            setattr(options, name, str(Path(given).absolute()))
+
+
 def _check_configuration(options: argparse.Namespace, words: Sequence[str]) -> None:
     """Compose the configuration of a single run, and check it before Hydra creates its folder."""
     folder = Path(options.config_path or CONFIG_DIR)
-    further = [f"hydra.searchpath=['file://{Path(options.config_dir).absolute()}']"] if options.config_dir else []
-    for path in (options.config_path, options.config_dir):
-        if path and not Path(path).is_dir():
-            raise InputError(f"{path}: there is no such folder of configuration files")
+    further = [f"hydra.searchpath=['file://{options.config_dir}']"] if options.config_dir else []
     cfg = compose_unresolved([*further, *words], folder=folder, name=options.config_name or "config")
     if not options.cfg:
         require_all_values(cfg)

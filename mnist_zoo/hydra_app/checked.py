@@ -60,8 +60,6 @@ def check_overrides(overrides: Sequence[Override], *, multirun: bool) -> None:
 
 def _check_choice(group: str, value: object) -> None:
     """Raise InputError unless a value can be an option of a group: one name, which is not a path."""
-    if value is None and group == "experiment":
-        return
     if not isinstance(value, str) or not NAME.fullmatch(value):
         if isinstance(value, (list, dict)):
             raise InputError(f"{group}={value}: it takes one name (to change a setting, write {group}.key=value)")

@@ -33,6 +33,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
             return f"this launcher needs a package that is not installed: pip install 'mnist_zoo[{extra}]'"
         if error.options:
             return str(unknown(group, name, error.options))
+        if not group:  # --config-name
+            return str(unknown("configuration", name, (path.stem for path in CONFIG_DIR.glob("*.yaml"))))
     if isinstance(error, ConfigCompositionException):
         return _explain_override(error, arguments)
     if isinstance(error, (HydraException, OmegaConfBaseException)):
