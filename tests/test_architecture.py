@@ -45,7 +45,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
     "hydra_app": (
         *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
-        *("files", "errors"),
+        *("waiting", "files", "errors"),
     ),
     "doors": (
         "hydra_app",
