@@ -19,6 +19,7 @@ from mnist_zoo.hydra_app.launching import how_to_continue
 from mnist_zoo.runs import RunFolder
 from mnist_zoo.runs.interval import interval_text, wilson_interval
 from mnist_zoo.training.evaluation import summary_table
+from mnist_zoo.training.run import run
 
 ROOT = Path(__file__).parents[1]
 RECORD = {
@@ -207,3 +208,15 @@ class TestList:
     def test_a_plug_in_that_is_missing_is_one_line(self, monkeypatch, capsys):
         status, _, err = self.call(monkeypatch, capsys, "data", "--plugin", "no_such_module")
         assert status == 1 and "cannot import 'no_such_module'" in err
+
+
+class TestProgress:
+    def test_the_bar_says_what_it_counts(self, stripes_config, tmp_path, capsys):
+        run(stripes_config("progress=bar"), tmp_path / "run")
+        out = capsys.readouterr().out
+        assert "steps" in out and "images/s" in out and "epoch   1 " in out and "validation" in out
+
+    def test_one_run_of_many_prints_neither_epochs_above_its_bar_nor_a_table(self, stripes_config, tmp_path, capsys):
+        run(stripes_config("progress=bar"), tmp_path / "run", brief=True)
+        out = capsys.readouterr().out
+        assert "epoch   1 " not in out and "test" not in out
