@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ def waiting_for(text: str) -> Iterator[None]:
         print(text, flush=True)
         yield
         return
+    text = text[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be removed
     sys.stdout.write(text)
     sys.stdout.flush()
     try:

@@ -131,8 +131,9 @@ class TestWaiting:
         terminal = io.StringIO()
         terminal.isatty = lambda: True
         monkeypatch.setattr(sys, "stdout", terminal)
-        with waiting.waiting_for("loading"):
-            assert terminal.getvalue() == "loading"
+        monkeypatch.setenv("COLUMNS", "8")
+        with waiting.waiting_for("loading PyTorch"):
+            assert terminal.getvalue() == "loading", "as much as fits on the line"
         assert terminal.getvalue() == "loading\r       \r"
 
     def test_nothing_is_shown_where_nothing_is_waited_for(self, capsys):

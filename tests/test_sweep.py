@@ -216,6 +216,19 @@ class TestFailures:
         assert not grid.place.exists()
 
 
+class TestPlanning:
+    def test_an_invalid_job_stops_the_sweep_before_its_first_job(self, grid):
+        with pytest.raises(InputError, match="lr=-1"):
+            grid.run([JOBS[0], ["data=mnist5k", "lr=-1"]])
+        assert grid.launched == [] and not grid.place.exists()
+
+    def test_what_takes_seconds_is_announced(self, grid, capsys):
+        grid.run()
+        assert "comparing" not in capsys.readouterr().out, "a small new sweep starts at once"
+        grid.run()
+        assert capsys.readouterr().out.startswith(f"sweep {grid.place}: comparing its 3 jobs with what is there ...")
+
+
 class TestDamage:
     @pytest.mark.parametrize("damage", ["", "{", "[1]", '{"val_acc": NaN}'])
     def test_a_job_with_damaged_metrics_is_named_and_run_again(self, grid, capsys, damage):
@@ -325,7 +338,8 @@ class TestVersion010:
     def test_its_results_can_be_kept(self, old, capsys):
         (folder,) = old.glob("data*")
         assert self.plan(old, "on_change=keep") == [read_metrics(folder)["val_acc"]]
-        assert capsys.readouterr().out.startswith(f"sweep {old}: 1 kept\n")
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[:2] == [f"sweep {old}: comparing its 1 job with what is there ...", f"sweep {old}: 1 kept"]
         assert read_sweep(old) == [folder.name]
 
 

@@ -6,6 +6,7 @@ import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -17,6 +18,9 @@ from mnist_zoo.hydra_app.launching import Launch, Launcher, has_own_log, launche
 from mnist_zoo.hydra_app.places import JobFolders
 from mnist_zoo.hydra_app.plan import Compose, Current, Job, metrics_of, plan_job
 from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_sweep
+from mnist_zoo.waiting import waiting_for
+
+SMALL = 10  # jobs; to compose so many configurations takes a second
 
 
 class SweepFailed(ZooError):
@@ -44,8 +48,12 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
     place, kind = Path(cfg.hydra.sweep.dir), launcher_class(cfg.hydra)
     require_launcher(kind)
     current, folders = Current(compose), JobFolders(place)
-    plan = [plan_job(list(overrides), folders, current) for overrides in jobs]
-    todo = _jobs_to_run(cfg, plan, current, place)
+    with _planning(place, len(jobs)):
+        plan = [plan_job(list(overrides), folders, current) for overrides in jobs]
+        for job in plan:  # an invalid job stops the sweep before its first job
+            if not job.finished and not job.changes:
+                current.config(job.overrides)
+    todo = _jobs_to_run(cfg, plan, place)
     logs = Path(cfg.hydra.launcher.submitit_folder) if has_own_log(kind) else None
     stderr = None if logs is None else Path(str(logs).replace("%j", "launcher")) / "launcher.log"
     launcher = Launcher(launch, kind, Labels([job.overrides for job in plan]), cfg.debug, stderr)
@@ -64,7 +72,14 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
     return [math.nan if outcome.metrics is None else outcome.metrics["val_acc"] for outcome in outcomes]
 
 
-def _jobs_to_run(cfg: DictConfig, plan: Sequence[Job], current: Current, place: Path) -> list[Job]:
+def _planning(place: Path, count: int) -> AbstractContextManager[None]:
+    """Return the block in which a sweep is planned. It says so if that takes seconds."""
+    if count < SMALL and not place.is_dir():
+        return nullcontext()
+    return waiting_for(f"sweep {place}: comparing its {count} job{'s' if count > 1 else ''} with what is there ...")
+
+
+def _jobs_to_run(cfg: DictConfig, plan: Sequence[Job], place: Path) -> list[Job]:
     """Return the jobs that this process runs. Print how many there are, and make their folders ready."""
     changed = [job for job in plan if job.changes]
     if changed and cfg.on_change == "stop":
@@ -73,8 +88,6 @@ def _jobs_to_run(cfg: DictConfig, plan: Sequence[Job], current: Current, place: 
     unfinished = [job for job in plan if (job.changes or not job.finished) and job not in kept]
     elsewhere = [job for job in unfinished if in_use(job.folder)]
     todo = [job for job in unfinished if job not in elsewhere]
-    for job in todo:  # an invalid job stops the sweep before its first job
-        current.config(job.overrides)
     _write_sweep_record(place, cfg.sweep, plan)
     counts = {
         "finished": len(plan) - len(unfinished) - len(kept),

@@ -96,7 +96,7 @@ class Bar(Lines):
         assert isinstance(pl_module, LitClassifier)
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(),
+            BarColumn(bar_width=16),  # all columns fit into 80 characters
             MofNCompleteColumn(),
             TextColumn("steps"),
             TextColumn("{task.fields[speed]} images/s"),
