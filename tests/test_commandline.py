@@ -84,7 +84,7 @@ class TestWholeCommands:
         interval = interval_text(metrics["test_acc"], 1000).split()
         assert table["test"] == ["1,000", f"{metrics['test_acc']:.4f}", *interval, f"{metrics['test_loss']:.4f}"]
         assert f"run folder: {folder}" in done.stdout
-        assert "_data.train_fraction=0.1,data=mnist5k,epochs=2,model=mlp" in folder.name and len(folder.name) < 80
+        assert "_data.train_fraction=0.1,data=mnist5k,epochs=2,mod" in folder.name and len(folder.name) < 80
 
     def test_a_sweep_continues_after_a_job_that_fails(self, command, tmp_path):
         done = command("-m", *SMALL, "epochs=1", "optimizer=sgd", "lr=0.1,1e20", "seed=0,1")
