@@ -100,7 +100,7 @@ class TestWholeCommands:
         assert done.stderr.splitlines()[-1].startswith("error: 2 of 4 jobs failed")
         assert "Traceback" not in done.stderr
         assert "[1/4] lr=0.1 seed=0: validation 0." in done.stdout and "best by validation: lr=0.1\n" in done.stdout
-        assert not re.search(r"\btest\b", done.stdout), "the test accuracy of a job is in its metrics.json and in the report"
+        assert not re.search(r"\btest\b", done.stdout), "it is in metrics.json and in the report"
 
     def test_a_killed_run_is_continued_in_its_folder(self, tmp_path):
         folder = tmp_path / "a run, named=oddly"
