@@ -7,6 +7,7 @@ import difflib
 
 from mnist_zoo.command import one_line_errors
 from mnist_zoo.errors import InputError
+from mnist_zoo.internals import keep_tensorflow_out
 
 SETTINGS = ("search", "trials", "study")  # words of this command; all others are overrides of the training
 
@@ -24,6 +25,7 @@ def main() -> None:
         given, overrides = _split(words)
         from mnist_zoo.hydra_app.optuna_search import search  # here: --help need not wait for Hydra
 
+        keep_tensorflow_out()
         search(given["search"], int(given.get("trials", 20)), given.get("study"), overrides)
 
 

@@ -25,6 +25,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "splits": (),
     "machine": (),
     "internals": (),
+    "waiting": (),
     "files": ("errors",),
     "command": ("errors",),
     "plugins": ("errors",),
@@ -44,7 +45,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
     "hydra_app": (
         *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
-        *("files", "errors"),
+        *("waiting", "files", "errors"),
     ),
     "doors": (
         "hydra_app",
@@ -55,6 +56,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "plots",
         "report",
         "data",
+        "internals",
+        "waiting",
         "plugins",
         "command",
         "files",
@@ -62,7 +65,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
 }
 # Modules whose room is not the first part of their name.
-DOORS = ("status", "search", "predict", "export", "explore", "report.__main__")
+DOORS = ("list", "status", "search", "predict", "export", "explore", "report.__main__")
 ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier"}
 
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a
@@ -71,7 +74,7 @@ HEAVY = {
     *("torch", "torchvision", "torchmetrics", "pytorch_lightning"),
     *("numpy", "pandas", "scipy", "sklearn", "matplotlib"),
 }
-LIGHT = ("__main__", "runs", "hydra_app", *DOORS)
+LIGHT = ("__main__", "runs", "hydra_app", "waiting", *DOORS)
 
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_DOOR = 350, 60, 60  # lines, docstrings and comments included
 # Public in spite of the underscore: os._exit and the methods of namedtuples.

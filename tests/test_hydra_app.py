@@ -13,12 +13,14 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from hydra.errors import HydraException
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from mnist_zoo import __main__ as command_line
 from mnist_zoo import __version__
@@ -26,9 +28,10 @@ from mnist_zoo.errors import DivergedError, InputError, StorageError, ZooError
 from mnist_zoo.hydra_app.arguments import parse_arguments, prepare
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.explain import explain
-from mnist_zoo.hydra_app.names import NAME_LENGTH, job_name
+from mnist_zoo.hydra_app.names import NAME_LENGTH, former_job_name, job_name
 from mnist_zoo.hydra_app.overrides import grid, parse
 from mnist_zoo.runs import FolderInUse, RunFolder
+from mnist_zoo.runs.identity import comparable
 
 ROOT = Path(__file__).parents[1]
 OLD = ROOT / "tests/fixtures/0.1.0"
@@ -75,11 +78,13 @@ def fake_run(monkeypatch):
         if cfg.label_smoothing == 0.25:
             raise FolderInUse("another process trains here")
         with RunFolder(folder) as owned:
-            owned.start()
+            config = comparable(OmegaConf.to_container(cfg, resolve=True))
+            owned.start(config=config, version=__version__, data_fingerprint="0123456789abcdef")
             owned.finish(RECORD | {"val_acc": cfg.lr}, {})
         return cfg.lr
 
     monkeypatch.setattr("mnist_zoo.training.run.run", run)
+    monkeypatch.setattr("mnist_zoo.data.load_data", lambda cfg: SimpleNamespace(fingerprint="0123456789abcdef"))
     return calls
 
 
@@ -213,20 +218,21 @@ class TestRun:
         ((cfg, folder, options),) = fake_run
         assert (cfg.lr, cfg.model.name) == (0.5, "mlp")
         assert folder.parent == tmp_path / "runs" and folder.name.endswith("_lr=0.5,model=mlp")
-        assert options == {"resume": None, "tune_process": True}
+        assert options == {"resume": None, "tune_process": True, "brief": False}
         assert yaml.safe_load((folder / ".hydra/overrides.yaml").read_text())[:2] == ["lr=0.5", "model=mlp"]
 
     def test_jobs_of_a_sweep_resume_and_a_failed_one_does_not_stop_the_others(self, main, fake_run, tmp_path):
         command = ("-m", "lr=0.1,0.2", "label_smoothing=0.5,0.25,0", "model=mlp")
         status, _, err = main(*command)
         assert status == 1 and len(fake_run) == 6
-        assert all(options == {"resume": True, "tune_process": True} for _, _, options in fake_run)
+        assert all(options == {"resume": True, "tune_process": True, "brief": True} for _, _, options in fake_run)
+        lines = [line.removeprefix("error: ") for line in err.splitlines()]
+        for lr in (0.1, 0.2):
+            assert f"label_smoothing=0.5,lr={lr},model=mlp: DivergedError: train_loss became nan" in lines
+            assert f"label_smoothing=0.25,lr={lr},model=mlp: FolderInUse: another process trains here" in lines
+        assert lines[-1] == "4 of 6 jobs failed; the same command runs them again" and len(lines) == 5
         failed = [f"label_smoothing=0.5,lr={lr},model=mlp" for lr in (0.1, 0.2)]
-        assert err.splitlines() == [
-            *(f"error: {name}: DivergedError: train_loss became nan" for name in failed),
-            "error: 4 of 6 jobs failed; the same command runs them again",
-        ], "a folder that another process uses is not an error of its own"
-        sweep = tmp_path / "sweeps/label_smoothing_lr"
+        sweep = tmp_path / "sweeps/label_smoothing_lr,model=mlp"
         assert sorted(path.parent.name for path in sweep.rglob("traceback.txt")) == failed
         assert len(list(sweep.rglob("job.json"))) == 6
         fake_run.clear()
@@ -417,12 +423,24 @@ class TestNames:
                     *("sweep=pair", "data=mnist5k", "model=mlp", "model.hidden=[4]", "data.train_fraction=0.05"),
                     *("epochs=2", "trainer=cpu", "lr=0.01", "output_dir=outputs"),
                 ],
-                OLD_JOB.name,
+                "data.train_fraction=0.05,data=mnist5k,epochs=2,lr=0.01,model.hidden=_4-541c3db3",
             ),
+            (["lr=1."], "lr=1_-69610f62"),
         ],
     )
     def test_a_job_is_named_after_its_overrides(self, overrides, name):
-        assert job_name(overrides) == name
+        assert job_name(overrides) == name and len(name) < 80
+
+    def test_the_names_of_earlier_versions_are_known(self):
+        recorded = yaml.safe_load((OLD_JOB / ".hydra/overrides.yaml").read_text())
+        assert former_job_name(recorded) == OLD_JOB.name
+
+    def test_a_run_folder_has_a_name_of_less_than_80_characters(self, main, fake_run):
+        assert (
+            main("lr=0.5", "model=mlp", "data=mnist5k", "data.train_fraction=0.1", "epochs=3", "optimizer=sgd")[0] == 0
+        )
+        ((_, folder, _),) = fake_run
+        assert 60 < len(folder.name) < 80
 
     @quick
     @given(st.lists(st.text(max_size=80), min_size=2, max_size=4, unique=True))
@@ -430,19 +448,29 @@ class TestNames:
         names = [job_name([f"x={text}", "lr=1"]) for text in texts]
         assert len(set(names)) == len(texts)
         for text, name in zip(texts, names, strict=True):
-            assert re.fullmatch(r"[A-Za-z0-9._=,+-]+", name) and len(name) <= NAME_LENGTH
+            assert re.fullmatch(r"[A-Za-z0-9._=,+-]*[A-Za-z0-9_=,+-]", name) and len(name) <= NAME_LENGTH < 80
             assert job_name(["lr=1", f"x={text}", "sweep=s"]) == name, "the order does not matter, nor where it runs"
 
     @pytest.mark.parametrize(
         ("arguments", "name"),
         [
-            (["-m", "model=mlp,cnn", "lr=1,2", "epochs=3"], "lr_model"),
-            (["-m", "lr=1,2,3", "model=mlp,cnn"], "lr_model"),
-            (["-m", "model=mlp"], "single"),
+            (["-m", "model=mlp,cnn", "lr=1,2", "epochs=3"], "lr_model,epochs=3"),
+            (["-m", "epochs=3", "lr=1,2,3", "model=mlp,cnn", "progress=none"], "lr_model,epochs=3"),
+            (["-m", "lr=1,2,3", "model=mlp,cnn", "hydra/launcher=joblib", "logger=none"], "lr_model"),
+            (["-m", "model=mlp"], "single,model=mlp"),
             (["-m", "lr=1,2", "sweep=mine"], "mine"),
             (["-m", "experiment=lr_sweep", "seed=0,1"], "lr_sweep"),
+            (["-m", "experiment=lr_sweep", "seed=0,1", "epochs=1"], "lr_sweep,epochs=1"),
             (["-m", "speed=full,none"], "speed"),
+            (["-m", "seed=0,1", "+model.hidden=[4]", "lr=1e-3"], "seed,lr=0.001,model.hidden=_4_-fcc7380f"),
         ],
     )
-    def test_a_sweep_keeps_its_name_when_values_are_added(self, arguments, name):
-        assert f"sweep={name}" in prepare(arguments)
+    def test_a_sweep_keeps_its_name_when_values_are_added(self, arguments, name, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert {f"sweep={name}", f"sweep='{name}'"} & set(prepare(arguments))
+
+    def test_a_long_list_of_settings_is_cut(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        given = ["-m", "model=mlp,cnn", *(f"augment.{key}=0.25" for key in ("rotate", "shift", "erase", "zoom"))]
+        names = [prepare([*given, f"epochs={count}"])[-1] for count in (1, 2)]
+        assert names[0] != names[1] and all(len(name) <= len("sweep=''") + NAME_LENGTH for name in names)

@@ -109,6 +109,17 @@ def list_datasets() -> list[str]:
     return sorted(_SOURCES)
 
 
+def source_of(name: str) -> Source:
+    """Return the function of a data set.
+
+    Raises:
+        InputError: if the name is not registered; the message lists the registered ones.
+    """
+    if name not in _SOURCES:
+        raise unknown("data set", name, _SOURCES)
+    return _SOURCES[name]
+
+
 def load(name: str, root: Path, options: Mapping[str, Any]) -> ImageSet:
     """Return the data set `name`. Missing files are downloaded to folders below `root`.
 
@@ -116,13 +127,12 @@ def load(name: str, root: Path, options: Mapping[str, Any]) -> ImageSet:
         InputError: unknown name or option, or damaged files.
         DataUnavailable: if files are missing and cannot be downloaded.
     """
-    if name not in _SOURCES:
-        raise unknown("data set", name, _SOURCES)
-    accepted = list(inspect.signature(_SOURCES[name]).parameters)[1:]
+    source = source_of(name)
+    accepted = list(inspect.signature(source).parameters)[1:]
     for option in options:
         if option not in accepted:
             raise unknown(f"option of data set '{name}'", option, accepted)
-    found = _SOURCES[name](root, **options)
+    found = source(root, **options)
     if not isinstance(found, ImageSet):
         raise InputError(f"data set '{name}' gave {type(found).__name__}: it must return an ImageSet")
     return found

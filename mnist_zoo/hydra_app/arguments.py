@@ -17,8 +17,8 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.checked import check_overrides
 from mnist_zoo.hydra_app.compose import require_all_values
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, compose_unresolved, resolved
-from mnist_zoo.hydra_app.names import sweep_name
 from mnist_zoo.hydra_app.overrides import parse, quote_path
+from mnist_zoo.hydra_app.places import default_sweep
 from mnist_zoo.hydra_app.plugin_names import offer_plugin_names
 from mnist_zoo.hydra_app.resume import resumed
 from mnist_zoo.settings import check
@@ -108,9 +108,12 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     offer_plugin_names(overrides)
     added = []
     if options.multirun:
-        added = _experiment_sweep(by_key)
+        params = _experiment_params(by_key)
+        added = _experiment_sweep(params, by_key)
         if "sweep" not in by_key:
-            added.append(f"sweep={sweep_name(overrides)}")
+            output = by_key["output_dir"].value() if "output_dir" in by_key else compose_unresolved([]).output_dir
+            name = default_sweep(overrides, Path(str(output)) / "sweeps", params)
+            added.append(f"sweep='{name}'")  # quoted: it may contain = and ,
     elif not (options.help or options.hydra_help or options.info):
         _check_configuration(options, words)
     # Hydra's parser requires that all overrides stand together: options first.
@@ -183,15 +186,19 @@ def _check_completion(words: Sequence[str]) -> None:
         raise InputError(f"{words[0]}: only the shell's own completion asks this; install it with install=bash")
 
 
-def _experiment_sweep(by_key: Mapping[str, Override]) -> list[str]:
+def _experiment_params(by_key: Mapping[str, Override]) -> dict[str, str]:
+    """Return what the experiment of the command line sweeps, such as ``{"lr": "0.1,0.01"}``."""
+    if "experiment" not in by_key or by_key["experiment"].is_sweep_override():
+        return {}
+    cfg = compose_unresolved([f"experiment={by_key['experiment'].value()}"], with_hydra=True)
+    return dict(cfg.hydra.sweeper.params or {})
+
+
+def _experiment_sweep(params: Mapping[str, str], by_key: Mapping[str, Override]) -> list[str]:
     """Return the overrides that let the command line replace the values that an experiment sweeps.
 
     Without them Hydra combines both: seven models of the experiment and one of the command line are seven equal jobs.
     """
-    if "experiment" not in by_key or by_key["experiment"].is_sweep_override():
-        return []
-    cfg = compose_unresolved([f"experiment={by_key['experiment'].value()}"], with_hydra=True)
-    params = cfg.hydra.sweeper.params or {}
     if not by_key.keys() & params.keys():
         return []
     kept = [f"{key}={value}" for key, value in params.items() if key not in by_key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,12 +15,15 @@ import yaml
 from hydra.errors import HydraException
 
 from mnist_zoo.errors import InputError, StorageError, ZooError, unknown
+from mnist_zoo.hydra_app.answer import result_text
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
 from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.overrides import parse, top_level_key
+from mnist_zoo.runs import read_metrics
 from mnist_zoo.runs.identity import comparable, differences
 from mnist_zoo.settings import check
 from mnist_zoo.settings.checks import file_name, integer
+from mnist_zoo.waiting import loading_torch
 
 if TYPE_CHECKING:
     import optuna
@@ -184,16 +188,21 @@ def _database_errors(path: Path) -> Iterator[None]:
 
 def _run_trial(trial: optuna.Trial, space: Mapping[str, Any], overrides: Sequence[str], folder: Path) -> float:
     """Return the validation accuracy of one trial, or NaN, which Optuna records as a failed trial."""
-    from mnist_zoo.training.run import run
+    with loading_torch(f"search of {', '.join(space)}"):
+        from mnist_zoo.training.run import run
 
     suggested = [f"{key}={_suggest(trial, key, entry)}" for key, entry in space.items()]
     print(f"trial {trial.number}: {' '.join(suggested)}", flush=True)
     cfg = compose_config([*overrides, *suggested])
     try:
-        return run(cfg, folder, callbacks=[_pruning(trial)])
+        accuracy = run(cfg, folder, callbacks=[_pruning(trial)], brief=True)
     except ZooError as error:  # such as a learning rate with which training diverges: the search continues
         print(f"trial {trial.number} failed: {error}", flush=True)
         return math.nan
+    metrics = read_metrics(folder)
+    assert metrics is not None, "a run that ends without an error has written them"
+    print(f"trial {trial.number}: {result_text(metrics)}", flush=True)
+    return accuracy
 
 
 def _suggest(trial: optuna.Trial, key: str, entry: Mapping[str, Any]) -> object:
@@ -237,6 +246,7 @@ def _write_results(study: optuna.Study, folder: Path) -> None:
     settings = " ".join(f"{key}={value}" for key, value in best.params.items())
     print(f"best by validation: trial {best.number}, val {best.value:.4f}: {settings}")
     print(f"  run folder: {folder / 'trials' / str(best.number)}")
+    print(f"next: python -m mnist_zoo.report {shlex.quote(str(folder))} --open")
 
 
 def _draw(study: optuna.Study, folder: Path) -> None:

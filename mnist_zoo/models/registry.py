@@ -66,15 +66,24 @@ def list_models() -> list[str]:
     return sorted(_BUILDERS)
 
 
-def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters of a network's builder.
+def builder_of(name: str) -> Builder:
+    """Return the function or class that builds a network.
 
     Raises:
         InputError: if the name is not registered; the message lists the registered ones.
     """
     if name not in _BUILDERS:
         raise unknown("model", name, _BUILDERS)
-    return inspect.signature(_BUILDERS[name]).parameters
+    return _BUILDERS[name]
+
+
+def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a network's builder.
+
+    Raises:
+        InputError: if the name is not registered; the message lists the registered ones.
+    """
+    return inspect.signature(builder_of(name)).parameters
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:

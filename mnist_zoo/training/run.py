@@ -44,6 +44,7 @@ def run(
     resume: bool | None = None,
     callbacks: Iterable[Callback] = (),
     tune_process: bool = False,
+    brief: bool = False,
 ) -> float:
     """Train a network, choose its best epoch on the validation split, test it once, and write the run folder.
 
@@ -55,6 +56,7 @@ def run(
         callbacks: further callbacks for Lightning's Trainer.
         tune_process: whether to make the process-wide settings of `mnist_zoo.speed.apply_to_process`, as the command
             line does. They stay after the run.
+        brief: whether to print no table at the end, and no lines above a progress bar: for one run of many.
 
     Returns:
         The objective: validation accuracy of the best epoch, a fraction.
@@ -75,10 +77,11 @@ def run(
         finished = _metrics(run_folder)
         if finished is not None and finished["epochs"] >= plain["epochs"]:
             _complete(run_folder)
-            print(f"{run_folder.path} is finished; to continue training, add epochs={finished['epochs'] + 10}")
+            if not brief:
+                print(f"{run_folder.path} is finished; to continue training, add epochs={finished['epochs'] + 10}")
             return finished["val_acc"]
         with _full_disk_is_one_line(run_folder):
-            return _train_and_test(plain, run_folder, finished, resume, callbacks, tuned)
+            return _train_and_test(plain, run_folder, finished, resume, callbacks, tuned, brief)
 
 
 def _metrics(folder: RunFolder) -> dict[str, Any] | None:
@@ -149,6 +152,7 @@ def _train_and_test(
     resume: bool,
     callbacks: Iterable[Callback],
     tuned: list[str] | None,
+    brief: bool,
 ) -> float:
     if finished is None:
         folder.start()
@@ -163,7 +167,7 @@ def _train_and_test(
         folder.update(changes=[*folder.status.get("changes", []), *changes])
     recorder = Recorder(folder, cfg["monitor"])
     settings = ProcessSettings(cfg["trainer"]["matmul_precision"], None if tuned is None else _off(cfg))
-    shown = progress(recorder, cfg["progress"])
+    shown = progress(recorder, cfg["progress"], brief=brief)
     trainer = build_trainer(cfg, folder, [settings, EpochSeed(cfg["seed"]), Resume(), recorder, *shown, *callbacks])
     if cfg["batch_size"] % trainer.world_size:  # checked before the processes start
         raise InputError(
@@ -185,7 +189,7 @@ def _train_and_test(
     try:
         trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         fitted = cfg | {"model": classifier.hparams["model"]}  # with the image_size that the data gave
-        return evaluate_best(fitted, folder, trainer, data, optimisations, _off(cfg))
+        return evaluate_best(fitted, folder, trainer, data, optimisations, _off(cfg), brief=brief)
     except SystemExit as error:  # Lightning turns Ctrl-C into it
         saved = "the state of training" if recorder.saved_within_epoch else "the last whole epoch"
         kept = f"{saved} is in {folder.path}" if folder.last_checkpoint.exists() else "no epoch was complete"
