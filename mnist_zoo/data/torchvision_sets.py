@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+from mnist_zoo.data.downloads import downloads_allowed
 from mnist_zoo.data.idx import read_idx
 from mnist_zoo.data.sources import DIGITS, DataUnavailable, ImageSet, register_dataset
 from mnist_zoo.errors import InputError
@@ -66,6 +67,8 @@ class TorchvisionSet:
 
     def _download(self, root: Path) -> None:
         """Let torchvision download the files."""
+        if not downloads_allowed():
+            raise DataUnavailable(f"{self.class_name} is not in {root / self.class_name / 'raw'}")
         from torchvision import datasets  # here, because files on disk do not need the import
 
         try:

@@ -14,9 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from mnist_zoo.plots.style import COLOURS, TRAIN, VAL, duration, look
-from mnist_zoo.runs import read_curves
+from mnist_zoo.runs import CURVE_COLUMNS
 
 PANELS = 24  # most panels or lines in one plot; more are not readable
+BARS = 48  # most bars in one plot
+RATES = 10  # most learning rates that an axis can name
 # Ticks of an accuracy axis as errors in per cent: for a long axis and for a short one.
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 90)
 FINE_ERRORS = (
@@ -96,15 +98,12 @@ def curves(table: pd.DataFrame, metric: str, labels: list[str]) -> Figure:
 
 def _curves(table: pd.DataFrame, label: str) -> pd.DataFrame:
     """Return the rows of ``curves.csv`` of all runs of a configuration."""
-    runs = table.loc[table["label"] == label, "folder"]
-    frames = [pd.DataFrame(read_curves(folder)).assign(run=place) for place, folder in enumerate(runs)]
-    return pd.concat([frame for frame in frames if "epoch" in frame] or [pd.DataFrame({"epoch": []})])
+    rows = np.concatenate(list(table.loc[table["label"] == label, "curves"]))
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
 def _band(axis: Axes, frame: pd.DataFrame, column: str, factor: float, colour: str, name: str) -> None:
     """Draw the mean of a column over runs, and its range as shade; `factor` scales both."""
-    if column not in frame:
-        return
     by_epoch = frame.groupby("epoch")[column]
     mean, low, high = (factor * by_epoch.agg(how) for how in ("mean", "min", "max"))
     marker = "o" if len(mean) == 1 else None
@@ -126,7 +125,7 @@ def validation_curves(table: pd.DataFrame, labels: list[str]) -> Figure:
     for index, label in enumerate(labels):
         colour, line, marker = look(index)
         frame = _curves(table, label)
-        if "val_acc" not in frame:
+        if frame.empty:
             continue
         error = 100 * (1 - frame.groupby("epoch")["val_acc"].mean())
         error = error.clip(lower=50 / images)
@@ -161,7 +160,8 @@ def learning_rates(rows: pd.DataFrame) -> Figure | None:
         axis.errorbar(points["lr"] * shift, error, bars, color=colour, linestyle=line, marker=marker, capsize=3)
     axis.set_xscale("log")
     values = sorted(rows.loc[rows["series"].isin(series), "lr"].unique())
-    axis.xaxis.set_major_locator(FixedLocator(values))
+    if len(values) <= RATES:
+        axis.xaxis.set_major_locator(FixedLocator(values))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_xlabel("learning rate")
@@ -175,9 +175,9 @@ def times(rows: pd.DataFrame) -> Figure:
     """Draw the training time of each configuration as a bar, longest first.
 
     Args:
-        rows: of `compare`.
+        rows: of `compare`; the `BARS` longest are drawn.
     """
-    rows = rows.sort_values("fit_seconds", ascending=False).head(2 * PANELS)
+    rows = rows.sort_values("fit_seconds", ascending=False).head(BARS)
     figure = Figure(figsize=(8.5, 0.32 * len(rows) + 1.1))
     axis = figure.subplots()
     places = np.arange(len(rows))
@@ -292,11 +292,10 @@ def differences(pairs: pd.DataFrame, labels: list[str]) -> Figure:
     count = len(labels)
     matrix, resolved = np.full((count, count), np.nan), np.zeros((count, count), bool)
     place = {label: index for index, label in enumerate(labels)}
-    for pair in pairs.to_dict("records"):
-        if pair["first"] in place and pair["second"] in place:
-            i, j = place[pair["first"]], place[pair["second"]]
-            matrix[i, j], matrix[j, i] = 100 * pair["difference"], -100 * pair["difference"]
-            resolved[i, j] = resolved[j, i] = "better" in pair["conclusion"]
+    for pair in pairs[pairs["first"].isin(labels) & pairs["second"].isin(labels)].to_dict("records"):
+        i, j = place[pair["first"]], place[pair["second"]]
+        matrix[i, j], matrix[j, i] = 100 * pair["difference"], -100 * pair["difference"]
+        resolved[i, j] = resolved[j, i] = "better" in pair["conclusion"]
     side = max(3.4, 0.42 * count + 0.6)
     figure = Figure(figsize=(side + 3.4, side + 0.6))
     axis = figure.subplots()
