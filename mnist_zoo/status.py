@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from mnist_zoo.command import one_line_errors
-from mnist_zoo.runs.status import sweep_status, table
+from mnist_zoo.runs.status import require_sound, sweep_status, table
 
 INTERVAL = 2  # seconds between two tables of --watch
 
@@ -26,7 +26,9 @@ def main() -> None:
         if arguments.watch:
             _watch(arguments.folders)
         else:
-            print(table(sweep_status(arguments.folders)))
+            statuses = sweep_status(arguments.folders)
+            print(table(statuses))
+            require_sound(statuses)
 
 
 def _watch(folders: Sequence[str]) -> None:

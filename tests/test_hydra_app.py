@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 import re
@@ -28,6 +29,7 @@ from mnist_zoo.runs import FolderInUse, RunFolder
 
 ROOT = Path(__file__).parents[1]
 OLD = ROOT / "tests/fixtures/0.1.0"
+RECORD = json.loads((OLD / "run/metrics.json").read_text())
 OLD_RUN = OLD / "run"
 (OLD_JOB,) = (path.parent for path in OLD.glob("sweeps/pair/*/job.json"))
 SMALL = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "trainer=cpu")
@@ -70,7 +72,7 @@ def fake_run(monkeypatch):
             raise FolderInUse("another process trains here")
         with RunFolder(folder) as owned:
             owned.start()
-            owned.finish({"val_acc": cfg.lr}, {})
+            owned.finish(RECORD | {"val_acc": cfg.lr}, {})
         return cfg.lr
 
     monkeypatch.setattr("mnist_zoo.training.run.run", run)

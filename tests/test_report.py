@@ -113,8 +113,8 @@ def test_every_skipped_folder_has_a_reason(tmp_path):
     expected = {
         "running": "unfinished: epoch 1 of 2",
         "failed": "failed: DivergedError: val_loss became nan",
-        "cut": "broken: metrics.json is not a JSON object",
-        "lacks": "broken: metrics.json lacks data",
+        "cut": r"broken: .*metrics\.json is damaged \(it is not JSON",
+        "lacks": r"broken: .*metrics\.json is damaged \(it lacks data, data_fingerprint",
         "no_predictions": "broken: predictions.npz is missing",
         "damaged": "broken:.*cannot be read",
     }

@@ -5,7 +5,7 @@ from mnist_zoo.data.augment import Augment
 from mnist_zoo.data.batches import Batches
 from mnist_zoo.data.configured import load_data
 from mnist_zoo.data.datamodule import MNISTDataModule
-from mnist_zoo.data.downloads import no_downloads
+from mnist_zoo.data.offline import no_downloads
 from mnist_zoo.data.sources import ImageSet, list_datasets, register_dataset
 
 __all__ = [

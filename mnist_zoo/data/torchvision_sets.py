@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from mnist_zoo.data.downloads import downloads_allowed
 from mnist_zoo.data.idx import read_idx
+from mnist_zoo.data.offline import downloads_allowed
 from mnist_zoo.data.sources import DIGITS, DataUnavailable, ImageSet, register_dataset
 from mnist_zoo.errors import InputError
 

@@ -19,11 +19,19 @@ from mnist_zoo.files import to_json, write_atomically
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, resolved
 from mnist_zoo.hydra_app.names import job_name
 from mnist_zoo.hydra_app.overrides import top_level_key
-from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_json, read_metrics
+from mnist_zoo.runs import (
+    JOB_FILE,
+    SWEEP_FILE,
+    DamagedFile,
+    RunFolder,
+    in_use,
+    read_job,
+    read_metrics,
+    read_status,
+    read_sweep,
+)
 from mnist_zoo.runs.identity import NEUTRAL, comparable, differences
 from mnist_zoo.training.settings import check
-
-JOB_FILE = "job.json"
 
 Compose = Callable[[Sequence[str]], DictConfig]
 Launch = Callable[[Sequence[Sequence[str]]], object]
@@ -94,9 +102,17 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
 
 def _plan(overrides: list[str], place: Path, current: _Current) -> Job:
     folder = place / job_name(overrides)
-    status = read_json(folder / "status.json")
+    status = _or_none(read_status, folder)
     changes = current.changes(overrides, folder, status) if status and "config" in status else []
-    return Job(overrides, folder, changes, finished=read_metrics(folder) is not None)
+    return Job(overrides, folder, changes, finished=_or_none(read_metrics, folder) is not None)
+
+
+def _or_none(read: Callable[[Path], dict[str, Any] | None], folder: Path) -> dict[str, Any] | None:
+    """Return what a reader returns; None for a damaged file, which the job writes again."""
+    try:
+        return read(folder)
+    except DamagedFile:
+        return None
 
 
 class _Current:
@@ -113,7 +129,7 @@ class _Current:
 
     def changes(self, overrides: Sequence[str], folder: Path, status: Mapping[str, Any]) -> list[str]:
         """Return how the run in `folder` differs: ``key: old -> new`` for each setting, the version and the data."""
-        unchanged = read_json(folder / JOB_FILE) == job_record(overrides)
+        unchanged = _or_none(read_job, folder) == job_record(overrides)
         cfg = None if unchanged else self.config(overrides)
         found = [] if cfg is None else differences(status["config"], comparable(cfg))
         if status["version"] != __version__:
@@ -171,7 +187,7 @@ def _what_changed(changed: Sequence[Job]) -> str:
 def _write_sweep_record(place: Path, name: str, plan: Sequence[Job]) -> None:
     """Add the jobs to the list in ``sweep.json``. Jobs of earlier, smaller grids stay in it."""
     place.mkdir(parents=True, exist_ok=True)
-    known = (read_json(place / SWEEP_FILE) or {}).get("jobs", [])
+    known = read_sweep(place)
     jobs = list(dict.fromkeys([*known, *(job.folder.name for job in plan)]))
     write_atomically(place / SWEEP_FILE, to_json({"sweep": name, "jobs": jobs}))
 
@@ -180,10 +196,10 @@ def _conclude(plan: Sequence[Job], ran: Sequence[Job]) -> list[float]:
     """Return the objective of each job, or print the reasons of the jobs that failed and raise SweepFailed."""
     objectives, failed = [], []
     for job in plan:
-        metrics = read_metrics(job.folder)
+        metrics = _or_none(read_metrics, job.folder)
         objectives.append(math.nan if metrics is None else metrics["val_acc"])
         if job in ran and metrics is None and not in_use(job.folder):
-            status = read_json(job.folder / "status.json") or {}
+            status = _or_none(read_status, job.folder) or {}
             failed.append((job.folder.name, status.get("reason") or "it never started"))
     if failed:
         print("\nfailed:")

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 
-
 @dataclass(frozen=True)
 class TestSet:
     """Runs that share validation and test images.

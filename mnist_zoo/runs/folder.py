@@ -16,13 +16,11 @@ from filelock import FileLock, Timeout
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import to_json, write_atomically
-from mnist_zoo.runs.reading import read_json
+from mnist_zoo.runs.reading import DamagedFile, read_status
+from mnist_zoo.runs.records import CURVE_COLUMNS, CURVES_FILE, METRICS_FILE, PREDICTIONS_FILE, STATUS_FILE
 
 if TYPE_CHECKING:
     import numpy as np
-
-CURVE_COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "seconds", "images_per_second")
-SWEEP_FILE = "sweep.json"  # in the folder of a sweep: the names of its jobs' folders
 
 
 class FolderInUse(InputError):
@@ -92,19 +90,23 @@ class RunFolder:
         self.update(state="running", reason=None, **process, **fields)
 
     def update(self, **fields: Any) -> None:
-        """Change fields of ``status.json``."""
-        self.status = (read_json(self.path / "status.json") or self.status) | fields | {"updated": time.time()}
-        write_atomically(self.path / "status.json", to_json(self.status))
+        """Change fields of ``status.json``. A damaged file is written anew."""
+        try:
+            recorded = read_status(self.path)  # another process of DDP may have written it
+        except DamagedFile:
+            recorded = None
+        self.status = (recorded or self.status) | fields | {"updated": time.time()}
+        write_atomically(self.path / STATUS_FILE, to_json(self.status))
 
     def reopen(self) -> None:
         """Make a finished run unfinished. Its metrics and predictions are those of weights that will change."""
-        for name in ("metrics.json", "predictions.npz"):
+        for name in (METRICS_FILE, PREDICTIONS_FILE):
             (self.path / name).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Delete the files of an earlier run, so that the run starts again from epoch 1."""
         self.reopen()  # first: after a crash in this method the run must not count as finished
-        for name in ("status.json", "curves.csv"):
+        for name in (STATUS_FILE, CURVES_FILE):
             (self.path / name).unlink(missing_ok=True)
         for path in [*self.path.glob("checkpoints/*"), *self.path.glob("events.out.tfevents.*")]:
             path.unlink()
@@ -115,7 +117,7 @@ class RunFolder:
         writer = csv.DictWriter(text, CURVE_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_atomically(self.path / "curves.csv", text.getvalue())
+        write_atomically(self.path / CURVES_FILE, text.getvalue())
 
     def finish(self, metrics: Mapping[str, Any], predictions: Mapping[str, np.ndarray]) -> None:
         """Write ``predictions.npz``, then ``metrics.json``, which marks the run as finished."""
@@ -123,6 +125,6 @@ class RunFolder:
 
         arrays = io.BytesIO()
         np.savez(arrays, **dict(predictions))  # type: ignore[arg-type]  # numpy types ** as allow_pickle: bool
-        write_atomically(self.path / "predictions.npz", arrays.getvalue())
-        write_atomically(self.path / "metrics.json", to_json(metrics))
+        write_atomically(self.path / PREDICTIONS_FILE, arrays.getvalue())
+        write_atomically(self.path / METRICS_FILE, to_json(metrics))
         self.update(state="finished")

@@ -20,7 +20,7 @@ from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import load_data
 from mnist_zoo.errors import InputError
 from mnist_zoo.machine import cores
-from mnist_zoo.runs import RunFolder, read_metrics
+from mnist_zoo.runs import DamagedFile, RunFolder, read_metrics
 from mnist_zoo.runs.identity import comparable, identity
 from mnist_zoo.training.distributed import DistributedClassifier, ProcessSettings, own_error
 from mnist_zoo.training.evaluation import evaluate_best
@@ -68,7 +68,7 @@ def run(
         raise InputError(f"{folder} already holds a run: continue it with resume={folder}, or choose another folder")
     tuned = speed.apply_to_process(_off(plain)) if tune_process else None
     with run_folder, quiet_lightning(), _matmul_precision(plain["trainer"]["matmul_precision"]):
-        finished = read_metrics(run_folder.path)
+        finished = _metrics(run_folder)
         if finished is not None and finished["epochs"] >= plain["epochs"]:
             print(f"{run_folder.path} is finished; to continue training, add epochs={finished['epochs'] + 10}")
             return finished["val_acc"]
@@ -76,6 +76,16 @@ def run(
             _reopen(run_folder, finished)
         run_folder.start()
         return _train_and_test(plain, run_folder, resume, callbacks, tuned)
+
+
+def _metrics(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the metrics of a finished run, or None. A run whose metrics are damaged is evaluated again."""
+    try:
+        return read_metrics(folder.path)
+    except DamagedFile as error:
+        warnings.warn(f"{error.path} is damaged ({error.what}): the run is evaluated again", stacklevel=3)
+        folder.reopen()
+        return None
 
 
 def _off(cfg: dict[str, Any]) -> list[str]:
