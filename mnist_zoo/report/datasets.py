@@ -23,11 +23,18 @@ if TYPE_CHECKING:
     from mnist_zoo.data import MNISTDataModule
 
 ROOT = "data"  # of the data files, as in training
+PATHS = ("folder", "npz")  # data sets whose root is a path of the user's own
 GREATEST = 10_000_000  # of a number in a config
 MOST_BLUR = 100
 WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")  # a text that cannot name a file of another folder
 # Keys of ``data`` that say how the images of a data set are split and scaled. All others are options of the data set.
-COMMON = ("val_size", "split_seed", "train_fraction", "normalize", "filters")
+COMMON: dict[str, type | tuple[type, ...]] = {
+    "val_size": (int, float),
+    "split_seed": int,
+    "train_fraction": (int, float),
+    "normalize": bool,
+    "filters": dict,
+}
 LEFT_OUT = ("name", "root", "fallback")
 
 
@@ -47,7 +54,9 @@ def load_data(run: pd.Series, data_root: str | Path | None = None) -> MNISTDataM
     name, recorded = run["data"], _recorded(run["folder"])
     if name not in images.list_datasets():
         raise InputError(f"{unknown('data set', name, images.list_datasets())}; name its module with --plugin MODULE")
-    settings = {key: _simple(f"data.{key}", recorded[key]) for key in COMMON if key in recorded}
+    if name in PATHS and data_root is None:
+        raise InputError(f"a run folder does not choose files: name the images of data={name} with --data-root PATH")
+    settings = {key: _simple(f"data.{key}", recorded[key], kind) for key, kind in COMMON.items() if key in recorded}
     if recorded.get("name", name) == name:  # else the run used its fallback, which has no options
         options = {key: value for key, value in recorded.items() if key not in (*COMMON, *LEFT_OUT)}
         settings |= {key: _option(f"data.{key}", value, data_root) for key, value in options.items()}
@@ -74,8 +83,10 @@ def _recorded(folder: Path) -> Mapping[str, Any]:
     return recorded if isinstance(recorded, dict) else {}
 
 
-def _simple(key: str, value: object) -> Any:
+def _simple(key: str, value: object, kind: type | tuple[type, ...] = object) -> Any:
     """Return a setting that is a number, a truth value, a text without path, or a list or dict of such settings."""
+    if not isinstance(value, kind):
+        raise InputError(f"{key}={value} in the run's config cannot be used here")
     if isinstance(value, dict):
         return {name: _simple(f"{key}.{name}", item) for name, item in value.items()}
     if isinstance(value, list):

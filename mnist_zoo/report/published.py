@@ -100,14 +100,13 @@ def rows_of(run: pd.Series) -> list[Row]:
 
 
 def _same(row: Row, run: pd.Series, augment: str) -> bool:
-    if run["experiment"] not in (None, row.experiment):
+    if row.model != run["model"] or row.augment != augment or run["experiment"] not in (None, row.experiment):
         return False
-    same_model = row.model == run["model"] and row.augment == augment
     # Runs on another set of digits are listed with the papers' numbers for MNIST; the verdict names the difference.
     data = run["data"] if run["data"] == "fashion_mnist" else "mnist"
     options = run["model_options"] if isinstance(run["model_options"], dict) else {}
     same_options = all(_scalar(options.get(key)) == _scalar(json.loads(value)) for key, value in row.options)
-    return same_model and row.data == data and (row.lr in (None, run["lr"])) and same_options
+    return row.data == data and (row.lr in (None, run["lr"])) and same_options
 
 
 def _scalar(value: object) -> object:

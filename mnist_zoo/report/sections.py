@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -26,7 +25,7 @@ from mnist_zoo.report.testsets import TestSet
 from mnist_zoo.runs import read_predictions
 
 OPEN_ROWS = 30  # longer tables are folded on the HTML page
-MOST_ROWS = 200  # of a table on the pages; its CSV file has all
+MOST_ROWS = 100  # of a table on the pages; its CSV file has all
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Block:
 
     Attributes:
         kind: ``text``, ``list`` (of sentences), ``table`` or ``figure``.
-        content: a text, a list of texts, a table of texts, or a plot (as a Figure, or the path of its PNG).
+        content: a text, a list of texts, a table of texts, or a plot (a Figure, or a PNG file's content).
         caption: of a table or plot.
         name: of the file: ``<name>.csv`` for a table, part of the name for a plot. A table without name has no file.
         raw: the whole, unformatted table for the CSV file; the page shows at most `MOST_ROWS` rows.
@@ -43,7 +42,7 @@ class Block:
     """
 
     kind: Literal["text", "list", "table", "figure"]
-    content: str | list[str] | pd.DataFrame | Figure | Path
+    content: str | list[str] | pd.DataFrame | Figure | bytes
     caption: str = ""
     name: str = ""
     raw: pd.DataFrame | None = None

@@ -41,7 +41,8 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
         for name, column in MEASURED.items():
             row[name], row[f"{name}_half"] = st.mean_interval(runs[column].to_numpy())
         for split in SPLITS:
-            row[f"{split}_acc_least"], row[f"{split}_acc_greatest"] = runs[f"{split}_acc"].agg(["min", "max"])
+            accuracies = runs[f"{split}_acc"].to_numpy()
+            row[f"{split}_acc_least"], row[f"{split}_acc_greatest"] = accuracies.min(), accuracies.max()
         row["seed_sd"] = runs["test_acc"].std(ddof=1) if len(runs) > 1 else math.nan
         row["sampling_se"] = st.sampling_error(row["test_acc"], int(first["n_test"]))
         rows.append(row)
