@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from mnist_zoo.errors import InputError, ZooError
+from mnist_zoo.command import one_line_errors
+from mnist_zoo.errors import InputError
+from mnist_zoo.runs import Damaged
 
 FOLDER = Path("results")
 
@@ -14,11 +15,8 @@ FOLDER = Path("results")
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``python -m results``: known errors print one line and exit with status 1."""
     options = _parser().parse_args(arguments)
-    try:
+    with one_line_errors():
         {"collect": _collect, "render": _render, "ship": _ship}[options.command](options)
-    except (ZooError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,8 +42,11 @@ def _parser() -> argparse.ArgumentParser:
 def _collect(options: argparse.Namespace) -> None:
     from results.collect import collect
 
-    for path, count in collect(options.folders, options.results).items():
+    damaged = Damaged()
+    for path, count in collect(options.folders, options.results, damaged).items():
         print(f"{path}: {count} rows")
+    print("next: python -m results render")
+    damaged.stop()
 
 
 def _render(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mlxtend.evaluate import cochrans_q as mlxtend_cochrans_q
+from sklearn.metrics import f1_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from mnist_zoo.report import statistics as st
@@ -150,3 +151,22 @@ def test_the_calibration_error_of_four_images():
     # Confidence 0.9: 1 of 2 correct. Confidence 0.6: 2 of 2 correct. (2 * 0.4 + 2 * 0.4) / 4
     assert found.ece == pytest.approx(0.4)
     assert (found.confidence.tolist(), found.accuracy.tolist()) == ([0.6, 0.9], [1.0, 0.5])
+
+
+def test_many_pairs_are_tested_as_each_pair_alone():
+    rng = np.random.default_rng(0)
+    scores = [rng.random(3), rng.random(2), np.full(3, 0.1), np.full(2, 0.1), np.full(4, 0.3), np.array([0.5])]
+    first, second = np.triu_indices(len(scores), 1)
+    alone = [st.welch(scores[i], scores[j]) for i, j in zip(first, second, strict=True)]
+    assert st.welch_pairs(scores, first, second) == pytest.approx(np.array(alone), nan_ok=True)
+    counts = np.arange(40).reshape(4, 10)
+    assert (st.smallest_resolved(counts, 100) == [[st.smallest_resolved(n, 100) for n in row] for row in counts]).all()
+
+
+@pytest.mark.parametrize("classes", [0, 12])
+def test_macro_f1_is_that_of_scikit_learn(classes):
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 8, 200), rng.integers(0, 9, 200).astype(np.uint8)
+    known = range(classes) if classes else None
+    expected = f1_score(labels, predicted, labels=known, average="macro", zero_division=0.0)
+    assert st.macro_f1(labels, predicted, classes) == pytest.approx(expected)

@@ -12,6 +12,16 @@ from mnist_zoo.data.augment import Augment
 from mnist_zoo.data.batches import Batches
 from mnist_zoo.data.configured import load_data
 from mnist_zoo.data.datamodule import MNISTDataModule
+from mnist_zoo.data.offline import no_downloads
 from mnist_zoo.data.sources import ImageSet, list_datasets, register_dataset
 
-__all__ = ["Augment", "Batches", "ImageSet", "MNISTDataModule", "list_datasets", "load_data", "register_dataset"]
+__all__ = [
+    "Augment",
+    "Batches",
+    "ImageSet",
+    "MNISTDataModule",
+    "list_datasets",
+    "load_data",
+    "no_downloads",
+    "register_dataset",
+]

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.error import URLError
 
+from mnist_zoo.data.offline import downloads_allowed
 from mnist_zoo.data.sources import DataUnavailable
 from mnist_zoo.errors import InputError, StorageError
 from mnist_zoo.files import CURES
@@ -30,8 +31,10 @@ def download(root: Path, class_name: str, calls: Sequence[Mapping[str, str]], fo
     Raises:
         InputError: if `root` is not a folder.
         StorageError: if `root` cannot be written.
-        DataUnavailable: if the files cannot be downloaded, or are not the published ones.
+        DataUnavailable: if the files cannot be downloaded (or may not be: `no_downloads`), or are not the published ones.
     """
+    if not downloads_allowed():
+        raise DataUnavailable(f"{class_name} is not in {folder}")
     from torchvision import datasets  # here, because files on disk do not need the import
 
     if root.exists() and not root.is_dir():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import special, stats
@@ -28,8 +29,13 @@ def mean_interval(values: Numbers, confidence: float = CONFIDENCE) -> tuple[floa
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return float(values.mean()), math.nan
-    quantile = stats.t.ppf((1 + confidence) / 2, len(values) - 1)
-    return float(values.mean()), float(quantile * values.std(ddof=1) / math.sqrt(len(values)))
+    half = _t_quantile((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    return float(values.mean()), float(half)
+
+
+@cache  # scipy takes as long for one quantile as for thousands, and a report asks for thousands of the same few
+def _t_quantile(probability: float, freedom: int) -> float:
+    return float(stats.t.ppf(probability, freedom))
 
 
 def plus_minus(mean: float, half: float, digits: int = 2) -> str:
@@ -134,26 +140,44 @@ def welch(first: np.ndarray, second: np.ndarray) -> float:
 
     It is NaN if a set has one seed. If neither set varies, it is 1 for equal scores and 0 for different scores.
     """
-    if min(len(first), len(second)) < 2:
-        return math.nan
-    if np.ptp(first) == 0 and np.ptp(second) == 0:  # t would be 0/0 or infinite
-        return 1.0 if first[0] == second[0] else 0.0
-    (mean1, std1), (mean2, std2) = ((np.mean(x), np.std(x, ddof=1)) for x in (first, second))
-    # Not ttest_ind: it warns if one of the sets does not vary.
-    return float(stats.ttest_ind_from_stats(mean1, std1, len(first), mean2, std2, len(second), equal_var=False).pvalue)
+    return float(welch_pairs([first, second], np.array([0]), np.array([1]))[0])
 
 
-def smallest_resolved(discordant_images: int, images: int, alpha: float = 1 - CONFIDENCE) -> float:
+def welch_pairs(scores: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the p-value of `welch` for each of many pairs, float ``(P,)``.
+
+    Args:
+        scores: of G sets of seeds.
+        first, second: index of each pair's sets in `scores`, int ``(P,)``.
+    """
+    counts = np.array([len(values) for values in scores])
+    varies = np.array([np.ptp(values) > 0 for values in scores])
+    # The mean of equal numbers can differ from them in the last bit.
+    means = np.array([np.mean(v) if differ else v[0] for v, differ in zip(scores, varies, strict=True)])
+    deviations = np.array([np.std(v, ddof=1) if differ else 0.0 for v, differ in zip(scores, varies, strict=True)])
+    p = np.where(means[first] == means[second], 1.0, 0.0)  # where neither set varies, t would be 0/0 or infinite
+    tested = varies[first] | varies[second]
+    one, two = first[tested], second[tested]
+    sets = (means[one], deviations[one], counts[one], means[two], deviations[two], counts[two])
+    with np.errstate(invalid="ignore", divide="ignore"):  # pairs with one seed, which are NaN below
+        # Not ttest_ind: it warns if one of the sets does not vary.
+        p[tested] = stats.ttest_ind_from_stats(*sets, equal_var=False).pvalue
+    p[(counts[first] < 2) | (counts[second] < 2)] = math.nan
+    return p
+
+
+def smallest_resolved(discordant_images: np.ndarray | int, images: int, alpha: float = 1 - CONFIDENCE) -> np.ndarray:
     """Return the smallest difference in accuracy that McNemar's exact test can call significant; infinite if none.
 
     Args:
-        discordant_images: number of images that exactly one of the two models classifies correctly.
+        discordant_images: number of images that exactly one of the two models classifies correctly, of any shape.
         images: size of the test set.
         alpha: significance level, already divided by the number of comparisons.
     """
-    fewest = stats.binom.ppf(alpha / 2, discordant_images, 0.5)  # the first count whose tail reaches alpha / 2
-    losses = int(fewest) - 1 if 2 * stats.binom.cdf(fewest, discordant_images, 0.5) > alpha else int(fewest)
-    return (discordant_images - 2 * losses) / images if losses >= 0 else math.inf
+    total = np.asarray(discordant_images)
+    fewest = stats.binom.ppf(alpha / 2, total, 0.5)  # the first count whose tail reaches alpha / 2
+    losses = np.where(2 * stats.binom.cdf(fewest, total, 0.5) > alpha, fewest - 1, fewest)
+    return np.where(losses >= 0, (total - 2 * losses) / images, math.inf)
 
 
 def detectable(discordant_share: float, images: int, alpha: float = 1 - CONFIDENCE, power: float = POWER) -> float:
@@ -173,6 +197,19 @@ def detectable(discordant_share: float, images: int, alpha: float = 1 - CONFIDEN
         rest = math.sqrt(max(0.0, discordant_share - difference**2))
         difference = (z_alpha * math.sqrt(discordant_share) + z_power * rest) / math.sqrt(images)
     return difference if difference <= discordant_share else math.inf
+
+
+def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int = 0) -> float:
+    """Return the mean F1 score over classes.
+
+    Args:
+        labels, predicted: true and predicted classes, integers ``(N,)``.
+        classes: how many there are; a class that occurs nowhere has the score 0. By default only classes that occur.
+    """
+    # Not sklearn's f1_score, which takes milliseconds for each network.
+    totals = np.bincount(np.concatenate([labels, predicted.astype(labels.dtype)]), minlength=classes)
+    correct = np.bincount(labels[labels == predicted], minlength=len(totals))
+    return float((2 * correct / np.maximum(totals, 1)).sum() / (classes or (totals > 0).sum()))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

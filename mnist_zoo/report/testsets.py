@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-from mnist_zoo.errors import InputError
-from mnist_zoo.report.statistics import calibration, softmax
-from mnist_zoo.runs import read_predictions
 
 
 @dataclass(frozen=True)
@@ -20,8 +15,8 @@ class TestSet:
 
     Attributes:
         name: of the data set.
-        table: rows of `Runs`, and ``ece``: the expected calibration error on the test images (a fraction).
-        predicted: classes of the test images, integers ``(R, N)``, one row for each row of the table.
+        table: rows of `Runs`.
+        predicted: predicted classes of the test images, integers ``(R, N)``, one row for each row of the table.
         labels: true classes ``(N,)``.
     """
 
@@ -31,6 +26,11 @@ class TestSet:
     table: pd.DataFrame
     predicted: np.ndarray
     labels: np.ndarray
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.table["classes"].iloc[0])
 
     @property
     def correct(self) -> np.ndarray:
@@ -57,23 +57,10 @@ def group_by_images(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path
         table: of `Runs`.
 
     Returns:
-        The groups, and ``(folder, reason)`` of each run whose predictions cannot be read.
+        The groups, and an empty list: version 0.1.0 found damaged predictions here, `read_runs` leaves them out.
     """
-    groups: dict[tuple[str, str], list[tuple[int, np.ndarray, float, np.ndarray]]] = {}
-    broken = []
-    for position, (folder, data) in enumerate(zip(table["folder"], table["data"], strict=True)):
-        try:
-            arrays = read_predictions(folder)
-        except InputError as error:
-            broken.append((folder, f"broken: {error}"))
-            continue
-        digest = hashlib.blake2b(arrays["labels"].tobytes() + b"|" + arrays["val_labels"].tobytes(), digest_size=8)
-        predicted = arrays["logits"].argmax(axis=1).astype(arrays["labels"].dtype)
-        ece = calibration(softmax(arrays["logits"]), arrays["labels"]).ece
-        groups.setdefault((data, digest.hexdigest()), []).append((position, predicted, ece, arrays["labels"]))
     sets = []
-    for (data, _), members in groups.items():
-        positions, predictions, ece_values, labels = zip(*members, strict=True)
-        rows = table.iloc[list(positions)].reset_index(drop=True).assign(ece=ece_values)
-        sets.append(TestSet(data, rows, np.stack(predictions), labels[0]))
-    return sets, broken
+    for (data, _), rows in table.groupby(["data", "images"], sort=False):
+        predicted, labels = np.stack(list(rows["predicted"])), rows["labels"].iloc[0]
+        sets.append(TestSet(str(data), rows.reset_index(drop=True), predicted, labels))
+    return sets, []
