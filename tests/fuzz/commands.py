@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import gc
 import importlib
-import io
 import logging
 import multiprocessing.util
 import os
@@ -33,6 +32,7 @@ BLOCKED = 8.0  # seconds without any work until it counts as hanging
 TICK = 1.0  # seconds between two looks
 MEMORY = 4 << 30  # bytes that a command may use in addition to what this process has
 
+ENVIRONMENT = dict(os.environ)  # here: a command in this process may be changing it
 # name: module, of every command of the package; `mnist_zoo` is the training
 DOORS = {
     name.removeprefix("mnist-zoo").lstrip("-") or "mnist_zoo": target.partition(":")[0]
@@ -106,7 +106,7 @@ def call_as_process(door: str, words: Sequence[str], cwd: Path, limit: float = 4
     """Run a command in a process of its own."""
     temporary = cwd / ".tmp"
     temporary.mkdir(exist_ok=True)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
     line = [sys.executable, "-m", DOORS[door], *words]
     start = time.perf_counter()
     try:
@@ -177,23 +177,24 @@ def _memory_limit() -> Iterator[None]:
 def _streams() -> Iterator[list[str]]:
     """Within a block, collect what is written to the file descriptors 1 and 2; afterwards the list holds both texts."""
     texts: list[str] = []
-    saved, files = [os.dup(1), os.dup(2)], [TemporaryFile(), TemporaryFile()]
-    sys.stdout.flush(), sys.stderr.flush()
-    for number, file in enumerate(files, 1):
-        os.dup2(file.fileno(), number)
-    out = io.TextIOWrapper(open(1, "wb", closefd=False), encoding="utf-8", line_buffering=True)
-    err = io.TextIOWrapper(open(2, "wb", closefd=False), "utf-8", "backslashreplace", line_buffering=True)
-    try:
+    with ExitStack() as stack:
+        files = [stack.enter_context(TemporaryFile()) for _ in range(2)]
+        for number, file in enumerate(files, 1):
+            getattr(sys, ("stdout", "stderr")[number - 1]).flush()
+            copy = os.dup(number)
+            stack.callback(os.close, copy)
+            stack.callback(os.dup2, copy, number)
+            os.dup2(file.fileno(), number)
+        out, err = (
+            stack.enter_context(open(number, "w", 1, "utf-8", errors, closefd=False))
+            for number, errors in ((1, "strict"), (2, "backslashreplace"))
+        )
         with mock.patch.object(sys, "stdout", out), mock.patch.object(sys, "stderr", err):
             yield texts
-            out.flush(), err.flush()
-    finally:
-        for number, (copy, file) in enumerate(zip(saved, files, strict=True), 1):
-            os.dup2(copy, number)
-            os.close(copy)
+        for stream, file in zip((out, err), files, strict=True):
+            stream.flush()
             file.seek(0)
             texts.append(file.read().decode(errors="backslashreplace"))
-            file.close()
 
 
 @contextmanager

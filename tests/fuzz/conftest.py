@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
+from unittest import mock
 
 import pytest
+
 from fuzz.world import copy_world, make_world
+
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg==")
+
+
+def _save_quickly(figure: object, target: str | Path | IO[bytes], **options: Any) -> None:
+    if isinstance(target, (str, Path)):
+        Path(target).write_bytes(PIXEL)
+    else:
+        target.write(PIXEL)
 
 
 @pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the world that the cases copy; nothing writes to it."""
-    import mnist_zoo.inference.export
+def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the world that the cases copy. To save time, plots are not drawn and speeds are not measured."""
     import torch.utils.benchmark  # noqa: F401  (it looks for a compiler when it is imported)
 
-    mnist_zoo.inference.export.TIMED = 0.01  # speeds are not tested here
-    return make_world(tmp_path_factory.mktemp("fuzz") / "world")
+    with (
+        mock.patch("mnist_zoo.inference.export.TIMED", 0.01),
+        mock.patch("matplotlib.figure.Figure.savefig", _save_quickly),
+    ):
+        yield make_world(tmp_path_factory.mktemp("fuzz") / "world")
 
 
 @pytest.fixture

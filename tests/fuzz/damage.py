@@ -1,4 +1,4 @@
-"""Damage to files, from a seed: bytes, JSON, YAML, CSV, archives, arrays, weights, and other things in a file's place."""
+"""Damage to files, from a seed: to their bytes or their meaning, or something else in their place."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 Damage = Callable[[random.Random, Path], None]
-JUNK: tuple[object, ...] = (None, True, "x", "", 7, -1, 0, 1e308, 10**400, [], {}, [[]], {"a": [None]}, "0.5", float("nan"),
-                            float("inf"), "\x1b]0;title\x07\x1b[2J", "<script>alert(1)</script>", "\u202eabc", "a\nb",
-                            "../../../etc/passwd", "/dev/zero", "x" * 100_000, "\ud800")  # fmt: skip
+JUNK: tuple[object, ...] = (None, True, "x", "", 7, -1, 0, 1e308, 10**400, [], {}, [[]], {"a": [None]}, "0.5",
+                            float("nan"), float("inf"), "\x1b]0;title\x07\x1b[2J", "<script>alert(1)</script>",
+                            "\u202eabc", "a\nb", "../../../etc/passwd", "/dev/zero", "x" * 100_000,
+                            "\ud800")  # fmt: skip
 TEXTS = (
     "",
     " ",
@@ -79,7 +80,7 @@ def noise(rng: random.Random, path: Path) -> None:
 
 
 def replace(rng: random.Random, path: Path) -> None:
-    """Put something else in the file's place: nothing, a folder, a pipe, a link to nothing, to itself or to a device."""
+    """Put something else in the file's place: nothing, a folder, a pipe, or a link to nothing, itself or a device."""
     path.unlink()
     kind = rng.choice(
         ["nothing", "nothing", "folder", "full folder", "pipe", "loop", "dangling", "/dev/zero", "/dev/null"]
@@ -105,19 +106,24 @@ def change_json(rng: random.Random, path: Path) -> None:
         del node[key]
     else:
         node[key] = rng.choice(JUNK)
-    text = json.dumps(record, indent=2)
-    path.write_text(text.replace('"nested"', "[" * 50_000 + "]" * 50_000))
+    path.write_text(json.dumps(record, indent=2))
 
 
 def wrap_json(rng: random.Random, path: Path) -> None:
     """Change a JSON file as a whole: nested deeply, another type, keys twice, other encodings."""
     text = path.read_text()
-    path.write_bytes(rng.choice([
-        f"[{text}]".encode(), ('{"a":' * 50_000 + text + "}" * 50_000).encode(), (text + text).encode(),
-        text.replace("{", '{"val_acc": 7, "state": 5, "jobs": 3,', 1).encode(), text.encode("utf-16"),
-        b"\xef\xbb\xbf" + text.encode(), text.replace('"', "'").encode(), text.replace(":", ": " + "9" * 5000 + ", ", 1).encode(),
-        text.replace("e", "\udcff", 1).encode("utf-8", "surrogateescape"), b"\x00" + text.encode(),
-    ]))  # fmt: skip
+    texts = [
+        f"[{text}]",
+        '{"a":' * 50_000 + text + "}" * 50_000,
+        text + text,
+        text.replace("{", '{"val_acc": 7, "state": 5, "jobs": 3,', 1),
+        text.replace('"', "'"),
+        text.replace(":", ": " + "9" * 5000 + ", ", 1),
+        "\x00" + text,
+        "\ufeff" + text,
+        text.replace("e", "\udcff", 1),  # invalid UTF-8
+    ]
+    path.write_bytes(rng.choice([*(one.encode("utf-8", "surrogateescape") for one in texts), text.encode("utf-16")]))
 
 
 def change_lines(rng: random.Random, path: Path) -> None:
@@ -127,11 +133,12 @@ def change_lines(rng: random.Random, path: Path) -> None:
     words = rng.choice(
         ["x", "", "null", "nan", "-1", "1e999", "[", "{", "&a *a", "\t", "\x1b[2J", "<script>", "é", '"', ",,,,"]
     )
-    lines[number] = rng.choice([f"{words}\n", lines[number].replace(":", f": {words}", 1), lines[number] * 3, words + lines[number],
-                                lines[number].replace(",", f",{words}", 1), lines[number].replace("=", f"={words}", 1)])  # fmt: skip
+    line = lines[number]
+    separator = rng.choice([sign for sign in ":,=" if sign in line] or ["\n"])
+    lines[number] = rng.choice([f"{words}\n", line * 3, words + line, line.replace(separator, separator + words, 1)])
     if rng.random() < 0.2:
-        lines = rng.choice([lines[:number], [BOMB], ["- hydra.callbacks.x._target_=os.getcwd\n", *lines],
-                            [*lines, "- plugins=[antigravity_of_a_stranger]\n"], [line.replace("\n", "\r") for line in lines]])  # fmt: skip
+        hostile = ["- hydra.callbacks.x._target_=os.getcwd\n"], ["- plugins=[module_of_a_stranger]\n"]
+        lines = rng.choice([lines[:number], [BOMB], *([*lines, *more] for more in hostile), ["\r".join(lines)]])
     path.write_text("".join(lines))
 
 
@@ -148,15 +155,15 @@ def _places(node: Any) -> list[tuple[Any, Any]]:
 
 
 def change_zip(rng: random.Random, path: Path) -> None:
-    """Write an archive (checkpoint, npz) again with one entry dropped, cut, changed, renamed or huge; its CRCs are right."""
+    """Write an archive again with one entry dropped, cut, changed, renamed or huge, and its CRC right."""
     with zipfile.ZipFile(path) as archive:
         entries = [(info.filename, archive.read(info)) for info in archive.infolist()]
     number = rng.randrange(len(entries))
     name, content = entries[number]
     changed = bytearray(content or b"x")
     changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
-    kinds = [[], [(name, content[: len(content) // 2])], [(name, bytes(changed))], [("x/" + name, content)], [(name, b"")],
-             [(name, bytes(100_000_000))], [(name, content), (name, content)]]  # fmt: skip
+    others = [content[: len(content) // 2], bytes(changed), b"", bytes(100_000_000)]
+    kinds = [[], [(f"x/{name}", content)], [(name, content)] * 2, *([(name, other)] for other in others)]
     entries[number : number + 1] = rng.choice(kinds)
     with zipfile.ZipFile(path, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
         for entry, data in entries:
@@ -190,11 +197,7 @@ def change_safetensors(rng: random.Random, path: Path) -> None:
     own = json.loads(header["__metadata__"]["mnist_zoo"])
     node, key = rng.choice([*_places(own), *_places(header)])
     node[key] = rng.choice(JUNK[:20])
-    if (
-        isinstance(header.get("__metadata__"), dict)
-        and "mnist_zoo" in header["__metadata__"]
-        and node is not header["__metadata__"]
-    ):
+    if key not in ("__metadata__", "mnist_zoo"):
         header["__metadata__"]["mnist_zoo"] = json.dumps(own)
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
@@ -233,13 +236,10 @@ def change_picture(rng: random.Random, path: Path) -> None:
     """Put another kind of picture or another size in a picture's place."""
     from PIL import Image
 
-    mode, size = (
-        rng.choice(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F", "I;16"]),
-        rng.choice([(1, 1), (1, 500), (28, 28)]),
-    )
+    mode = rng.choice(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F", "I;16"])
+    kind = "TIFF" if mode in ("CMYK", "F", "I", "I;16") else rng.choice(["PNG", "TIFF", "GIF"])
     picture = io.BytesIO()
-    kind = {"CMYK": "TIFF", "F": "TIFF", "LA": "PNG"}.get(mode, rng.choice(["PNG", "TIFF", "GIF"]))
-    Image.new(mode, size).save(picture, kind if mode not in ("I", "I;16") else "TIFF")
+    Image.new(mode, rng.choice([(1, 1), (1, 500), (28, 28)])).save(picture, "PNG" if mode == "LA" else kind)
     path.write_bytes(picture.getvalue())
 
 

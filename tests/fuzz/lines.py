@@ -29,7 +29,8 @@ VALUES: dict[str, object] = {
 # Groups whose options have keys of their own, each small enough to train in a second.
 GROUPS = ((), (), (), ("model=cnn", "model.channels=[4,4]", "model.dense=[8]"), ("model=lenet5",), ("optimizer=sgd",),
           ("optimizer=rmsprop",), ("optimizer=adamw",), ("scheduler=cosine",), ("scheduler=onecycle",),
-          ("scheduler=plateau",), ("scheduler=exponential",), ("augment=affine",), ("data=csv", "data.train_csv=kaggle.csv"),
+          ("scheduler=plateau",), ("scheduler=exponential",), ("augment=affine",),
+          ("data=csv", "data.train_csv=kaggle.csv"),
           ("data=mnist", "data.root=idx"), ("data=mnist", "data.root=idxgz"), ("early_stop.monitor=val_acc",),
           ("trainer=cpu",), ("logger=tensorboard",))  # fmt: skip
 # Hydra starts other programs or leaves the run for these; devices are processes.
@@ -44,7 +45,8 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "export": ("--format", "-o", "--with-normalize", "--plugin"), "explore": ("--tsne", "--out"), "search": (),
 }  # fmt: skip
 SEARCH = ("search=dropout", "search=nosuch", "search=", "search", "trials=0", "trials=-1", "trials=x", "trials=1e9",
-          "trials=", "study=../../x", "study=", "study=@/elsewhere", "lr=0", "resume=x", "sweep=a", "modle=cnn", "--open",
+          "trials=", "study=../../x", "study=", "study=@/elsewhere", "lr=0", "resume=x", "sweep=a", "modle=cnn",
+          "--open",
           "-m", "model=nosuch", "trials=²", "epochs=x", "search=regularisation model=mlp", "tirals=2")  # fmt: skip
 
 
@@ -70,7 +72,7 @@ def training(own: Sequence[str], expected: str | None = None) -> Line:
     """Return a line of the training: the base without what `own` replaces, then `own`."""
     keys = {word.lstrip("+~").partition("=")[0] for word in own}
     groups = {word.partition("=")[0] for word in own if word.partition("=")[0] in ("model", "trainer", "data")}
-    base = [word for word in BASE if (key := word.partition("=")[0]) not in keys]
+    base = [word for word in BASE if word.partition("=")[0] not in keys]
     if "model" in groups:
         base = [word for word in base if not word.startswith("model.")]
     return Line("mnist_zoo", (*base, *own), expected)
@@ -119,9 +121,12 @@ def _structure(rng: random.Random) -> Line:
     key, _ = rng.choice([leaf for leaf in _leaves(rng.choice(GROUPS)) if not leaf[0].startswith("hydra")])
     value = rng.choice([*VALUES])
     own = rng.choice([f"~{key}", f"~{key}={value}", f"+{key}={value}", f"+{key}.x={value}", f"+new={value}",
-                      f"+trainer.new={value}", f"{key.split('.')[0]}={value}", f"{key}@{key}={value}", value, f"={value}",
-                      f"-{key}", f"--{key}={value}", f"{key}", f"{key}=", f"{key} ={value}", f"{key}= {value}", "--cfg job",
-                      "-c all", "-i", "--info defaults", "-m", "-r", "--version", "--help", "-h", "--hydra-help", "-p model",
+                      f"+trainer.new={value}", f"{key.split('.')[0]}={value}", f"{key}@{key}={value}", value,
+                      f"={value}",
+                      f"-{key}", f"--{key}={value}", f"{key}", f"{key}=", f"{key} ={value}", f"{key}= {value}",
+                      "--cfg job",
+                      "-c all", "-i", "--info defaults", "-m", "-r", "--version", "--help", "-h", "--hydra-help",
+                      "-p model",
                       "-cd images", "-cn nosuch", "-cp /nosuch", "--experimental-rerun nosuch", "-sc bash", "--", "-",
                       f"resume={rng.choice(PATHS)}", f"sweep={value}", f"plugins=[{value}]"])  # fmt: skip
     if any(word in own for word in MANY_DEVICES["trainer.devices"]) and "devices" in own:

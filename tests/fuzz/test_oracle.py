@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from fuzz.commands import DOORS, Outcome, call
 from fuzz.damage import KINDS, damage
 from fuzz.judge import judge_line

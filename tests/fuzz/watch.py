@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.syml
            "os.chown", "os.utime", "shutil.rmtree", "shutil.move", "sqlite3.connect"}  # fmt: skip
 PROGRAMS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty"}
 NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.bind"}
+OTHER_THREADS = "fuzz"  # threads with this name start the processes of other cases
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Watch:
     def note(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Note one audit event of Python. The network is refused, as on a machine without a connection."""
         if event == "open":
-            path, mode, flags = arguments
+            path, _, flags = arguments
             if isinstance(path, (str, bytes, os.PathLike)) and flags is not None and flags & WRITING:
                 self._wrote(path)
         elif event in CHANGES:
@@ -51,7 +53,7 @@ _installed = False
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if _active:
+    if _active and not threading.current_thread().name.startswith(OTHER_THREADS):
         _active[-1].note(event, arguments)
 
 

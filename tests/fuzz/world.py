@@ -1,4 +1,4 @@
-"""A folder as it is after some days of work: runs, a sweep, a search, weights, images and data, all made by the package."""
+"""A folder as it is after some days of work: runs, a sweep, a search, weights, images and data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+
 from fuzz.commands import Outcome, call
 from fuzz.table import BASE
 
