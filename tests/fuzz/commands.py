@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import gc
 import importlib
 import logging
 import multiprocessing.util
@@ -232,4 +231,3 @@ def _process_state(cwd: Path) -> Iterator[None]:
         torch.set_num_threads(1)
         if pyplot := sys.modules.get("matplotlib.pyplot"):
             pyplot.close("all")
-        gc.collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         mock.patch("mnist_zoo.inference.export.TIMED", 0.01),
         mock.patch("matplotlib.figure.Figure.savefig", _save_quickly),
     ):
-        yield make_world(tmp_path_factory.mktemp("fuzz") / "world")
+        place = make_world(tmp_path_factory.mktemp("fuzz") / "world")
+        gc.freeze()  # the imported libraries are many objects, which each collection would look through
+        yield place
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -127,7 +128,7 @@ def judge_reader(case: Case, how: str, world: Path, run: Call, truth: Mapping[st
     judged = outcome.status == 0 and not forged and case.reader in truth
     if judged and _result(case.reader, outcome, work) != truth[case.reader]:
         found.append("silent: exit status 0 with another result than that of the whole file")
-    if case.kind == "json" and "JOB" in case.file and door in ("status", "report"):
+    if "JOB" in case.file and door in ("status", "report"):
         found += _one_of_several(case, outcome, work, invalid, siblings)
     if case.reader == "sweep" and outcome.status == 0:
         found += [fault for job in siblings for fault in run_faults(work / job)]
@@ -156,19 +157,15 @@ def _one_of_several(case: Case, outcome: Outcome, work: Path, invalid: bool, sib
 
 
 def _is_invalid(path: Path) -> bool:
-    """Return whether a record of a run is certainly invalid: metrics that cannot be, or a file that holds no object."""
-    if path.is_symlink() or path.is_dir() or path.is_fifo():
-        return True
-    if not path.exists():
-        return False  # a run that is not finished
+    """Return whether the metrics of a run certainly cannot be, or are no record at all."""
+    if path.name != "metrics.json" or not os.path.lexists(path):
+        return False  # a run without metrics is not finished
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_bytes()) if path.is_file() and not path.is_symlink() else None
     except (ValueError, RecursionError):
         return True
-    if path.name == "job.json":  # only a sweep reads it
-        return False
-    if path.name != "metrics.json" or not isinstance(record, dict):
-        return not isinstance(record, dict)
+    if not isinstance(record, dict):
+        return True
     return not all(is_accuracy(record.get(key)) for key in ("val_acc", "test_acc", "train_acc"))
 
 

@@ -24,7 +24,11 @@ COUNT = int(os.environ.get("FUZZ_COUNT", "0"))  # of random lines, and of damage
 LOG = os.environ.get("FUZZ_LOG")  # a file that collects the faults as they are found, one in each line
 LINES, FILES, PROCESSES = 100, 600, 20
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Files that a failed command left open are closed later, within another case.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 Found = tuple[str, list[str]]  # what was tried, and its faults
 
