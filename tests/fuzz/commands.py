@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 from unittest import mock
 
 from fuzz.watch import Watch, watching
@@ -98,7 +99,8 @@ def call(door: str | Callable[[], None], words: Sequence[str], cwd: Path, limit:
             hung = traceback.format_exc()
         except BaseException:  # also KeyboardInterrupt: a command must handle it
             raised, status = traceback.format_exc(), 1
-    return Outcome(status, *streams, time.perf_counter() - start, raised, hung, watch)
+    out, err = streams
+    return Outcome(status, out, err, time.perf_counter() - start, raised, hung, watch)
 
 
 def call_as_process(door: str, words: Sequence[str], cwd: Path, limit: float = 4 * LIMIT) -> Outcome:
@@ -130,7 +132,7 @@ def _status(error: SystemExit) -> int:
     return error.code or 0
 
 
-def _show_warning(message: Warning | str, category: type[Warning], file: str, line: int, *_: object) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], file: str, line: int, *_: Any) -> None:
     """Print a warning as Python does: pytest collects warnings instead."""
     sys.stderr.write(warnings.formatwarning(message, category, file, line))
 
@@ -151,7 +153,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, TICK, TICK)  # repeated, in case the exception is swallowed
-    faulthandler.dump_traceback_later(2 * WALL * seconds, exit=True, file=sys.__stderr__)  # it hangs in compiled code
+    faulthandler.dump_traceback_later(2 * WALL * seconds, exit=True)  # it hangs in compiled code
     try:
         yield
     finally:
@@ -215,7 +217,7 @@ def _process_state(cwd: Path) -> Iterator[None]:
             warnings.resetwarnings()
             for ignored in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
                 warnings.simplefilter("ignore", ignored)  # Python's defaults
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _show_warning  # type: ignore[assignment]  # its options are not used here
             yield
     finally:
         os.chdir(here)

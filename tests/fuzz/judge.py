@@ -54,6 +54,9 @@ def judge_line(
     noise = shows(line) or any(word.lstrip("+").startswith("hydra") for word in line.words)
     found = faults(outcome, several=several, noise=noise, places=places(line, work), before=before,
                    after=None if before is None else protected(world))  # fmt: skip
+    if before is not None:  # a process of its own has no watch: look for new files beside its folder
+        new = [key for key in protected(world).keys() - before.keys() if not key.startswith("finished/")]
+        found += [f"escape: wrote {key}" for key in sorted(new)]
     if any(word.lstrip("+").startswith("debug") for word in line.words):  # debug=true shows tracebacks
         found = [fault for fault in found if not fault.startswith("traceback")]
     if outcome.status == 0 and line.expected == "refused":

@@ -53,7 +53,7 @@ def faults(
     if outcome.watch is not None:
         found += _watch_faults(outcome, [place.resolve() for place in places])
     if before is not None and after is not None:
-        changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+        changed = sorted(key for key, state in before.items() if after.get(key) != state)
         found += [f"lost: {key} was changed" for key in changed[:3]]
     return found
 
@@ -66,7 +66,7 @@ def _message_faults(outcome: Outcome, several: bool, noise: bool) -> list[str]:
     if outcome.status == 2 and lines and re.match(r"\S+( -m \S+)?: error: ", lines[-1]):
         return []  # of argparse, after its lines of usage
     errors = [line for line in lines if line.startswith("error: ")]
-    other = [line for line in lines if not line.startswith(("error: ", "warning: ", "wrote "))]
+    other = [line for line in lines if not line.startswith(("error: ", "warning: ", "wrote ", "skipped: "))]
     if outcome.status == 0:
         found = [f"message: exit status 0 with '{errors[0][:200]}'"] if errors else []
     elif not errors:

@@ -115,13 +115,17 @@ def test_programs_are_found_and_the_network_is_refused(tmp_path: Path) -> None:
     def connects() -> None:
         socket.create_connection(("localhost", 9))
 
-    assert classes(faults(call(lambda: subprocess.call(["true"]), [], tmp_path))) == {"program"}
+    def starts() -> None:
+        subprocess.call(["true"])
+
+    assert classes(faults(call(starts, [], tmp_path))) == {"program"}
     assert "Network is unreachable" in call(connects, [], tmp_path).raised
 
 
 def test_a_change_of_earlier_results_is_found(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text("{}")
     before = snapshot(tmp_path)
+    (tmp_path / "new").touch()
     assert faults(done(), before=before, after=snapshot(tmp_path)) == []
     (tmp_path / "metrics.json").write_text("[]")
     assert faults(done(), before=before, after=snapshot(tmp_path)) == ["lost: metrics.json was changed"]
