@@ -31,7 +31,8 @@ def download(root: Path, class_name: str, calls: Sequence[Mapping[str, str]], fo
     Raises:
         InputError: if `root` is not a folder.
         StorageError: if `root` cannot be written.
-        DataUnavailable: if the files cannot be downloaded (or may not be: `no_downloads`), or are not the published ones.
+        DataUnavailable: if the files cannot be downloaded, or may not be (`no_downloads`), or are not the published
+            ones.
     """
     if not downloads_allowed():
         raise DataUnavailable(f"{class_name} is not in {folder}")
