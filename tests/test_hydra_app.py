@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_zoo import __main__ as command_line
-from mnist_zoo.errors import DivergedError, InputError, ZooError
+from mnist_zoo.errors import DivergedError, InputError, ZooError, install_command
 from mnist_zoo.hydra_app.arguments import parse_arguments, prepare
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.explain import explain
@@ -112,7 +112,7 @@ class TestErrorsAreOneLine:
     @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
     @pytest.mark.parametrize("name", ["ray", "ray_gpus"])
     def test_a_launcher_whose_package_is_missing_says_what_to_install(self, main, name):
-        wanted = "error: this launcher needs a package that is not installed: pip install 'mnist_zoo[ray]'\n"
+        wanted = f"error: this launcher needs a package that is not installed: {install_command('ray')}\n"
         assert main("-m", f"hydra/launcher={name}", "data=mnist5k", "seed=0,1") == (1, "", wanted)
 
     def test_an_error_of_a_run_is_one_line(self, main, fake_run):

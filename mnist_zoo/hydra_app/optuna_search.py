@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mnist_zoo.errors import InputError, ZooError, unknown
+from mnist_zoo.errors import InputError, ZooError, install_command, unknown
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
     try:
         import optuna
     except ImportError as error:
-        raise InputError("search needs a package that is not installed: pip install 'mnist_zoo[search]'") from error
+        raise InputError(f"search needs a package that is not installed: {install_command('search')}") from error
     from optuna.study import MaxTrialsCallback
     from optuna.trial import TrialState
 

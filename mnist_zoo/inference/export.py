@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
-from mnist_zoo.errors import InputError, ZooError, unknown
+from mnist_zoo.errors import InputError, ZooError, install_command, unknown
 from mnist_zoo.inference.formats import SUFFIXES
 from mnist_zoo.models.layers import Normalize
 from mnist_zoo.models.pretrained import build_trained
@@ -120,7 +120,7 @@ def _check_format(format: str, with_normalize: bool) -> None:
         packages = ("onnx", "onnxruntime", "onnxscript")
         missing = [package for package in packages if importlib.util.find_spec(package) is None]
         if missing:
-            raise InputError(f"format=onnx needs {', '.join(missing)}: pip install 'mnist_zoo[export]'")
+            raise InputError(f"format=onnx needs {', '.join(missing)}: {install_command('export')}")
     if format == "safetensors" and with_normalize:
         raise InputError(
             "safetensors files hold weights only, with mean and std in their metadata: drop with_normalize"

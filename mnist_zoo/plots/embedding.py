@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, install_command
 
 SCIKIT_LEARN_LIMIT = 5000  # images that scikit-learn's t-SNE embeds within a minute; openTSNE is faster beyond
 COMPONENTS = 50  # principal components that t-SNE receives; the remaining ones are mostly noise
@@ -32,9 +32,7 @@ def embed(images: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, np
     if not 10 <= count <= len(images):
         raise InputError(f"--tsne {count}: choose from 10 to {len(images)} images, or 0 for none")
     if count > SCIKIT_LEARN_LIMIT and importlib.util.find_spec("openTSNE") is None:
-        raise InputError(
-            f"t-SNE of more than {SCIKIT_LEARN_LIMIT} images needs openTSNE: pip install 'mnist_zoo[tsne]'"
-        )
+        raise InputError(f"t-SNE of more than {SCIKIT_LEARN_LIMIT} images needs openTSNE: {install_command('tsne')}")
     from sklearn.decomposition import PCA  # here: errors need not wait for this import
 
     chosen = np.random.default_rng(seed).permutation(len(images))[:count]

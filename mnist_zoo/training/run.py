@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -75,6 +76,9 @@ def run(
         if finished is not None:
             _reopen(run_folder, finished)
         run_folder.start()
+        # A Trainer and its loops refer to each other. Only this frees the images and the network of the last run, and
+        # Python itself does it so rarely that the memory of a sweep grows from job to job.
+        gc.collect()
         return _train_and_test(plain, run_folder, resume, callbacks, tuned)
 
 
