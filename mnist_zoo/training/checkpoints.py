@@ -27,7 +27,7 @@ class Checkpoints:
         trainer.save_checkpoint(new)  # in all processes: it waits for them
         if not trainer.is_global_zero:
             return
-        with new.open("rb") as file:
+        with new.open("r+b") as file:  # Windows flushes only files that are open for writing
             os.fsync(file.fileno())
         if best:
             _link(new, self.folder.best_checkpoint)
