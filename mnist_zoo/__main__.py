@@ -22,6 +22,7 @@ from mnist_zoo.hydra_app.compose import CONFIG_DIR, require_all_values
 from mnist_zoo.hydra_app.config_dir import VERSION_BASE
 from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.launching import Failed, has_own_log, how_to_continue, launcher_class, reason_of, shares_output
+from mnist_zoo.hydra_app.lazy_help import lazy_help
 from mnist_zoo.hydra_app.names import register_resolvers
 from mnist_zoo.hydra_app.plan import write_job_record
 from mnist_zoo.internals import keep_tensorflow_out
@@ -83,7 +84,8 @@ def main() -> None:
     program = hydra.main(version_base=VERSION_BASE, config_path=str(CONFIG_DIR), config_name="config")(train)
     try:
         sys.argv[1:] = prepare(arguments)
-        program()
+        with lazy_help():
+            program()
     except KeyboardInterrupt as error:
         stop(str(error) or "interrupted", INTERRUPTED)
     except Exception as error:

@@ -24,7 +24,7 @@ from omegaconf import OmegaConf
 
 from mnist_zoo import __main__ as command_line
 from mnist_zoo import __version__
-from mnist_zoo.errors import DivergedError, InputError, StorageError, ZooError
+from mnist_zoo.errors import DivergedError, InputError, StorageError, ZooError, install_command
 from mnist_zoo.hydra_app.arguments import parse_arguments, prepare
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.explain import explain
@@ -123,7 +123,7 @@ class TestErrorsAreOneLine:
     @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
     @pytest.mark.parametrize("name", ["ray", "ray_gpus"])
     def test_a_launcher_whose_package_is_missing_says_what_to_install(self, main, name):
-        wanted = "error: this launcher needs a package that is not installed: pip install 'mnist_zoo[ray]'\n"
+        wanted = f"error: this launcher needs a package that is not installed: {install_command('ray')}\n"
         assert main("-m", f"hydra/launcher={name}", "data=mnist5k", "seed=0,1") == (1, "", wanted)
 
     def test_an_error_of_a_run_is_one_line(self, main, fake_run):

@@ -206,7 +206,7 @@ def test_a_wrong_number_of_images_is_refused(data, count):
 def test_many_images_need_opentsne(data, monkeypatch):
     monkeypatch.setattr(embedding, "SCIKIT_LEARN_LIMIT", 50)
     monkeypatch.setattr(embedding.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'mnist_zoo\[tsne\]'"):
+    with pytest.raises(InputError, match=r"needs openTSNE: pip install '"):
         exploration.tsne(data, 60)
 
 

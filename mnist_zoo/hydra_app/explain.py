@@ -12,7 +12,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_zoo.errors import unknown
+from mnist_zoo.errors import install_command, unknown
 from mnist_zoo.files import CURES
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, compose_unresolved
 
@@ -34,8 +34,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher" and name in LAUNCHER_EXTRAS:
-            extra = LAUNCHER_EXTRAS[name]
-            return f"this launcher needs a package that is not installed: pip install 'mnist_zoo[{extra}]'"
+            return f"this launcher needs a package that is not installed: {install_command(LAUNCHER_EXTRAS[name])}"
         if error.options:
             return str(unknown(group, name, error.options))
         if not group:  # --config-name

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from hydra.errors import HydraException
 
-from mnist_zoo.errors import InputError, StorageError, ZooError, unknown
+from mnist_zoo.errors import InputError, StorageError, ZooError, install_command, unknown
 from mnist_zoo.hydra_app.answer import result_text
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
 from mnist_zoo.hydra_app.explain import explain
@@ -99,7 +99,7 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
         from optuna.study import MaxTrialsCallback
         from optuna.trial import TrialState
     except ImportError as error:
-        raise InputError("search needs a package that is not installed: pip install 'mnist_zoo[search]'") from error
+        raise InputError(f"search needs a package that is not installed: {install_command('search')}") from error
 
     folder = Path(cfg["output_dir"]) / "searches" / study
     folder.mkdir(parents=True, exist_ok=True)

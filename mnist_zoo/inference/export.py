@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mnist_zoo.errors import InputError, ZooError, unknown
+from mnist_zoo.errors import InputError, ZooError, install_command, unknown
 from mnist_zoo.files import require_regular, write_atomically
 from mnist_zoo.inference.formats import LOADING, SUFFIXES
 from mnist_zoo.inference.logits import compute_logits
@@ -145,7 +145,7 @@ def _check_format(format: str, with_normalize: bool) -> None:
         packages = ("onnx", "onnxruntime", "onnxscript")
         missing = [package for package in packages if importlib.util.find_spec(package) is None]
         if missing:
-            raise InputError(f"format=onnx needs {', '.join(missing)}: pip install 'mnist_zoo[export]'")
+            raise InputError(f"format=onnx needs {', '.join(missing)}: {install_command('export')}")
     if format == "safetensors" and with_normalize:
         raise InputError(
             "safetensors files hold weights only, with mean and std in their metadata: drop with_normalize"

@@ -50,7 +50,7 @@ def require_possible(count: int, available: int) -> None:
     if count > SCIKIT_LEARN_LIMIT and importlib.util.find_spec("openTSNE") is None:
         raise InputError(
             f"--tsne {count}: t-SNE of more than {SCIKIT_LEARN_LIMIT} images needs openTSNE: "
-            f"pip install 'mnist_zoo[tsne]'"
+            f"{install_command('tsne')}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -80,6 +81,9 @@ def run(
             if not brief:
                 print(f"{run_folder.path} is finished; to continue training, add epochs={finished['epochs'] + 10}")
             return finished["val_acc"]
+        # A Trainer and its loops refer to each other. Only this frees the images and the network of the last run, and
+        # Python itself does it so rarely that the memory of a sweep grows from job to job.
+        gc.collect()
         with _full_disk_is_one_line(run_folder):
             return _train_and_test(plain, run_folder, finished, resume, callbacks, tuned, brief)
 

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, install_command
 from mnist_zoo.runs import RunFolder
 from mnist_zoo.training.checkpoints import AtomicCheckpointIO
 from mnist_zoo.training.ema import EMA
@@ -66,7 +66,7 @@ def _logger(cfg: Mapping[str, Any], folder: RunFolder) -> Logger | bool:
 
         return TensorBoardLogger(folder.path, name="", version="", default_hp_metric=False)
     if importlib.util.find_spec(name) is None:
-        raise InputError(f"logger={name} needs a package that is not installed: pip install 'mnist_zoo[{name}]'")
+        raise InputError(f"logger={name} needs a package that is not installed: {install_command(name)}")
     from pytorch_lightning import loggers
 
     options = {key: value for key, value in cfg["logger"].items() if key != "name"}
