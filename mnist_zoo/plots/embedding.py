@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, install_command
 
 SCIKIT_LEARN_LIMIT = 5000  # images that scikit-learn's t-SNE embeds within a minute; openTSNE is faster beyond
 FEWEST = 10  # images that t-SNE can embed
