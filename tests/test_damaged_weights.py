@@ -25,7 +25,7 @@ from mnist_zoo.errors import InputError, ZooError
 from mnist_zoo.models import register_model
 from mnist_zoo.models.pretrained import build_trained
 from mnist_zoo.runs import RunFolder
-from mnist_zoo.training.resume import checkpoint_to_resume
+from mnist_zoo.training.resume import newest_checkpoint
 from mnist_zoo.weights import FOLDER, Description, pack, read_archive, read_weights
 
 ROOT = Path(__file__).parents[1]
@@ -131,13 +131,12 @@ class TestArchive:
 
     def test_resuming_takes_the_checkpoint_before_a_damaged_one(self, version_0_1_0):
         folder = RunFolder(version_0_1_0 / "lists")
-        model = read_archive(folder.last_checkpoint)["hyper_parameters"]["model"]
-        assert checkpoint_to_resume(model, folder) == folder.last_checkpoint
+        assert newest_checkpoint(folder)[0] == folder.last_checkpoint
         content = folder.last_checkpoint.read_bytes()
         bit = 8 * max(data_of(content)[:-200], key=content.__getitem__)
         folder.last_checkpoint.write_bytes(flipped(content, bit))
         with pytest.warns(UserWarning, match="last.ckpt cannot be read; trying the checkpoint before it"):
-            assert checkpoint_to_resume(model, folder) == folder.previous_checkpoint
+            assert newest_checkpoint(folder)[0] == folder.previous_checkpoint
 
     def test_an_archive_without_checksums_is_refused(self, tmp_path):
         torch.serialization.set_crc32_options(False)
@@ -374,16 +373,6 @@ class TestStartedFromPretrained:
         expected = classifier.eval()(images)
         assert torch.equal(LitClassifier.load_from_checkpoint(tmp_path / "x.ckpt").eval()(images), expected)
         assert torch.equal(build_trained(read_weights(tmp_path / "x.ckpt"))(images), expected)
-
-    def test_such_a_run_of_0_1_0_is_still_resumed(self, version_0_1_0):
-        """Version 0.1.0 saved ``pretrained`` without the options."""
-        folder = RunFolder(version_0_1_0 / "lists")
-        for path in (folder.last_checkpoint, folder.previous_checkpoint):
-            checkpoint = torch.load(path, weights_only=True)
-            checkpoint["hyper_parameters"]["model"] = {"name": "mlp", "pretrained": "mnist"}
-            torch.save(checkpoint, path)
-        asked = LitClassifier({"name": "mlp", "pretrained": "mnist"}).hparams["model"]
-        assert checkpoint_to_resume(asked, folder) == folder.last_checkpoint
 
 
 # -- many damaged files, one process ---------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -398,12 +399,16 @@ class TestResumeWithChanges:
 class TestFullDisk:
     """A process may write files of this many bytes. A larger one ends as on a full disk."""
 
-    @pytest.fixture
-    def limit(self):
+    @staticmethod
+    @contextmanager
+    def limit(size: int):
         resource = pytest.importorskip("resource")
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:  # at once: pytest itself may write to a larger file
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     @pytest.mark.parametrize(
         ("size", "settings", "name"),
@@ -414,26 +419,21 @@ class TestFullDisk:
         ],
         ids=str,
     )
-    def test_it_is_one_line_and_the_folder_is_free(self, stripes_config, tmp_path, limit, size, settings, name):
+    def test_it_is_one_line_and_the_folder_is_free(self, stripes_config, tmp_path, size, settings, name):
         cfg = stripes_config("epochs=1", *settings)
-        limit(size)
-        with pytest.raises(StorageError, match=rf"^cannot write .*{name} \(File too large\): ") as caught:
+        line = rf"^cannot write .*{name} \(File too large\): "
+        with pytest.raises(StorageError, match=line) as caught, self.limit(size):
             run(cfg, tmp_path)
         assert "\n" not in str(caught.value) and not in_use(tmp_path)
         assert not [path for path in tmp_path.rglob("*") if ".new" in path.name or path.name.startswith(".s")]
 
-    def test_the_run_continues_when_there_is_space_again(self, stripes_config, tmp_path, limit, results):
+    def test_the_run_continues_when_there_is_space_again(self, stripes_config, tmp_path, results):
         run(stripes_config("epochs=2"), tmp_path / "whole")
         run(stripes_config("epochs=1"), tmp_path / "cut")
         (tmp_path / "cut/metrics.json").unlink()
         longer = stripes_config("epochs=2", f"resume={tmp_path / 'cut'}")
-        import resource
-
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        limit(100_000)
-        with pytest.raises(StorageError):
+        with pytest.raises(StorageError), self.limit(100_000):
             run(longer, tmp_path / "cut")
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert read_status(tmp_path / "cut")["state"] == "failed"
         run(longer, tmp_path / "cut")
         assert results(tmp_path / "cut")["curves"] == results(tmp_path / "whole")["curves"]

@@ -49,8 +49,7 @@ def require_possible(count: int, available: int) -> None:
         raise InputError(f"--tsne {count}: choose from {FEWEST} to {available} images, or 0 for none")
     if count > SCIKIT_LEARN_LIMIT and importlib.util.find_spec("openTSNE") is None:
         raise InputError(
-            f"--tsne {count}: t-SNE of more than {SCIKIT_LEARN_LIMIT} images needs openTSNE: "
-            f"{install_command('tsne')}"
+            f"--tsne {count}: t-SNE of more than {SCIKIT_LEARN_LIMIT} images needs openTSNE: {install_command('tsne')}"
         )
 
 

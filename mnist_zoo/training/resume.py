@@ -42,7 +42,7 @@ def continue_from(cfg: Mapping[str, Any], data_fingerprint: str, folder: RunFold
     Raises:
         InputError: if something differs, or the run has more epochs already.
     """
-    path, saved = _newest_checkpoint(folder)
+    path, saved = newest_checkpoint(folder)
     if path is None or saved is None:
         return None, []
     if saved["epoch"] >= cfg["epochs"]:
@@ -68,7 +68,7 @@ def continue_from(cfg: Mapping[str, Any], data_fingerprint: str, folder: RunFold
 
 def recorded_origin(folder: RunFolder) -> dict[str, Any]:
     """Return what the run of a folder was made with, as its newest checkpoint has it; empty if it does not."""
-    _, saved = _newest_checkpoint(folder)
+    _, saved = newest_checkpoint(folder)
     return {} if saved is None else _origin_of(saved, folder) or {}
 
 
@@ -93,7 +93,7 @@ def _origin_of(saved: Mapping[str, Any], folder: RunFolder) -> dict[str, Any] | 
     return {key: status[key] for key in ORIGIN} if all(key in status for key in ORIGIN) else None
 
 
-def _newest_checkpoint(folder: RunFolder) -> tuple[Path | None, dict[str, Any] | None]:
+def newest_checkpoint(folder: RunFolder) -> tuple[Path | None, dict[str, Any] | None]:
     """Return the newest readable checkpoint of a run folder, if any, with its content."""
     best, last = folder.best_checkpoint, folder.last_checkpoint
     # If the last epoch is the best, both names are one file. That epoch is then repeated from previous.ckpt.
