@@ -116,15 +116,25 @@ class LitClassifier(pl.LightningModule):
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **kwargs: Any,
+    ) -> Self:
         """Return the trained classifier in a checkpoint, as Lightning's method of this name.
+
+        No code in the file is executed, unless `weights_only` is False.
 
         Raises:
             InputError: if the file is damaged: its checksums are compared first.
         """
         if isinstance(checkpoint_path, (str, Path)) and Path(checkpoint_path).exists():  # else a URL, or an open file
             check_archive(Path(checkpoint_path))
-        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+        return super().load_from_checkpoint(checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""

@@ -147,13 +147,17 @@ class TestWaiting:
         path = os.pathsep.join([str(tmp_path), str(ROOT)])
         done = subprocess.run(line, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
         assert done.stdout == "mlp on mnist5k, epochs=10: loading PyTorch ...\nimporting torch\n", done.stderr
-        assert (done.returncode, done.stderr) == (130, "error: interrupted\n")
+        assert (done.returncode, done.stderr) == (
+            130,
+            "error: interrupted; nothing was trained yet: give the same command again\n",
+        )
 
 
 class TestInterrupted:
     def test_the_command_that_continues_is_named(self, tmp_path):
         folder = tmp_path / "a run"
-        assert how_to_continue(KeyboardInterrupt(), folder) == "interrupted", "nothing was written yet"
+        nothing = "interrupted; nothing was trained yet: give the same command again"
+        assert how_to_continue(KeyboardInterrupt(), folder) == nothing
         folder.mkdir()
         (folder / "status.json").write_text("{}")
         found = how_to_continue(KeyboardInterrupt("interrupted; x"), folder, ["my.module"])
@@ -181,7 +185,7 @@ class TestList:
         status, out, _ = self.call(monkeypatch, capsys, "models")
         assert status == 0
         assert "  lenet5                LeNet-5, 61,706 parameters" in out
-        assert " init=default image_size=28 activation=sigmoid pooling=avg\n" in out
+        assert " init=default image_size=null activation=sigmoid pooling=avg\n" in out
         assert "dropout=0.25 dropout_dense=0.5" in out, "of cnn_dropout, which builds on cnn"
 
     def test_without_a_kind_all_names_are_shown(self, monkeypatch, capsys):

@@ -22,7 +22,7 @@ from PIL import Image
 
 from mnist_zoo import LitClassifier, create_model, export_model, predict_images
 from mnist_zoo.errors import InputError, ZooError
-from mnist_zoo.models import register_model
+from mnist_zoo.models import register_model, registry
 from mnist_zoo.models.pretrained import build_trained
 from mnist_zoo.runs import RunFolder
 from mnist_zoo.training.resume import newest_checkpoint
@@ -33,7 +33,6 @@ OLD = ROOT / "tests" / "fixtures" / "0.1.0"
 MLP = Description({"name": "mlp"}, 10, 1, (1, 28, 28), "mnist", 0.13, 0.31, tuple("0123456789"), {})
 
 
-@register_model("values_net")
 def values_net(num_classes: int, in_chans: int, width: int = 4) -> torch.nn.Module:
     """A plug-in's network whose constructor computes with the values of tensors, which the meta device has not."""
     rates = [rate.item() for rate in torch.linspace(0, 0.5, 2)]
@@ -315,7 +314,9 @@ class TestDescriptions:
         with pytest.raises(InputError, match=message):
             read_weights(tmp_path / "x.ckpt")
 
-    def test_a_network_that_computes_with_values_while_it_is_built_can_be_used(self, tmp_path):
+    def test_a_network_that_computes_with_values_while_it_is_built_can_be_used(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
+        register_model("values_net")(values_net)
         model = create_model("values_net", width=3)
         known = replace(MLP, model={"name": "values_net", "width": 3})
         (tmp_path / "x.safetensors").write_bytes(pack(model.state_dict(), known))

@@ -119,12 +119,12 @@ def test_the_command_line_replaces_what_an_experiment_sweeps():
         "else each of the experiment's four models would be a job with model=mlp"
     )
     assert "lr=0.02,0.01,0.0002,0.0001" in arguments, "keys that the command line does not give are still swept"
-    assert "sweep=lr_sweep" in arguments
+    assert "sweep='lr_sweep,model=mlp'" in arguments
     assert prepare(["-m", "experiment=lr_sweep", "seed=0,1"]) == [
         "-m",
         "experiment=lr_sweep",
         "seed=0,1",
-        "sweep=lr_sweep",
+        "sweep='lr_sweep'",
     ]
 
 

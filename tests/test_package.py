@@ -6,6 +6,7 @@ import argparse
 import ast
 import importlib
 import importlib.metadata
+import inspect
 import re
 import subprocess
 import sys
@@ -120,11 +121,13 @@ def test_every_checkpoint_is_read_with_weights_only():
             given = {keyword.arg: keyword.value for keyword in call.keywords}
             name = ast.unparse(call.func)
             last = name.rpartition(".")[2]
-            if name == "torch.load" or last == "load_from_checkpoint" or (last in readers and "ckpt_path" in given):
+            if name.startswith("super()"):  # LitClassifier's own method passes on what it was given
+                assert inspect.signature(LitClassifier.load_from_checkpoint).parameters["weights_only"].default is True
+            elif name == "torch.load" or last == "load_from_checkpoint" or (last in readers and "ckpt_path" in given):
                 found += 1
                 asked = given.get("weights_only")
                 assert isinstance(asked, ast.Constant) and asked.value is True, f"{path.name}:{call.lineno}"
-    assert found >= 5
+    assert found >= 3
 
 
 # -- extras -------------------------------------------------------------------------------------------------------

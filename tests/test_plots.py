@@ -174,7 +174,7 @@ def test_the_mean_image_of_a_class_is_its_mean(data):
     (axis,) = exploration.mean_images(data).axes
     images, labels = data.images("train").numpy(), data.labels("train").numpy()
     assert axis.texts[0].get_text() == "above"
-    assert np.asarray(axis.images[0].get_array()) == pytest.approx(images[labels == 0, 0].mean(axis=0))
+    assert np.asarray(axis.images[0].get_array()) == pytest.approx(images[labels == 0, 0].mean(axis=0) / 255)
 
 
 def test_augmented_rows_begin_with_the_original_image(data):

@@ -87,7 +87,12 @@ def _options(path: Path) -> dict[str, Any]:
     for base in content.pop("defaults", []):
         if isinstance(base, str) and base != "_self_":
             found |= _options(path.with_name(f"{base}.yaml"))
-    return {key: value for key, value in {**found, **content}.items() if key != "name"}
+    return {key: _word(value) for key, value in {**found, **content}.items() if key != "name"}
+
+
+def _word(value: Any) -> Any:
+    """Return a value as the command line takes it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 
 def _of_plugins(kind: str, plugins: Iterable[str], known: set[str]) -> list[Choice]:
@@ -111,7 +116,7 @@ def _described(name: str, function: Any, plugin: str) -> Choice:
     """Return the choice of a registered function or class, from its docstring and its parameters."""
     about = (inspect.getdoc(function) or "").partition("\n")[0]
     options = {
-        key: parameter.default
+        key: _word(parameter.default)
         for key, parameter in inspect.signature(function).parameters.items()
         if key not in ("num_classes", "in_chans", "root") and parameter.default is not parameter.empty
     }

@@ -49,7 +49,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
 def _explain_path(error: OSError, arguments: Sequence[str]) -> str:
     """Return the line for a file that cannot be read or written, with the setting that names its folder."""
     if error.filename is None:  # a full disk, for example, where Hydra writes the configuration
-        return f"a file of the output folder cannot be written: {error.strerror}; choose another with output_dir=DIR"
+        place = "a file of the output folder cannot be written"
+        return f"{place}: {error.strerror}; choose another folder with output_dir=DIR"
     given = dict(word.lstrip("+").partition("=")[::2] for word in arguments if not word.startswith("-"))
     path = Path(os.fsdecode(error.filename)).absolute()
     for key, default in (("data.root", "data"), ("output_dir", "outputs")):

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from mnist_zoo.hydra_app.overrides import grid, top_level_key, values
 from mnist_zoo.machine import cores
-from mnist_zoo.runs.identity import NEUTRAL
+from mnist_zoo.runs.identity import NEUTRAL, is_neutral
 
 NAME_LENGTH = 79  # characters of a job's or a sweep's name
 RUN_NAME_LENGTH = NAME_LENGTH - len("2026-01-31_12-00-00_")  # the folder of a run starts with its date and time
@@ -73,9 +73,7 @@ def former_sweep_name(overrides: Sequence[Override]) -> str:
 def fixed_settings(overrides: Sequence[Override]) -> list[str]:
     """Return the overrides that are not swept and can change a result, as they stand in the names of jobs, sorted."""
     fixed = [
-        override
-        for override in overrides
-        if not override.is_sweep_override() and top_level_key(override.key_or_group) not in (*NEUTRAL, "hydra")
+        override for override in overrides if not override.is_sweep_override() and not is_neutral(override.key_or_group)
     ]
     return sorted(word.lstrip("+~") for word in grid(fixed)[0])
 

@@ -83,7 +83,7 @@ def _outline(name: str, options: Mapping[str, Any]) -> nn.Module | None:
     try:
         with torch.device("meta"):
             return build(name, options)
-    except (RuntimeError, TypeError) as error:
+    except InputError as error:
         if "meta" not in str(error).lower():
             raise
         return None

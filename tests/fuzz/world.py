@@ -67,7 +67,7 @@ def _interrupt(command: Callable[[], Outcome]) -> None:
             if trainer.current_epoch == 2:  # type: ignore[attr-defined]
                 raise KeyboardInterrupt
 
-    with mock.patch("mnist_zoo.training.run.progress", lambda *_: [Stop()]):
+    with mock.patch("mnist_zoo.training.run.progress", lambda *_, **__: [Stop()]):
         outcome = command()
     assert outcome.status == 130, outcome
 
