@@ -39,14 +39,7 @@ def _show(kind: str, found: list[Choice]) -> None:
     for choice in found:
         print(_fit(f"  {choice.name:{width}}{choice.about}"))
         if choice.options:
-            print(
-                _fit(" " * (width + 4) + " ".join(f"{name}={_word(value)}" for name, value in choice.options.items()))
-            )
-
-
-def _word(value: object) -> object:
-    """Return a value as the command line takes it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+            print(_fit(" " * (width + 4) + " ".join(f"{name}={value}" for name, value in choice.options.items())))
 
 
 def _fit(line: str) -> str:
