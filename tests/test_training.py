@@ -320,6 +320,19 @@ def test_a_checkpoint_of_another_model_is_refused(stripes_config, tmp_path):
         run(stripes_config("model=lenet5", f"resume={tmp_path}"), tmp_path)
 
 
+def test_a_checkpoint_of_other_content_is_one_line(stripes_config, tmp_path):
+    """Its checksums are right: another program wrote it, or somebody changed it."""
+    run(stripes_config("epochs=1"), tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    last = tmp_path / "checkpoints/last.ckpt"
+    (tmp_path / "checkpoints/best.ckpt").unlink()
+    torch.save(torch.load(last, weights_only=True) | {"loops": True}, last)
+    with pytest.raises(
+        InputError, match=r"last\.ckpt cannot be restored \(TypeError: .*\): delete it to continue from"
+    ):
+        run(stripes_config("epochs=2", f"resume={tmp_path}"), tmp_path)
+
+
 class TestResumeWithChanges:
     """A run continues as what it is. Nothing is overwritten if it cannot."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from mnist_zoo.classifier import LitClassifier
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, ZooError
 from mnist_zoo.internals import agree_on_steps, loader_state
 from mnist_zoo.runs import DamagedFile, RunFolder, read_status
 from mnist_zoo.runs.identity import ORIGIN, differences, origin
@@ -130,6 +131,29 @@ class Resume(Callback):
 
     def __init__(self) -> None:
         self._items = 0  # batches, or lists of batches, of the epoch within which the checkpoint was saved
+        self._started = False
+
+    @contextmanager
+    def restoring(self, checkpoint: Path | None) -> Iterator[None]:
+        """Within a block that trains, raise InputError if the content of the checkpoint cannot be restored."""
+        try:
+            yield
+        except (
+            ArithmeticError,
+            AssertionError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            if checkpoint is None or self._started or isinstance(error, ZooError):
+                raise
+            reason = (str(error).strip().splitlines() or [""])[0]
+            raise InputError(
+                f"{checkpoint} cannot be restored ({type(error).__name__}: {reason}): delete it to continue from the "
+                f"checkpoint before it, or start a new run"
+            ) from error
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -149,6 +173,7 @@ class Resume(Callback):
                 f"an epoch has {trainer.num_training_batches} here: resume with the devices, callbacks and speed "
                 f"setting that the run had, or start a new run"
             )
+        self._started = True
 
 
 def _old_position(trainer: pl.Trainer, checkpoint: dict[str, Any]) -> dict[str, int]:

@@ -171,8 +171,8 @@ def _train_and_test(
         folder.update(changes=[*folder.status.get("changes", []), *changes])
     recorder = Recorder(folder, cfg["monitor"])
     settings = ProcessSettings(cfg["trainer"]["matmul_precision"], None if tuned is None else _off(cfg))
-    shown = progress(recorder, cfg["progress"], brief=brief)
-    trainer = build_trainer(cfg, folder, [settings, EpochSeed(cfg["seed"]), Resume(), recorder, *shown, *callbacks])
+    shown, resumed = progress(recorder, cfg["progress"], brief=brief), Resume()
+    trainer = build_trainer(cfg, folder, [settings, EpochSeed(cfg["seed"]), resumed, recorder, *shown, *callbacks])
     if cfg["batch_size"] % trainer.world_size:  # checked before the processes start
         raise InputError(
             f"batch_size={cfg['batch_size']} cannot be shared by {trainer.world_size} processes: use a multiple, or "
@@ -191,7 +191,8 @@ def _train_and_test(
     )
     optimisations = speed.apply(classifier, data, trainer, _off(cfg)) + (tuned or [])
     try:
-        trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        with resumed.restoring(checkpoint):
+            trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         fitted = cfg | {"model": classifier.hparams["model"]}  # with the image_size that the data gave
         return evaluate_best(fitted, folder, trainer, data, optimisations, _off(cfg), brief=brief)
     except SystemExit as error:  # Lightning turns Ctrl-C into it

@@ -66,7 +66,7 @@ def _message_faults(outcome: Outcome, several: bool, noise: bool) -> list[str]:
     if outcome.status == 2 and lines and re.match(r"\S+( -m \S+)?: error: ", lines[-1]):
         return []  # of argparse, after its lines of usage
     errors = [line for line in lines if line.startswith("error: ")]
-    other = [line for line in lines if not line.startswith(("error: ", "warning: ", "wrote ", "skipped: "))]
+    other = [line for line in lines if not line.startswith(("error: ", "warning: ", "wrote ", "skipped: ", "to see "))]
     if outcome.status == 0:
         found = [f"message: exit status 0 with '{errors[0][:200]}'"] if errors else []
     elif not errors:
