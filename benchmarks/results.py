@@ -16,7 +16,6 @@ from benchmarks.settings import Settings, machine
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import write_atomically
 from mnist_zoo.plots.style import style
-from mnist_zoo.runs import read_json
 
 RAW, PAGE = "results.json", "results.md"
 _PLACES = ("--data-root", "--keras-python", "--out", "--against")
@@ -29,7 +28,7 @@ def measure(name: str, settings: Settings, out: Path) -> None:
     records = load(name).measure(settings)
     out.mkdir(parents=True, exist_ok=True)
     about["minutes"] = round((time.perf_counter() - started) / 60, 1)
-    everything = read_json(out / RAW) or {}
+    everything = _recorded(out) or {}
     everything[name] = about | {"records": records}
     write_atomically(out / RAW, to_json({key: everything[key] for key in PARTS if key in everything}))
 
@@ -40,7 +39,7 @@ def write(out: Path) -> list[Path]:
     Raises:
         InputError: if there is no ``results.json`` in `out`.
     """
-    everything = read_json(out / RAW)
+    everything = _recorded(out)
     if everything is None:
         raise InputError(f"{out} has no {RAW}: measure a part first, or name another folder with --out DIR")
     write_atomically(out / PAGE, render(everything))
@@ -52,6 +51,12 @@ def write(out: Path) -> list[Path]:
                 part.draw(result["records"]).savefig(out / f"{name}.png")
             written.append(out / f"{name}.png")
     return written
+
+
+def _recorded(out: Path) -> dict[str, Any] | None:
+    """Return what ``results.json`` holds, or None if there is no such file."""
+    path = out / RAW
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def render(everything: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Build the API reference from the docstrings: python docs/build.py [FOLDER]   (pip install 'mnist_zoo[docs]')."""
+"""Build the API reference from the docstrings: python docs/build.py [FOLDER]   (needs pip install '.[docs]')."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import sys
 import warnings
 from pathlib import Path
 
-import pdoc
-import pdoc.render
-
 from mnist_zoo import __version__ as version
+from mnist_zoo.errors import install_command
 
 HERE = Path(__file__).parent
 # The first page has the public names; the other pages have what users call, subclass or read about.
@@ -32,6 +30,11 @@ MODULES = (
 
 def build(folder: Path) -> None:
     """Write the HTML pages to a folder. A docstring or annotation that pdoc cannot interpret raises an error."""
+    try:
+        import pdoc
+        import pdoc.render
+    except ImportError:
+        sys.exit(f"error: the API reference needs pdoc, which is not installed: {install_command('docs')}")
     pdoc.render.configure(docformat="google", show_source=False, footer_text=f"mnist_zoo {version}")
     for name in MODULES:  # imported first: warnings of other packages during their import are not errors
         module = importlib.import_module(name)

@@ -46,7 +46,7 @@ class ResumeSweeper(Sweeper):
         def compose(job: Sequence[str]) -> DictConfig:
             return loader.load_sweep_config(self.config, list(job))
 
-        def launch(jobs: Sequence[Sequence[str]]) -> object:
-            return self.launcher.launch(jobs, initial_job_idx=0)
+        def launch(jobs: Sequence[Sequence[str]], first: int) -> object:
+            return self.launcher.launch(jobs, initial_job_idx=first)
 
         return run_sweep(self.config, grid(overrides), compose, launch)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -16,15 +16,19 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mnist_zoo.command import INTERRUPTED, stop
-from mnist_zoo.errors import ZooError
+from mnist_zoo.errors import ZooError, printable
 from mnist_zoo.hydra_app.arguments import prepare, require_multirun
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, require_all_values
 from mnist_zoo.hydra_app.config_dir import VERSION_BASE
 from mnist_zoo.hydra_app.explain import explain
+from mnist_zoo.hydra_app.launching import Failed, has_own_log, how_to_continue, launcher_class, reason_of, shares_output
+from mnist_zoo.hydra_app.lazy_help import lazy_help
 from mnist_zoo.hydra_app.names import register_resolvers
-from mnist_zoo.hydra_app.sweep import write_job_record
-from mnist_zoo.runs import FolderInUse
-from mnist_zoo.training.settings import check
+from mnist_zoo.hydra_app.plan import write_job_record
+from mnist_zoo.internals import keep_tensorflow_out
+from mnist_zoo.runs import FolderInUse, RunFolder
+from mnist_zoo.settings import check
+from mnist_zoo.waiting import loading_torch
 
 # Here and not in `main`: a worker process of a launcher imports this module for `train` and then composes its job.
 register_resolvers()
@@ -36,7 +40,7 @@ def train(cfg: DictConfig) -> float:
     """Run one job; return the validation accuracy, or NaN if the job failed for a reason that users can correct."""
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
-    sweeping = job.mode == RunMode.MULTIRUN
+    sweeping, launcher = job.mode == RunMode.MULTIRUN, launcher_class(job)
     try:
         if not sweeping and cfg.resume is None:
             require_multirun(job.runtime.choices["experiment"], job.sweeper.params or {}, job.overrides.task)
@@ -44,18 +48,27 @@ def train(cfg: DictConfig) -> float:
         check(cfg)
         if sweeping:
             write_job_record(folder, job.overrides.task)
-        from mnist_zoo.training.run import run  # here: it imports torch, which takes seconds
-
-        return run(cfg, folder, resume=True if sweeping else None, tune_process=True)
+        silent = sweeping and shares_output(launcher)
+        if silent and cfg.progress == "auto":
+            cfg.progress = "none"
+        with loading_torch(f"{cfg.model.name} on {cfg.data.name}, epochs={cfg.epochs}", silent=silent):
+            from mnist_zoo.training.run import run
+        keep_tensorflow_out()
+        return run(cfg, folder, resume=True if sweeping else None, tune_process=True, brief=sweeping)
     except Exception as error:
         if cfg.debug or not (sweeping or isinstance(error, ZooError)):
             raise
         if isinstance(error, ZooError) and not sweeping:
             _failures.append(error)
-        elif not isinstance(error, FolderInUse):  # the sweep continues with its next job
-            (folder / "traceback.txt").write_text(traceback.format_exc())
-            print(f"error: {folder.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        return float("nan")
+            return float("nan")
+        if not isinstance(error, FolderInUse):  # the sweep continues with its next job
+            with suppress(ZooError):  # the disk may be full
+                RunFolder(folder).write_traceback()
+            if has_own_log(launcher):
+                print(printable(f"error: {reason_of(error)}"), file=sys.stderr, flush=True)
+        return Failed(reason_of(error))
+    except KeyboardInterrupt as error:
+        raise error if sweeping else KeyboardInterrupt(how_to_continue(error, folder, cfg.plugins)) from error
 
 
 def main() -> None:
@@ -71,13 +84,12 @@ def main() -> None:
     program = hydra.main(version_base=VERSION_BASE, config_path=str(CONFIG_DIR), config_name="config")(train)
     try:
         sys.argv[1:] = prepare(arguments)
-        program()
+        with lazy_help():
+            program()
     except KeyboardInterrupt as error:
         stop(str(error) or "interrupted", INTERRUPTED)
     except Exception as error:
         message = str(error) if isinstance(error, ZooError) else explain(error, arguments)
-        if isinstance(error, OSError) and error.filename:
-            message = f"{error.filename}: {error.strerror}; choose another folder with output_dir=DIR"
         if message is None or "debug=true" in arguments:
             raise
         stop(message)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -13,7 +14,10 @@ from torchmetrics import Metric
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.models import create_model
+from mnist_zoo.models.pretrained import without_pretrained
+from mnist_zoo.models.registry import fit_to_images, without_unset_size
 from mnist_zoo.optim import build_optimizer, build_scheduler
+from mnist_zoo.weights import check_archive
 
 AUXILIARY_WEIGHT = 0.3  # of each auxiliary head's loss: Szegedy et al. 2015, section 5
 
@@ -65,9 +69,11 @@ class LitClassifier(pl.LightningModule):
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
         num_classes: width of the logits.
         in_chans: channels of the images.
+        image_shape: ``(channels, height, width)`` of the images, such as ``MNISTDataModule.image_shape``. It replaces
+            `in_chans`, and sets the option ``image_size`` of networks that have one. None: the network's default size.
 
     Raises:
-        InputError: unknown names, or values out of range.
+        InputError: unknown names, values out of range, or a network that cannot take images of this shape.
 
     Example:
         >>> import torch
@@ -89,6 +95,7 @@ class LitClassifier(pl.LightningModule):
         label_smoothing: float = 0.0,
         num_classes: int = 10,
         in_chans: int = 1,
+        image_shape: Sequence[int] | None = None,
     ):
         super().__init__()
         if not lr > 0:
@@ -97,9 +104,37 @@ class LitClassifier(pl.LightningModule):
             raise InputError(f"label_smoothing={label_smoothing}: it must lie in [0, 1)")
         # Plain values only, so that a checkpoint loads with weights_only=True and without further arguments.
         model, optimizer, scheduler = _named(model), _named(optimizer), _named(scheduler)
-        self.save_hyperparameters()
-        self.model = create_model(**model, num_classes=num_classes, in_chans=in_chans)
+        if image_shape is None:
+            model = without_unset_size(model)
+        else:
+            model, in_chans = fit_to_images(model["name"], model, image_shape), image_shape[0]
+        network = create_model(**model, num_classes=num_classes, in_chans=in_chans)
+        # A checkpoint must be readable without the weights that training started from.
+        model = without_pretrained(model, num_classes, in_chans)
+        self.save_hyperparameters(ignore="image_shape")  # it is in in_chans and model
+        self.model = network
         self.train_metrics, self.val_metrics, self.test_metrics = (LossAndAccuracy() for _ in range(3))
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **kwargs: Any,
+    ) -> Self:
+        """Return the trained classifier in a checkpoint, as Lightning's method of this name.
+
+        No code in the file is executed, unless `weights_only` is False.
+
+        Raises:
+            InputError: if the file is damaged: its checksums are compared first.
+        """
+        if isinstance(checkpoint_path, (str, Path)) and Path(checkpoint_path).exists():  # else a URL, or an open file
+            check_archive(Path(checkpoint_path))
+        return super().load_from_checkpoint(checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
-from mnist_zoo.errors import ZooError, printable
+from mnist_zoo.errors import InputError, ZooError, printable
 
 FAILED, INTERRUPTED = 1, 130  # exit status; 130 is that of shells after Ctrl-C
 
@@ -40,3 +42,24 @@ def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
         if error.filename is None:
             raise
         stop(f"{error.filename}: {error.strerror}")
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Within a block, print each warning as one line, without the source line that raised it."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {printable(message)}", file=sys.stderr)
+        yield
+
+
+def path_of(option: str, text: str | None) -> Path | None:
+    """Return the path that a command's option names; None if the option was not given.
+
+    Raises:
+        InputError: if the option was given an empty text, which `Path` takes for the current folder.
+    """
+    if text is None:
+        return None
+    if not text.strip():
+        raise InputError(f"{option} is empty: name a folder")
+    return Path(text)

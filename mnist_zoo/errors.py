@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -51,3 +52,21 @@ def unknown(kind: str, name: object, known: Iterable[object]) -> InputError:
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ";"
     return InputError(f"unknown {kind} '{name}'{hint} known: {', '.join(names)}")
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs the packages of an extra, such as ``pip install 'optuna>=4'``.
+
+    It names the packages: mnist_zoo is on no package index, and ``pip install '.[search]'`` works in a checkout only.
+
+    Args:
+        extra: a name in ``[project.optional-dependencies]`` of pyproject.toml.
+    """
+    from importlib import metadata  # here: it is needed for this message only
+
+    try:
+        required = metadata.requires("mnist_zoo") or []
+    except metadata.PackageNotFoundError:  # a checkout that is not installed
+        required = []
+    packages = [line.partition(";")[0].strip() for line in required if re.search(rf"extra == .{extra}\b", line)]
+    return f"pip install {' '.join(map(repr, packages or [f'.[{extra}]']))}"

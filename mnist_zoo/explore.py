@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
-from mnist_zoo.command import one_line_errors
+from mnist_zoo.command import one_line_errors, one_line_warnings, path_of
 
 
 def main() -> None:
@@ -15,14 +16,15 @@ def main() -> None:
         description="Draw a data set: class counts, samples, augmented samples, mean images, t-SNE.",
     )
     parser.add_argument("overrides", nargs="*", help="as in training: data=fashion_mnist augment=thesis data.root=DIR")
-    parser.add_argument("--tsne", type=int, default=1000, metavar="N", help="images to embed, 0: none (default 1000)")
-    parser.add_argument("--out", type=Path, help="where to write (default: explore/<data> in output_dir)")
+    parser.add_argument("--tsne", type=int, metavar="N", help="images to embed, 0: none (default: up to 1000)")
+    parser.add_argument("--out", metavar="DIR", help="where to write (default: explore/<data> in output_dir)")
     arguments = parser.parse_args()
-    with one_line_errors():
-        explore(arguments.overrides, arguments.out, arguments.tsne)
+    with one_line_errors(), one_line_warnings():
+        explore(arguments.overrides, path_of("--out", arguments.out), arguments.tsne)
+        print(f"next: {shlex.join(['python', '-m', 'mnist_zoo', *arguments.overrides])}")
 
 
-def explore(overrides: list[str], out: Path | None = None, tsne_images: int = 1000) -> None:
+def explore(overrides: list[str], out: Path | None = None, tsne_images: int | None = None) -> None:
     """Write the plots of the data set that the overrides choose (see `write_plots`), and print each path.
 
     Raises:

@@ -18,11 +18,16 @@ def main(arguments: list[str] | None = None) -> None:
         for plugin in options.plugin:
             import_plugin(plugin)
         exported = export_model(
-            options.source, options.output, format=options.format, with_normalize=options.with_normalize
+            options.source,
+            options.output,
+            format=options.format,
+            with_normalize=options.with_normalize,
+            force=options.force,
         )
-    print(f"{exported.path}: {exported.bytes:,} bytes; {exported.input}")
-    print(f"  largest difference of a logit from PyTorch's: {exported.difference:.1e} (limit {TOLERANCE:g})")
-    print(f"  one image: {exported.milliseconds:.3f} ms; in PyTorch {exported.torch_milliseconds:.3f} ms")
+        print(f"{exported.path}: {exported.bytes:,} bytes; {exported.input}")
+        print(f"  largest difference of a logit from PyTorch's: {exported.difference:.1e} (limit {TOLERANCE:g})")
+        print(f"  one image: {exported.milliseconds:.3f} ms; in PyTorch {exported.torch_milliseconds:.3f} ms")
+        print(f"  load it: {exported.loading}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("source", help="a run folder, a checkpoint, a .safetensors file, or a name with shipped weights")
     add("--format", choices=SUFFIXES, default="onnx", help="default: onnx")
-    add("-o", "--output", metavar="FILE", help="default: <model> and the format's suffix, in the current folder")
+    add("-o", "--output", metavar="FILE", help="default: in the current folder, the run's name (cnn-mnist for "
+        "shipped weights) and the format's suffix")  # fmt: skip
+    add("--force", action="store_true", help="replace the file if it exists")
     add("--with-normalize", action="store_true", help="input is uint8 0-255; the network normalises it")
     add("--plugin", action="append", default=[], metavar="MODULE", help="import this module, which registers networks")
     return parser

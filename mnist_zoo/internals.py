@@ -1,13 +1,26 @@
-"""All uses of what Lightning does not document. Each says why there is no public way, and has a test of its own.
+"""All uses of what other libraries do not document. Each says why there is no public way, and has a test of its own.
 
-If an upgrade of Lightning breaks one of them, ``tests/test_internals.py`` names it.
+If an upgrade of a library breaks one of them, ``tests/test_internals.py`` names it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
+if TYPE_CHECKING:
+    import pytorch_lightning as pl  # the command line imports this module before Lightning
+
+
+def keep_tensorflow_out() -> None:
+    """Let TensorBoard write without TensorFlow, for the rest of the process.
+
+    Where TensorFlow is installed, TensorBoard's writer imports it, only to open files: that takes seconds and prints
+    lines of warnings. TensorBoard has a replacement, which it uses if the module ``tensorboard.compat.notf`` exists.
+    Its own build makes that module (the target ``//tensorboard/compat:no_tensorflow``); there is no setting for it.
+    """
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
 
 
 def count_optimizer_steps(trainer: pl.Trainer, steps: int) -> None:

@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         targets = Targets(options.csv, options.json, options.show)
         files = find_images(options.images)
+        targets.check_inputs([options.source, *files])
 
         from mnist_zoo.inference.predict import predict_images
         from mnist_zoo.plugins import import_plugin
@@ -24,11 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
         for plugin in options.plugin:
             import_plugin(plugin)
         predictions = predict_images(options.source, files, raw=options.raw)
-        for path in targets.write(predictions):
-            print(f"wrote {path}", file=sys.stderr)
-    failed = [prediction for prediction in predictions if prediction.error]
-    for prediction in failed:
-        print(f"error: {prediction.image} {prediction.error}", file=sys.stderr)
+        failed = targets.write(predictions)
     sys.exit(1 if failed else 0)
 
 
@@ -41,10 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("source", help="a run folder, a checkpoint, a .safetensors file, or a name with weights trained on MNIST: mlp, "
         "lenet5, cnn, cnn_dropout")  # fmt: skip
-    add("images", nargs="+", metavar="IMAGE", help="files, folders, or glob patterns in quotes")
+    add("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, WebP or BMP files, folders, or glob patterns in "
+        "quotes")  # fmt: skip
     add("--raw", action="store_true", help="do not convert the images: they have the size and the colours of the "
         "network's training images (MNIST: 28x28, light on black)")  # fmt: skip
-    add("--csv", metavar="FILE", help="write the predictions with all probabilities; - writes to the terminal")
+    add("--csv", metavar="FILE", help="write the predictions with all probabilities, over the old file if there "
+        "is one; - writes to the terminal")  # fmt: skip
     add("--json", metavar="FILE", help="the same as JSON")
     add("--show", metavar="PNG", help="write a picture of the network's input images")
     add("--plugin", action="append", default=[], metavar="MODULE", help="import this module, which registers networks")

@@ -7,6 +7,7 @@ import difflib
 
 from mnist_zoo.command import one_line_errors
 from mnist_zoo.errors import InputError
+from mnist_zoo.internals import keep_tensorflow_out
 
 SETTINGS = ("search", "trials", "study")  # words of this command; all others are overrides of the training
 
@@ -24,14 +25,18 @@ def main() -> None:
         given, overrides = _split(words)
         from mnist_zoo.hydra_app.optuna_search import search  # here: --help need not wait for Hydra
 
-        search(given["search"], int(given["trials"]), given.get("study"), overrides)
+        keep_tensorflow_out()
+        search(given["search"], int(given.get("trials", 20)), given.get("study"), overrides)
 
 
 def _split(words: list[str]) -> tuple[dict[str, str], list[str]]:
     """Return this command's own settings, and the overrides of the training."""
-    given, overrides = {"trials": "20"}, []
+    given: dict[str, str] = {}
+    overrides = []
     for word in words:
         key, _, value = word.partition("=")
+        if key in given:
+            raise InputError(f"{key}= was given twice")
         if key in SETTINGS:
             given[key] = value
             continue
@@ -41,8 +46,9 @@ def _split(words: list[str]) -> tuple[dict[str, str], list[str]]:
         overrides.append(word)
     if "search" not in given:
         raise InputError("no search was named: add search=NAME, a file of conf/search")
-    if not given["trials"].isdigit():
-        raise InputError(f"trials={given['trials']}: it must be an integer")
+    trials = given.get("trials", "20")
+    if not (trials.isascii() and trials.isdecimal() and len(trials) < 20):
+        raise InputError(f"trials={trials}: it must be an integer of 1 or more")
     return given, overrides
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Sequence
 
 from mnist_zoo.command import one_line_errors
-from mnist_zoo.runs.status import sweep_status, table
-
-INTERVAL = 2  # seconds between two tables of --watch
+from mnist_zoo.runs.status import require_sound, sweep_status, table
+from mnist_zoo.runs.watching import INTERVAL, watch
 
 
 def main() -> None:
@@ -22,27 +19,13 @@ def main() -> None:
         "--watch", action="store_true", help=f"update every {INTERVAL} seconds until no run is in progress, or Ctrl-C"
     )
     arguments = parser.parse_args()
-    with one_line_errors():
+    with one_line_errors("the runs continue without --watch"):
         if arguments.watch:
-            _watch(arguments.folders)
+            statuses = watch(arguments.folders)
         else:
-            print(table(sweep_status(arguments.folders)))
-
-
-def _watch(folders: Sequence[str]) -> None:
-    statuses = sweep_status(folders)
-    from rich.live import Live
-    from rich.text import Text
-
-    try:
-        with Live(auto_refresh=False) as live:
-            live.update(Text(table(statuses)), refresh=True)
-            while any(status.state == "running" for status in statuses):
-                time.sleep(INTERVAL)
-                statuses = sweep_status(folders)
-                live.update(Text(table(statuses)), refresh=True)
-    except KeyboardInterrupt:
-        pass
+            statuses = sweep_status(arguments.folders)
+            print(table(statuses))
+        require_sound(statuses)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ from typing import Any
 import pandas as pd
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.files import write_atomically
+from mnist_zoo.files import storage_errors, write_atomically
 from mnist_zoo.report.ensembles import ensembles
 from mnist_zoo.report.published import measured, rows_of
 from mnist_zoo.report.reading import name_configurations, read_runs
-from mnist_zoo.runs import read_predictions
+from mnist_zoo.runs import Damaged, read_predictions
 from mnist_zoo.runs.identity import is_neutral
 from results.experiments import EXPERIMENTS, ZOO
+from results.predictions import add as add_predictions
 
 COLUMNS = [
     *("model", "data", "lr", "seed", "epochs_run", "best_epoch", "num_params", "flops", "n_train", "n_val", "n_test"),
@@ -30,36 +31,42 @@ VERSIONS = ("mnist_zoo", "python", "torch", "pytorch-lightning")
 VOTES_FILE = "ensemble_votes.csv"
 
 
-def collect(folders: Iterable[str | Path], results: str | Path = "results") -> dict[Path, int]:
-    """Add finished runs to ``<results>/<experiment>.csv``, one row for each run.
+def collect(
+    folders: Iterable[str | Path], results: str | Path = "results", damaged: Damaged | None = None
+) -> dict[Path, int]:
+    """Add finished runs to ``<results>/<experiment>.csv``, one row for each run, and keep their predictions.
 
     A row replaces an older row of the same configuration and seed.
 
     Args:
         folders: sweeps or run folders.
         results: folder of the CSV files.
+        damaged: collects the damaged run folders, which are left out. Each is named on stderr.
 
     Returns:
         The number of rows that were added or replaced, for each file written.
 
     Raises:
-        InputError: if there is no finished run, or none of a known experiment.
+        InputError: if there is no finished run, or none of a known experiment, or a CSV file is damaged.
+        StorageError: if a file cannot be written.
     """
-    table = read_runs(folders).table
+    table = read_runs(folders, damaged).table
     table["experiment"] = table["experiment"].fillna(ZOO)
     table = table[table["experiment"].isin([ZOO, *EXPERIMENTS])]
     if table.empty:
         raise InputError(f"none of these runs is of a known experiment: {', '.join(EXPERIMENTS)}")
     target = Path(results)
-    target.mkdir(parents=True, exist_ok=True)
+    with storage_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
     written: dict[Path, int] = {}
     for experiment, runs in table.groupby("experiment"):
         path = target / f"{experiment}.csv"
         rows = pd.DataFrame([_record(run) for _, run in runs.iterrows()])
-        old = pd.read_csv(path, dtype={"overrides": str}) if path.exists() else rows[:0]
+        old = _read_rows(path) if path.exists() else rows[:0]
         rows = pd.concat([old, rows]) if len(old) else rows
         rows = rows.drop_duplicates(["settings", "seed"], keep="last").sort_values(["model", "data", "lr", "seed"])
         write_atomically(path, rows.to_csv(index=False))
+        add_predictions(target, str(experiment), runs)
         written[path] = len(runs)
         if experiment == "ensemble":
             written |= _collect_votes(runs, target / VOTES_FILE)
@@ -80,8 +87,12 @@ def _record(run: pd.Series) -> dict[str, Any]:
 
 
 def _collect_votes(runs: pd.DataFrame, path: Path) -> dict[Path, int]:
-    """Write the accuracies of ensembles of the runs, if there are any."""
-    found = ensembles(runs, [read_predictions(folder) for folder in runs["folder"]])
+    """Write the accuracies of ensembles of runs that share their images, if there are any."""
+    found = [
+        each
+        for _, shared in runs.groupby(["data", "images"])
+        for each in ensembles(shared, [read_predictions(folder) for folder in shared["folder"]])
+    ]
     if not found:
         return {}
     rows = pd.DataFrame([vars(each) | {"members": "; ".join(each.members)} for each in found])
@@ -89,13 +100,28 @@ def _collect_votes(runs: pd.DataFrame, path: Path) -> dict[Path, int]:
     return {path: len(rows)}
 
 
+def _read_rows(path: Path, **options: Any) -> pd.DataFrame:
+    """Return the rows of a CSV file of ours; raises InputError if it is damaged."""
+    try:
+        rows = pd.read_csv(path, dtype={"overrides": str}, **options)
+    except ValueError as error:  # all errors of pandas, and a file that is not UTF-8
+        raise InputError(f"{path} is damaged ({' '.join(str(error).split())}): restore it with git") from error
+    missing = [column for column in COLUMNS if column not in rows]
+    if missing:
+        raise InputError(f"{path} is damaged (it lacks {', '.join(missing)}): restore it with git")
+    return rows
+
+
 def read_results(results: str | Path, experiment: str) -> pd.DataFrame | None:
     """Return an experiment's rows as in `Runs.table` (without folders), or None if nothing was measured yet."""
     path = Path(results) / f"{experiment}.csv"
     if not path.exists():
         return None
-    table = pd.read_csv(path, keep_default_na=False, dtype={"overrides": str}).assign(experiment=experiment)
-    settings = [json.loads(text) for text in table["settings"]]
+    table = _read_rows(path, keep_default_na=False).assign(experiment=experiment)
+    try:
+        settings = [json.loads(text) for text in table["settings"]]
+    except ValueError as error:
+        raise InputError(f"{path} is damaged (settings: {error}): restore it with git") from error
     table["overrides"] = [text.split() for text in table["overrides"]]
     table["augment"] = [each["augment"] for each in settings]
     table["model_options"] = [each["model_options"] for each in settings]

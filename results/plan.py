@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mnist_zoo.errors import InputError
 from mnist_zoo.report.published import DEVICES
-from results.collect import read_results
+from results.collect import collect, read_results
 from results.experiments import ZOO
 from results.predictions import path_of, read
 
@@ -86,6 +91,32 @@ class Missing:
     def hours(self) -> float:
         """Rough duration of all of them, one after the other."""
         return self.planned.minutes * len(self.seeds) / 60
+
+
+def train(found: Missing, output_dir: Path, results: Path, until: float) -> bool:
+    """Train the missing seeds of a configuration one after the other, and collect each as it ends.
+
+    Args:
+        found: what is missing.
+        output_dir: folder of the runs.
+        results: folder of the CSV files.
+        until: time (`time.monotonic`) after which no further seed is started.
+
+    Returns:
+        Whether all were trained.
+
+    Raises:
+        InputError: if a training failed.
+    """
+    for seed in found.seeds:
+        if time.monotonic() > until:
+            return False
+        words = [*found.planned.command(seed), f"output_dir={output_dir}", "logger=none"]
+        print(shlex.join(["python", "-m", "mnist_zoo", *words]), flush=True)
+        if subprocess.run([sys.executable, "-m", "mnist_zoo", *words]).returncode:
+            raise InputError("this training failed, for the reason above: the same command continues it")
+        collect([output_dir / "sweeps"], results)
+    return True
 
 
 def missing(results: Path, experiment: str | None = None) -> Iterator[Missing]:

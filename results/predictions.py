@@ -57,20 +57,18 @@ def add(results: Path, experiment: str, runs: pd.DataFrame) -> list[Path]:
     for (label, settings), own in runs.groupby(["label", "settings"]):
         path = path_of(results, experiment, str(label), str(settings))
         known = read(path) if path.exists() else None
-        arrays = [read_predictions(folder) for folder in own["folder"]]
-        labels = arrays[0]["labels"] if known is None else known["labels"]
-        if not all(np.array_equal(each["labels"], labels) for each in arrays):
+        labels = own["labels"].iloc[0] if known is None else known["labels"]
+        if not all(np.array_equal(each, labels) for each in own["labels"]):
             raise InputError(f"{path}: the new runs were tested on other images")
         classes = {} if known is None else dict(zip(known["seeds"].tolist(), known["classes"], strict=True))
-        classes |= {
-            int(seed): each["logits"].argmax(axis=1).astype(np.uint8)
-            for seed, each in zip(own["seed"], arrays, strict=True)
-        }
+        classes |= {int(run["seed"]): run["predicted"].astype(np.uint8) for _, run in own.iterrows()}
         seeds = sorted(classes)
-        lowest = next((each for seed, each in zip(own["seed"], arrays, strict=True) if seed == seeds[0]), None)
-        probabilities = known["probabilities"] if lowest is None and known is not None else None
-        if lowest is not None:
-            probabilities = softmax(lowest["logits"]).round(4).astype(np.float16)  # rounded: it compresses better
+        lowest = own[own["seed"] == seeds[0]]
+        if len(lowest):
+            logits = read_predictions(lowest["folder"].iloc[0])["logits"]
+            probabilities: Any = softmax(logits).round(4).astype(np.float16)  # rounded: it compresses better
+        else:
+            probabilities = known["probabilities"] if known else None
         content = io.BytesIO()
         np.savez_compressed(
             content,
@@ -121,7 +119,8 @@ def with_predictions(
         arrays = read(path)
         classes = dict(zip(arrays["seeds"].tolist(), arrays["classes"], strict=True))
         members = found.setdefault(arrays["labels"].tobytes(), [])
-        members += [(position, classes[seed]) for position, seed in rows["seed"].items() if seed in classes]
+        seeds = zip(rows.index.tolist(), rows["seed"].tolist(), strict=True)
+        members += [(int(position), classes[seed]) for position, seed in seeds if seed in classes]
     if not any(found.values()):
         return table[:0], np.empty((0, 0), np.uint8), np.empty(0, np.uint8)
     key, members = max(found.items(), key=lambda item: len(item[1]))

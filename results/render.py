@@ -10,7 +10,7 @@ import pandas as pd
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import write_atomically
 from mnist_zoo.plots.style import duration
-from mnist_zoo.plots.tables import markdown
+from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.published import RELATED, Row, published_rows
 from mnist_zoo.report.tables import accuracy_cells, compare
 from mnist_zoo.report.verdicts import Verdict, against_papers, count_test_accuracies
@@ -93,8 +93,15 @@ def _configurations(table: pd.DataFrame) -> list[str]:
     rows = compare(table)
     body = [
         (
-            *(row["label"], row["data"], f"{row['lr']:g}", f"{row['epochs']:.3g}", row["n"], f"{row['num_params']:,}"),
-            *(*accuracy_cells(named), duration(row["fit_seconds"]), row["device"]),
+            *(
+                escape(row["label"]),
+                escape(row["data"]),
+                f"{row['lr']:g}",
+                f"{row['epochs']:.3g}",
+                row["n"],
+                f"{row['num_params']:,}",
+            ),
+            *(*accuracy_cells(named), duration(row["fit_seconds"]), escape(row["device"])),
         )
         for row, named in zip(rows.to_dict("records"), rows.itertuples(), strict=True)
     ]
@@ -127,7 +134,7 @@ def _ours(verdict: Verdict | None) -> tuple[str, str]:
     """Return the cells of a row: our number, and the verdict."""
     if verdict is None:
         return "-", "not run"
-    return verdict.ours, verdict.words
+    return verdict.ours, escape(verdict.words)
 
 
 def _votes(votes: pd.DataFrame) -> list[str]:
@@ -135,7 +142,7 @@ def _votes(votes: pd.DataFrame) -> list[str]:
     header = ("ensemble", "vote", "members", "validation %", "test %")
     body = [
         (
-            *(row["name"] + (" (chosen)" if row["chosen"] else ""), row["vote"], row["members"].count(";") + 1),
+            *(escape(row["name"]) + (" (chosen)" if row["chosen"] else ""), row["vote"], row["members"].count(";") + 1),
             *(f"{100 * row['val_acc']:.2f}", f"{100 * row['test_acc']:.2f}"),
         )
         for row in votes.to_dict("records")

@@ -20,7 +20,7 @@ from mnist_zoo.data import MNISTDataModule, load_data
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import to_json, write_atomically
 from mnist_zoo.models.pretrained import build_trained
-from mnist_zoo.runs import read_metrics
+from mnist_zoo.runs import read_config, read_metrics, read_overrides
 from mnist_zoo.weights import Weights, pack, read_weights
 
 LARGEST = 1_000_000  # bytes of one file, so that the package stays small
@@ -81,7 +81,9 @@ def ship(run: Path, data_root: str, folder: Path) -> dict[str, Any]:
 
 def _data(run: Path, metrics: dict[str, Any], data_root: str) -> MNISTDataModule:
     """Return the run's data; raises InputError if the images in `data_root` are not those it was trained on."""
-    cfg: Any = OmegaConf.to_container(OmegaConf.load(run / ".hydra" / "config.yaml"), resolve=True)
+    cfg: Any = OmegaConf.to_container(OmegaConf.create(read_config(run)), resolve=True)
+    if not cfg.get("data"):
+        raise InputError(f"{run} does not say how its images were split (.hydra/config.yaml): it cannot be shipped")
     cfg["data"]["name"] = metrics["data"]  # another one than in the config if the run fell back to it
     data = load_data(cfg, root=data_root, fallback=None)
     if data.fingerprint != metrics["data_fingerprint"]:
@@ -106,5 +108,5 @@ def accuracy(model: nn.Module, data: MNISTDataModule, split: str) -> float:
 
 def command(run: Path) -> str:
     """Return the command that repeats a run, without the paths of the machine where it was made."""
-    overrides = [str(override) for override in OmegaConf.load(run / ".hydra" / "overrides.yaml")]
-    return " ".join(["python -m mnist_zoo", *sorted(o for o in overrides if not o.startswith(_NEUTRAL))])
+    overrides = sorted(override for override in read_overrides(run) if not override.startswith(_NEUTRAL))
+    return " ".join(["python -m mnist_zoo", *overrides])

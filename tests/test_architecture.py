@@ -25,27 +25,47 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "splits": (),
     "machine": (),
     "internals": (),
+    "waiting": (),
     "files": ("errors",),
     "command": ("errors",),
     "plugins": ("errors",),
     "weights": ("errors",),
     "models": ("weights", "errors"),
-    "classifier": ("models", "errors"),
+    "classifier": ("models", "weights", "errors"),
     "runs": ("files", "errors", "machine", "splits"),
-    "data": ("splits", "errors", "plugins"),
+    "data": ("splits", "files", "errors", "plugins"),
     "plots": ("runs", "files", "errors"),
     "speed": ("classifier", "models", "data", "internals", "errors"),
+    "settings": ("speed.names", "errors"),
     "training": (
-        *("speed", "classifier", "models", "data", "runs", "plots"),
+        *("settings", "speed", "classifier", "models", "weights", "data", "runs", "plots"),
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
     "report": ("runs", "data", "plots", "splits", "files", "errors"),
     "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
-    "hydra_app": ("training", "runs", "plots", "data", "speed.names", "machine", "files", "errors"),
-    "doors": ("hydra_app", "training", "runs", "inference", "plots", "report", "data", "plugins", "command", "errors"),
+    "hydra_app": (
+        *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
+        *("waiting", "files", "errors"),
+    ),
+    "doors": (
+        "hydra_app",
+        "training",
+        "settings",
+        "runs",
+        "inference",
+        "plots",
+        "report",
+        "data",
+        "internals",
+        "waiting",
+        "plugins",
+        "command",
+        "files",
+        "errors",
+    ),
 }
 # Modules whose room is not the first part of their name.
-DOORS = ("status", "search", "predict", "export", "explore", "report.__main__")
+DOORS = ("list", "status", "search", "predict", "export", "explore", "report.__main__")
 ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier"}
 
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a
@@ -54,7 +74,7 @@ HEAVY = {
     *("torch", "torchvision", "torchmetrics", "pytorch_lightning"),
     *("numpy", "pandas", "scipy", "sklearn", "matplotlib"),
 }
-LIGHT = ("__main__", "runs", "hydra_app", *DOORS)
+LIGHT = ("__main__", "runs", "hydra_app", "waiting", *DOORS)
 
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_DOOR = 350, 60, 60  # lines, docstrings and comments included
 # Public in spite of the underscore: os._exit and the methods of namedtuples.

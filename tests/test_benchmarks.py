@@ -64,7 +64,7 @@ class TestRounds:
     def test_a_contender_that_is_not_installed_has_a_record_that_says_so(self, settings):
         options = {"model": "mlp", "batch_size": 64, "root": "data", "fraction": 1.0, "threads": 1}
         (record,) = interleave("mlp", [Contender("Keras fit", "benchmarks.contenders.keras_fit", options)], settings)
-        assert "not installed" in record["missing"] and "pip install 'mnist_zoo[benchmark]'" in record["missing"]
+        assert "not installed" in record["missing"] and "pip install '" in record["missing"]
 
     def test_a_spread_reads_as_median_least_and_greatest(self):
         assert str(Spread.of([3.0, 1.0, 2.0])) == "2 [1, 3]"

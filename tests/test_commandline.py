@@ -6,16 +6,19 @@ import json
 import os
 import pickle
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mnist_zoo import __main__ as command_line
 from mnist_zoo.hydra_app.arguments import SWITCHES, VALUED
+from mnist_zoo.runs.interval import interval_text
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "trainer=cpu")
@@ -67,27 +70,31 @@ class TestWholeCommands:
     def test_every_option_of_hydra_is_known(self):
         """--hydra-help lists Hydra's options. Each of them must reach Hydra."""
         done = python("-m", "mnist_zoo", "--hydra-help")
-        listed = set(re.findall(r"^(--[a-z-]+)", done.stdout, re.MULTILINE)) - {"--version"}
-        assert listed == {flags[0] for flags in (SWITCHES | VALUED).values()}
+        listed = set(re.findall(r"^(--[a-z-]+)", done.stdout, re.MULTILINE))
+        ours = {"--version", "--experimental-rerun"}  # our own version; a rerun would load a pickle
+        assert listed - ours == {flags[0] for flags in (SWITCHES | VALUED).values()}
 
     def test_a_run_trains_and_tests_and_says_where_it_wrote(self, command, tmp_path):
         done = command(*SMALL, "epochs=2")
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         lines = done.stdout.splitlines()
+        assert lines.pop(0) == "mlp on mnist5k, epochs=2: loading PyTorch ..."
         assert lines[0].startswith("epoch   1 * train loss") and lines[1].startswith("epoch   2")
         (folder,) = (tmp_path / "runs").iterdir()
         metrics = json.loads((folder / "metrics.json").read_text())
         table = {line.split()[0]: line.split()[1:] for line in lines[3:7]}
-        assert table["test"] == ["1,000", f"{metrics['test_acc']:.4f}", f"{metrics['test_loss']:.4f}"]
+        interval = interval_text(metrics["test_acc"], 1000).split()
+        assert table["test"] == ["1,000", f"{metrics['test_acc']:.4f}", *interval, f"{metrics['test_loss']:.4f}"]
         assert f"run folder: {folder}" in done.stdout
-        assert folder.name.endswith("_data.train_fraction=0.1,data=mnist5k,epochs=2,model=mlp,trainer=cpu")
+        assert "_data.train_fraction=0.1,data=mnist5k,epochs=2,mod" in folder.name and len(folder.name) < 80
 
     def test_a_sweep_continues_after_a_job_that_fails(self, command, tmp_path):
         done = command("-m", *SMALL, "epochs=1", "optimizer=sgd", "lr=0.1,1e20", "seed=0,1")
         assert done.returncode == 1
         folders = {path.parent for path in tmp_path.rglob("status.json")}
-        assert {folder.parent for folder in folders} == {tmp_path / "sweeps/lr_seed"}
+        (sweep,) = {folder.parent for folder in folders}
+        assert sweep.parent == tmp_path / "sweeps" and sweep.name.startswith("lr_seed,data.train_fraction=0.1,data=")
         states = {folder: json.loads((folder / "status.json").read_text())["state"] for folder in folders}
         assert sorted(states.values()) == ["failed", "failed", "finished", "finished"]
         assert all(("lr=1e+20" in folder.name) == (state == "failed") for folder, state in states.items())
@@ -95,6 +102,8 @@ class TestWholeCommands:
         assert "train_loss became nan in epoch 1 at lr=1e+20: use a lower lr" in done.stderr
         assert done.stderr.splitlines()[-1].startswith("error: 2 of 4 jobs failed")
         assert "Traceback" not in done.stderr
+        assert "[1/4] lr=0.1 seed=0: validation 0." in done.stdout and "best by validation: lr=0.1\n" in done.stdout
+        assert not re.search(r"\btest\b", done.stdout), "it is in metrics.json and in the report"
 
     def test_a_killed_run_is_continued_in_its_folder(self, tmp_path):
         folder = tmp_path / "a run, named=oddly"
@@ -113,6 +122,43 @@ class TestWholeCommands:
 
         done = python("-m", "mnist_zoo", f"resume={folder}", f"epochs={reached + 2}", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[0].startswith(f"epoch {reached + 1:3d}")
+        assert done.stdout.splitlines()[1].startswith(f"epoch {reached + 1:3d}")
         metrics = json.loads((folder / "metrics.json").read_text())
         assert metrics["epochs_run"] == reached + 2 and metrics["model"] == "mlp"
+
+
+class TestPlugins:
+    """What a module of a user registers are options of the command line, as those of the library are."""
+
+    def test_the_example_of_the_readme_works_word_for_word(self, tmp_path):
+        text = (ROOT / "README.md").read_text().partition("## Add a model or a data set")[2]
+        code, command = re.findall(r"```(?:python|bash)\n(.*?)```", text, re.DOTALL)[:2]
+        (tmp_path / "my_package").mkdir()
+        (tmp_path / "my_package/my_module.py").write_text(code)
+        (tmp_path / "data").mkdir()
+        np.save(tmp_path / "data/images.npy", np.zeros((1200, 28, 28), np.uint8))
+        np.save(tmp_path / "data/labels.npy", np.arange(1200) % 10)
+        words = shlex.split(command.strip())
+        assert words[:3] == ["python", "-m", "mnist_zoo"]
+        done = python(*words[1:], "epochs=1", "logger=none", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert "my_net on my_set" in done.stdout
+
+    def test_a_sweep_over_networks_of_the_library_and_of_a_plug_in(self, tmp_path):
+        (tmp_path / "mine.py").write_text(
+            "from torch import nn\n"
+            "from mnist_zoo import register_model\n"
+            "@register_model\n"
+            "def my_net(num_classes, in_chans, width=8):\n"
+            "    return nn.Sequential(nn.Flatten(), nn.Linear(in_chans * 784, width), nn.Linear(width, num_classes))\n"
+        )
+        small = ("data=mnist5k", "data.train_fraction=0.1", "trainer=cpu", "epochs=1", "logger=none")
+        line = ("-m", "mnist_zoo", "-m", "plugins=[mine]", "model=mlp_128,my_net", *small)
+        done = python(*line, "hydra/launcher=joblib_cores", cwd=tmp_path)  # each job in a process of its own
+        assert done.returncode == 0, done.stderr
+        metrics = [json.loads(path.read_text()) for path in tmp_path.rglob("metrics.json")]
+        assert sorted(record["model"] for record in metrics) == ["mlp_128", "my_net"]
+        done = python("-m", "mnist_zoo", "plugins=[mine]", "model=my_nte", *small, cwd=tmp_path)
+        assert done.returncode == 1 and done.stderr.startswith("error: unknown model 'my_nte'; did you mean my_net?")
+        done = python("-m", "mnist_zoo", "plugins=[mine]", "model=my_net", "+model.depth=2", *small, cwd=tmp_path)
+        assert done.returncode == 1 and "unknown option of model 'my_net' 'depth'" in done.stderr.splitlines()[-1]

@@ -1,15 +1,27 @@
-"""Runs made by version 0.1.0 can be read and resumed. (Sweeps, studies and weights: in the tests of their rooms.)"""
+"""Runs made by version 0.1.0 can be read, and resumed with on_change=keep.
+
+(Sweeps, studies and weights: in the tests of their rooms.)
+"""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from mnist_zoo import LitClassifier, create_model
-from mnist_zoo.runs import read_curves, read_metrics
+from mnist_zoo import LitClassifier, __version__, create_model
+from mnist_zoo.errors import InputError
+from mnist_zoo.runs import read_curves, read_metrics, read_status
 from mnist_zoo.training.run import run
 
-SMALL = ("data=mnist5k", "model=mlp", "model.hidden=[4]", "trainer=cpu", "logger=none", "progress=none")
+SMALL = (
+    "on_change=keep",
+    "data=mnist5k",
+    "model=mlp",
+    "model.hidden=[4]",
+    "trainer=cpu",
+    "logger=none",
+    "progress=none",
+)
 BATCHES = ("data.train_fraction=0.05", "batch_size=16", "epochs=3", "ema=0.9", "scheduler=onecycle", "augment=affine")
 LISTS = ("epochs=2", "scheduler=cosine")
 
@@ -30,6 +42,23 @@ def test_a_finished_run_trains_on(version_0_1_0, config):
         run(config(*SMALL, "data.train_fraction=0.05", "epochs=3"), folder, resume=True)
     metrics = read_metrics(folder)
     assert metrics["epochs_run"] == 3 and metrics["test_evaluations"] == 2
+    assert read_status(folder)["changes"] == [f"mnist_zoo: 0.1.0 -> {__version__}"], "accepted, and recorded"
+
+
+def test_another_version_continues_a_run_only_if_asked_to(version_0_1_0, config):
+    folder = version_0_1_0 / "batches"
+    with pytest.raises(InputError, match=r"\(mnist_zoo: 0\.1\.0 -> .*\): choose on_change=keep \(continue"):
+        run(config(*SMALL, *BATCHES, "on_change=stop"), folder, resume=True)
+    assert read_status(folder)["version"] == "0.1.0", "nothing is overwritten"
+
+
+def test_a_run_whose_origin_is_lost_continues_only_if_asked_to(version_0_1_0, config):
+    folder = version_0_1_0 / "batches"
+    (folder / "status.json").write_text("{")
+    with pytest.raises(InputError, match="mnist_zoo: unknown -> "):
+        run(config(*SMALL, *BATCHES, "on_change=stop"), folder, resume=True)
+    run(config(*SMALL, *BATCHES), folder, resume=True)
+    assert read_metrics(folder)["epochs_run"] == 3
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 from itertools import chain, pairwise
@@ -16,11 +17,13 @@ from hypothesis import strategies as st
 
 from mnist_zoo import MNISTDataModule, list_datasets, register_dataset
 from mnist_zoo.data import Augment, Batches, ImageSet
+from mnist_zoo.data.cifar10 import read_batch
 from mnist_zoo.data.csv_files import read_csv
 from mnist_zoo.data.idx import read_idx
+from mnist_zoo.data.npz_files import npz
 from mnist_zoo.data.sources import load
 from mnist_zoo.data.split import stratified_split
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, StorageError
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -86,9 +89,11 @@ class TestIdx:
         ("content", "message", "why"),
         [
             (idx_bytes(digits(60)[0])[:-100], "has 46,956 bytes and its header states 47,056", "too short"),
-            (idx_bytes(digits(60)[0]) + b"x", "has 47,057 bytes and its header states 47,056", "too long"),
-            (idx_bytes(digits(60)[0])[:7], "has 7 bytes and its header states", "the end of the header is missing"),
+            (idx_bytes(digits(60)[0]) + b"x", "has more bytes than the 47,056 that its header", "too long"),
+            (idx_bytes(digits(60)[0])[:7], "ends within its header", "the end of the header is missing"),
             (b"\0\0\x08\x04" + b"\0\0\0\0" + b"\xff" * 12, "has an invalid header", "empty, other sizes too large"),
+            (b"\0\0\x08\x01\xff\xff\xff\xfe", "has an invalid header: it states the sizes .-2", "a negative size"),
+            (b"\0\0\x08\x03" + b"\x7f\xff\xff\xff" * 3, "has an invalid header: it states", "more than any memory"),
             (b"<html>not found", "is not an IDX file", "a web page in its place"),
             (b"", "is not an IDX file", "empty"),
         ],
@@ -102,6 +107,36 @@ class TestIdx:
         (tmp_path / "x.gz").write_bytes(gzip.compress(idx_bytes(digits(20)[0]))[:-30])
         with pytest.raises(InputError, match=r"x\.gz is damaged"):
             read_idx(tmp_path / "x.gz")
+
+    def test_a_flipped_bit_in_a_gzip_file_is_found_by_its_checksum(self, tmp_path):
+        content = bytearray(gzip.compress(idx_bytes(digits(20)[0]), compresslevel=0))
+        content[len(content) // 2] ^= 1
+        (tmp_path / "x.gz").write_bytes(content)
+        with pytest.raises(InputError, match=r"x\.gz is damaged \(CRC check failed"):
+            read_idx(tmp_path / "x.gz")
+
+    def test_no_more_is_unpacked_than_the_header_states(self, tmp_path, monkeypatch):
+        read = []
+        original = gzip.GzipFile.read
+        monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size=-1: read.append(size) or original(self, size))
+        (tmp_path / "bomb.gz").write_bytes(gzip.compress(idx_bytes(digits(20)[0]) + bytes(50_000_000)))
+        with pytest.raises(InputError, match="has more bytes than the 15,696 that its header states"):
+            read_idx(tmp_path / "bomb.gz")
+        assert -1 not in read and sum(read) < 20_000
+
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (os.mkfifo, "is not a regular file"),
+            (os.mkdir, "is a folder, not a file"),
+            (lambda path: None, "there is no file"),
+        ],
+    )
+    def test_only_regular_files_are_opened(self, tmp_path, make, message):
+        make(tmp_path / "x")
+        for read in (read_idx, read_csv, npz, read_batch):
+            with pytest.raises(InputError, match=f"{message}.*x|x {message}"):
+                read(tmp_path / "x")
 
 
 class TestTorchvisionFiles:
@@ -147,6 +182,8 @@ class TestTorchvisionFiles:
             ({"train_images": np.zeros((60, 32, 32), np.uint8)}, r"images of shape \(32, 32\): 28x28 is expected"),
             ({"train_labels": np.full(60, 10, np.uint8)}, "train label 10 of image 0 .* is outside 0-9"),
             ({"t10k_labels": np.zeros(7, np.uint8)}, "test: 20 images and 7 labels"),
+            ({"train_labels": np.zeros((60, 1), np.uint8)}, "labels-idx1-ubyte has 2 dimensions; 1 are expected"),
+            ({"t10k_images": np.zeros((20, 784), np.uint8)}, "images-idx3-ubyte has 2 dimensions; 3 are expected"),
         ],
     )
     def test_files_that_are_inconsistent_are_refused(self, tmp_path, replaced, message):
@@ -173,10 +210,42 @@ class TestOffline:
             data.setup()
         assert data.name == "mnist5k" and len(data.images("test")) == 1000
 
+    def test_a_damaged_download_is_named_and_leaves_nothing(self, tmp_path, monkeypatch):
+        def incomplete(root, download):
+            (Path(root) / "MNIST").mkdir()
+            (Path(root) / "MNIST/part.gz").write_bytes(b"first half")
+            raise RuntimeError("Tried mirrors:\nFile not found or corrupted.")
+
+        monkeypatch.setattr("torchvision.datasets.MNIST", incomplete)
+        with pytest.raises(InputError, match="the file that was sent has another MD5 checksum than the published one"):
+            load("mnist", tmp_path, {})
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_complete_download_is_moved_to_its_place(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(
+            "torchvision.datasets.MNIST", lambda root, download: write_mnist(Path(root) / "MNIST/raw", ".gz")
+        )
+        assert len(load("mnist", tmp_path / "new", {}).train_images) == 60
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["MNIST"]
+
+    @pytest.mark.parametrize(
+        ("number", "cure"), [(errno.ENOSPC, "free some space"), (errno.EROFS, "choose another folder")]
+    )
+    def test_a_full_or_read_only_folder_is_one_line(self, tmp_path, monkeypatch, number, cure):
+        def fails(root, download):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr("torchvision.datasets.MNIST", fails)
+        with pytest.raises(StorageError, match=rf"cannot write to data.root=.*: {cure}, or name another .* data.root="):
+            MNISTDataModule("mnist", root=str(tmp_path), fallback="mnist5k").setup()
+
+    def test_a_root_that_is_a_file_is_named(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(InputError, match=r"data.root=.*file is not a folder"):
+            load("mnist", tmp_path / "file", {})
+
     def test_without_a_fallback_the_error_names_the_cure(self, tmp_path):
-        with pytest.raises(
-            InputError, match=r"could not be downloaded .*: put its IDX files there, or .* data.root=DIR"
-        ):
+        with pytest.raises(InputError, match=r"could not be downloaded .*: put its files there, or .* data.root=DIR"):
             MNISTDataModule("mnist", root=str(tmp_path)).setup()
 
 
@@ -226,17 +295,17 @@ class TestCsv:
         [
             (["a,b,c"], "the first line must be label,pixel0", "another table"),
             (["label,p0,p1"], "2 pixel columns; 784 .* are expected", "another image size"),
-            ([HEADER, "1" + ",0" * 783], "rows of 784 values under a header of 785", "a column is missing"),
+            ([HEADER, "1" + ",0" * 783], "line 2: 784 columns; 785 are expected", "a column is missing"),
             (
                 [HEADER, "1" + ",0" * 784, "1" + ",0" * 783],
-                r"line 3: the number of columns changed from 785 to 784",
+                "line 3: 784 columns; 785 are expected",
                 "a value is missing in one row",
             ),
-            ([HEADER, "1" + ",0" * 783 + ",x"], r"line 2: could not convert string 'x'", "text in place of a number"),
+            ([HEADER, "1" + ",0" * 783 + ",x"], "line 2: 'x' is not a number", "text in place of a number"),
             ([HEADER, "1" + ",0" * 783 + ",256"], "line 2: .*'256'", "a pixel above 255"),
             ([HEADER, "1" + ",0" * 783 + ",-1"], "line 2: .*'-1'", "a pixel below 0"),
             ([HEADER, "3" + ",0" * 784, "12" + ",0" * 784], "line 3: label 12 is outside 0-9", "a label above 9"),
-            ([HEADER, "\U0010ffff"], "line 2: could not convert string", "a character that can crash numpy's parser"),
+            ([HEADER, "\U0010ffff"], "line 2: 1 columns", "a character that can crash numpy's parser"),
             ([HEADER], "there are no rows after the header", "no images"),
         ],
     )
@@ -244,6 +313,50 @@ class TestCsv:
         path = self.write(tmp_path / "bad.csv", lines)
         with pytest.raises(InputError, match=rf"bad\.csv.*{message}"):
             load("csv", tmp_path, {"train_csv": path, "test_csv": path})
+
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            (lambda text: text.encode("utf-8-sig"), "UTF-8 with a BOM"),
+            (lambda text: text.encode("utf-16"), "UTF-16 with a BOM, as spreadsheets write it"),
+            (lambda text: text.encode("utf-16-le"), "UTF-16 without"),
+            (lambda text: gzip.compress(text.encode()), "gzipped"),
+            (lambda text: text.replace("\n", "\r\n").encode(), "line ends of Windows"),
+            (lambda text: text.replace(",", ";").encode(), "semicolons"),
+            (lambda text: text.replace(",", "\t").encode(), "tabs"),
+            (lambda text: text.replace(",", " ").encode(), "spaces"),
+            (lambda text: text.replace(",", ", ").encode(), "spaces after the commas"),
+            (lambda text: text.replace(",7", ',"7"').replace("label", '"label"').encode(), "quotes"),
+            (lambda text: text.replace(",7", ",7.0").encode(), "floats that are integers"),
+            (lambda text: text.partition("\n")[2].encode(), "no header"),
+            (lambda text: text.replace("\n", "\n\n").encode(), "empty lines"),
+        ],
+    )
+    def test_other_forms_are_read_as_the_same(self, tmp_path, change, why):
+        path = tmp_path / "digits.csv"
+        path.write_bytes(change("\n".join([self.HEADER, *self.rows([3, 1, 9])]) + "\n"))
+        images, labels = read_csv(path)
+        assert labels.tolist() == [3, 1, 9] and images.shape == (3, 28, 28) and (images == 7).all(), why
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "is empty"),
+            (b"PK\3\4rest", "is a zip archive: unpack it"),
+            (gzip.compress(b"label,x\n" * 99)[:-20], "is damaged"),
+            (gzip.compress(b"0" * 20_000_000), "line 1: it has 100,000 characters or more"),
+            ((HEADER.partition(",")[2] + "\n" + ",".join(["0"] * 784)).encode(), "has no labels: 784 columns"),
+            (",".join(["0"] * 784).encode(), "has no labels: 784 columns"),
+            ((HEADER + "\n1" + ",0.5" * 784).encode(), "line 2: '0.5' is not an integer 0-255"),
+            ((HEADER + "\n1" + ",nan" * 784).encode(), "line 2: 'nan' is not an integer 0-255"),
+            ((HEADER + "\n2.5" + ",0" * 784).encode(), "line 2: label 2.5 is outside 0-9"),
+            ((HEADER + "\n\n1" + ",0" * 784 + "\n1" + ",0" * 783 + ",").encode(), "line 4: '' is not a number"),
+        ],
+    )
+    def test_what_cannot_be_read_is_one_line(self, tmp_path, content, message):
+        (tmp_path / "bad.csv").write_bytes(content)
+        with pytest.raises(InputError, match=rf"bad\.csv.*{message}"):
+            read_csv(tmp_path / "bad.csv")
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -287,6 +400,9 @@ class TestImageSet:
             ({"test_labels": LABELS[:3]}, "test: 4 images and 3 labels; there must be a label for each image"),
             ({"train_images": IMAGES[:0], "train_labels": LABELS[:0]}, "train: 0 images and 0 labels"),
             ({"test_labels": np.array([0, 0, 2, 3])}, r"test label 2 of image 2 \(counted from 0\) is outside 0-1"),
+            ({"train_labels": np.zeros((4, 1), int)}, r"train labels must be integers \(N,\), not int64 \(4, 1\)"),
+            ({"train_labels": np.zeros(4)}, r"train labels must be integers \(N,\), not float64"),
+            ({"class_names": ("a", "a")}, "two classes have the same name: a, a"),
             ({"train_labels": np.array([0, -1, 0, 0])}, "train label -1 of image 1 .* is outside 0-1"),
         ],
     )
@@ -294,7 +410,7 @@ class TestImageSet:
         arrays = {"train_images": self.IMAGES, "test_images": self.IMAGES}
         arrays |= {"train_labels": self.LABELS, "test_labels": self.LABELS}
         with pytest.raises(InputError, match=message):
-            ImageSet(**arrays | changed, class_names=("a", "b"))
+            ImageSet(**arrays | {"class_names": ("a", "b")} | changed)
 
 
 class TestSplit:
@@ -392,10 +508,43 @@ class TestDataModule:
         with pytest.raises(InputError, match=message):
             MNISTDataModule(name, **(options[0] if options else {})).setup()
 
-    @pytest.mark.parametrize("setting", [{"batch_size": 0}, {"train_fraction": 0}, {"train_fraction": 1.5}])
-    def test_a_value_out_of_range_is_named(self, setting):
-        with pytest.raises(InputError, match=f"{next(iter(setting))}={next(iter(setting.values()))}"):
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ({"batch_size": 0}, "batch_size=0: it must be from 1"),
+            ({"batch_size": 8.0}, "batch_size=8.0: it must be an integer"),
+            ({"seed": -1}, "seed=-1: it must be from 0"),
+            ({"split_seed": None}, "split_seed=None: it must be an integer"),
+            ({"val_size": "many"}, "val_size=many: it must be a number"),
+            ({"val_size": float("nan")}, "val_size=nan: it must be from 0"),
+            ({"val_size": True}, "val_size=True: it must be a number"),
+            ({"train_fraction": 0}, "train_fraction=0: it must be above 0"),
+            ({"train_fraction": 1.5}, "train_fraction=1.5: it must be above 0 to 1"),
+            ({"normalize": "maybe"}, "normalize=maybe: it must be true or false"),
+            ({"filters": {"blur": -1}}, "filters.blur=-1: it must be from 0"),
+            ({"filters": {"blur": 1.5}}, "filters.blur=1.5: it must be an integer"),
+            ({"filters": {"sharpen": "xxx"}}, "filters.sharpen=xxx: it must be true or false"),
+            ({"filters": {"blurr": 1}}, "unknown filter 'blurr'; did you mean blur"),
+            ({"filters": "blur"}, "filters=blur: it must be a mapping"),
+            ({"augment": {"rotate": "abc"}}, "augment.rotate=abc: it must be a number"),
+            ({"augment": {"flip_vertical": 2}}, "augment.flip_vertical=2: it must be true or false"),
+            ({"augment": 5}, "augment=5: it must be none, affine, thesis, or a mapping"),
+            ({"root": None}, "root=None: it must be a path"),
+            ({"fallback": "mnist5"}, "unknown fallback 'mnist5'; did you mean mnist5k"),
+        ],
+    )
+    def test_an_invalid_argument_is_named(self, setting, message):
+        with pytest.raises(InputError, match=message):
             MNISTDataModule("stripes", **setting)
+
+    def test_the_fingerprint_depends_on_the_shape_of_the_images(self, monkeypatch):
+        def module(name, *shape):
+            images, labels = np.zeros((24, *shape), np.uint8), np.arange(24) % 2
+            register_dataset(name)(lambda root: ImageSet(images, labels, images, labels, ("a", "b")))
+            return MNISTDataModule(name)
+
+        monkeypatch.setattr("mnist_zoo.data.sources._SOURCES", {})
+        assert module("wide", 2, 8).fingerprint != module("square", 4, 4).fingerprint
 
     def test_a_registered_data_set_may_have_another_size_and_colours(self, monkeypatch):
         monkeypatch.setattr("mnist_zoo.data.sources._SOURCES", {})

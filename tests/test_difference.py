@@ -11,12 +11,11 @@ import pytest
 from mnist_zoo.report.difference import (
     MARGIN,
     PAIRED_FROM,
-    Difference,
+    Differences,
     Noise,
     decide,
     detectable,
-    difference,
-    intervals_of,
+    differences,
     power,
     scores,
     seeds_needed,
@@ -46,76 +45,90 @@ def networks(rng, seeds: int, gain: float = 0.0, seed_spread: float = 0.2, alike
 
 
 def simulate(seeds: int, rounds: int = ROUNDS, **settings):
-    """Return the differences that `rounds` repetitions of an experiment find."""
+    """Return the differences that `rounds` repetitions of an experiment find, each as the only one."""
     rng = np.random.default_rng(0)
-    pairs = (tuple(networks(rng, seeds, **settings)) for _ in range(rounds))
-    return [difference(*(scores(each, range(seeds)) for each in pair)) for pair in pairs]
+    return [compare(*networks(rng, seeds, **settings)) for _ in range(rounds)]
+
+
+def compare(first, second, first_seeds=None, second_seeds=None):
+    """Return the difference of two configurations, given which images each network classifies correctly."""
+    known = [
+        scores(correct, range(len(correct)) if seeds is None else seeds)
+        for correct, seeds in ((first, first_seeds), (second, second_seeds))
+    ]
+    return differences(known, np.array([0]), np.array([1]))
 
 
 def covered(found, truth: float = 0.0) -> float:
     """Return the share of the intervals that cover the true difference."""
-    means = np.array([each.mean for each in found])
-    return float(np.mean(np.abs(means - truth) <= intervals_of(found).half))
-
-
-def p_alone(each) -> float:
-    return float(intervals_of([each]).p[0])
+    return float(np.mean([abs(each.mean[0] - truth) <= each.half[0] for each in found]))
 
 
 @cache
 def true_gain(gain: float) -> float:
     """Return the difference in expected accuracy that a gain in log-odds makes."""
     rng = np.random.default_rng(1)
-    first, second = (np.mean([each[k].mean() for each in _many(rng, gain)]) for k in (0, 1))
-    return float(first - second)
-
-
-def _many(rng, gain):
-    return [tuple(networks(rng, 20, gain)) for _ in range(150)]
+    return float(
+        np.mean([first.mean() - second.mean() for first, second in (networks(rng, 20, gain) for _ in range(150))])
+    )
 
 
 class TestInterval:
     def test_the_variance_is_that_of_the_formula(self):
         first = np.array([[1, 1, 1, 0, 1, 1, 1, 1], [1, 1, 0, 0, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1, 1, 0]], bool)
         second = np.array([[1, 0, 1, 0, 0, 1, 1, 1], [1, 0, 0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 1, 1, 0, 1]], bool)
-        found = difference(scores(first, range(3)), scores(second, range(3)))
+        found = compare(first, second)
         n, count = 3, 8
         between = sum(each.var(axis=0, ddof=1).mean() for each in (first, second))
         over_seeds = sum(each.mean(axis=1).var(ddof=1) for each in (first, second)) / n
         over_images = (first.mean(axis=0) - second.mean(axis=0)).var(ddof=1) / count
         expected = over_images + max(0, over_seeds - between / (n * count))
-        assert found.mean == pytest.approx(first.mean() - second.mean())
-        assert found.error**2 == pytest.approx(expected)
-        assert found.freedom == pytest.approx(
-            expected**2 / (over_images**2 / (count - 1) + over_seeds**2 / (2 * n - 2))
-        )
+        assert found.mean[0] == pytest.approx(first.mean() - second.mean())
+        assert found.error[0] ** 2 == pytest.approx(expected)
+        freedom = expected**2 / (over_images**2 / (count - 1) + over_seeds**2 / (2 * n - 2))
+        assert found.freedom[0] == pytest.approx(freedom)
         assert found.noise.error(n, count)[0] <= found.error * (1 + 1e-9), "the same variances, planned for the same n"
 
     def test_one_seed_says_nothing_about_a_configuration(self):
-        one, three = np.ones((1, 50), bool), np.ones((3, 50), bool)
-        assert difference(scores(one, [0]), scores(three, [0, 1, 2])) is None
+        found = compare(np.ones((1, 50), bool), np.ones((3, 50), bool))
+        assert np.isnan([found.error[0], found.half[0], found.p[0], found.p_equivalent()[0]]).all()
+        assert decide(found).tolist() == ["undecided"]
 
     @pytest.mark.parametrize(
         ("first", "second", "paired"),
-        [(range(5), range(5), True), (range(5), [4, 3, 2, 1, 0], True), (range(5), range(1, 6), False),
-         (range(PAIRED_FROM - 1), range(PAIRED_FROM - 1), False), (range(6), range(5), False)],
-    )  # fmt: skip
+        [
+            (range(5), range(5), True),
+            (range(5), [4, 3, 2, 1, 0], True),
+            (range(5), range(1, 6), False),
+            (range(PAIRED_FROM - 1), range(PAIRED_FROM - 1), False),
+            (range(6), range(5), False),
+        ],
+    )
     def test_equal_seeds_are_paired_if_there_are_enough(self, first, second, paired):
         rng = np.random.default_rng(0)
-        found = difference(*(scores(rng.random((len(seeds), 100)) < 0.9, list(seeds)) for seeds in (first, second)))
-        assert found.paired is paired
+        correct = [rng.random((len(seeds), 100)) < 0.9 for seeds in (first, second)]
+        assert compare(*correct, list(first), list(second)).paired.tolist() == [paired]
 
     def test_pairing_follows_the_seed_and_not_the_order(self):
         rng = np.random.default_rng(0)
         first, second = (rng.random((6, 500)) < 0.9 for _ in range(2))
-        found = difference(scores(first, range(6)), scores(second, range(6)))
-        turned = difference(scores(first[::-1], range(5, -1, -1)), scores(second, range(6)))
-        assert (found.mean, found.error) == pytest.approx((turned.mean, turned.error))
+        found, turned = compare(first, second), compare(first[::-1], second, range(5, -1, -1))
+        assert (found.mean[0], found.error[0]) == pytest.approx((turned.mean[0], turned.error[0]))
 
     def test_networks_that_never_differ_are_equivalent(self):
-        same = scores(np.tile(np.arange(100) % 10 > 0, (3, 1)), range(3))
-        found = difference(same, same)
-        assert (found.mean, found.half, found.p) == (0, 0, 1) and decide([found]) == ["equivalent"]
+        same = np.tile(np.arange(100) % 10 > 0, (3, 1))
+        found = compare(same, same)
+        assert (found.mean[0], found.half[0], found.p[0]) == (0, 0, 1) and decide(found).tolist() == ["equivalent"]
+
+    def test_many_pairs_are_compared_as_each_pair_alone(self):
+        rng = np.random.default_rng(0)
+        known = [scores(rng.random((n, 300)) < 0.9, range(n)) for n in (3, 5, 5, 1, 6)]
+        first, second = np.triu_indices(len(known), 1)
+        together = differences(known, first, second)
+        for place, (i, j) in enumerate(zip(first, second, strict=True)):
+            alone = differences([known[i], known[j]], np.array([0]), np.array([1]))
+            for name in ("mean", "error", "freedom", "paired"):
+                assert getattr(together, name)[place] == pytest.approx(getattr(alone, name)[0], nan_ok=True), (i, j)
 
 
 class TestSimulation:
@@ -140,9 +153,9 @@ class TestSimulation:
     @pytest.mark.parametrize(("seeds", "gain"), [(3, 0.5), (5, 0.5), (5, 0.3), (10, 0.2)])
     def test_the_power_is_the_one_that_is_stated(self, seeds, gain):
         truth, found = true_gain(gain), simulate(seeds, gain=gain)
-        parts = {part: float(np.mean([getattr(each.noise, part) for each in found])) for part in vars(found[0].noise)}
+        parts = {part: np.mean([getattr(each.noise, part)[0] for each in found]) for part in vars(found[0].noise)}
         stated = power(truth, Noise(**parts), seeds, IMAGES)
-        assert np.mean([p_alone(each) < 0.05 and each.mean > 0 for each in found]) == pytest.approx(stated, abs=0.06)
+        assert np.mean([each.p[0] < 0.05 and each.mean[0] > 0 for each in found]) == pytest.approx(stated, abs=0.06)
 
 
 NOISE = Noise(images=0.004, seeds=4e-7, single=0.004)
@@ -166,8 +179,12 @@ class TestPlanning:
 
 
 class TestDecisions:
-    def pair(self, mean, error, freedom=20.0):
-        return Difference(mean, error, freedom, False, NOISE)
+    @staticmethod
+    def pairs(*numbers, freedom=20.0):
+        """Return differences with these means and standard errors."""
+        mean, error = np.array(numbers, dtype=float).T
+        some = np.full(len(mean), 3)
+        return Differences(mean, error, np.full(len(mean), freedom), some > 9, some, NOISE)
 
     @pytest.mark.parametrize(
         ("mean", "error", "outcome"),
@@ -177,20 +194,21 @@ class TestDecisions:
             (0.0, 0.0005, "equivalent"),
             (0.001, 0.001, "undecided"),
             (0.0012, 0.0003, "better"),  # and surely smaller than the margin
+            (0.0, math.nan, "undecided"),  # a single seed
         ],
     )
     def test_a_pair_is_better_worse_equivalent_or_undecided(self, mean, error, outcome):
-        assert decide([self.pair(mean, error)]) == [outcome]
+        assert decide(self.pairs((mean, error))).tolist() == [outcome]
 
     def test_many_pairs_are_corrected_for_their_number(self):
-        border = self.pair(0.0024, 0.001)  # p = 0.026
-        assert decide([border]) == ["better"]
-        assert decide([border] + [self.pair(0.0, 0.002)] * 9)[0] == "undecided"
-
-    def test_a_pair_with_one_seed_is_undecided_and_not_counted(self):
-        assert decide([None, self.pair(0.0024, 0.001)]) == ["undecided", "better"]
+        border = (0.0024, 0.001)  # p = 0.026
+        assert decide(self.pairs(border)).tolist() == ["better"]
+        assert decide(self.pairs(border, *[(0.0, 0.002)] * 9))[0] == "undecided"
+        assert decide(self.pairs(border, *[(0.0, math.nan)] * 9))[0] == "better", (
+            "pairs with a single seed do not count"
+        )
 
     def test_equivalence_is_two_one_sided_tests(self):
-        two_errors, border = self.pair(0.0, MARGIN / 2, math.inf), self.pair(MARGIN, 0.001)
-        assert intervals_of([two_errors]).p_equivalent[0] == pytest.approx(0.02275, abs=1e-4)
-        assert intervals_of([border]).p_equivalent[0] == pytest.approx(0.5)
+        two_errors, border = self.pairs((0.0, MARGIN / 2), freedom=math.inf), self.pairs((MARGIN, 0.001))
+        assert two_errors.p_equivalent()[0] == pytest.approx(0.02275, abs=1e-4)
+        assert border.p_equivalent()[0] == pytest.approx(0.5)

@@ -7,15 +7,21 @@ import importlib
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import mnist_zoo
 from mnist_zoo.data import sources
+from mnist_zoo.hydra_app.arguments import parse_arguments
+from mnist_zoo.hydra_app.compose import compose_config
+from mnist_zoo.hydra_app.names import register_resolvers
+from mnist_zoo.hydra_app.overrides import grid, parse
 from mnist_zoo.models import registry
 
 ROOT = Path(__file__).parents[1]
@@ -92,3 +98,79 @@ def test_the_files_that_the_architecture_page_lists_exist():
     files = [f"{room}{name}" for room, text in rows for name in re.findall(r"`(\w+\.py)`", text)]
     assert files
     assert [name for name in files if not (ROOT / "mnist_zoo" / name).is_file()] == []
+
+
+def test_without_pdoc_one_line_says_what_to_install(tmp_path):
+    (tmp_path / "pdoc.py").write_text("raise ImportError('no pdoc')\n")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    line = [sys.executable, str(ROOT / "docs" / "build.py"), str(tmp_path / "api")]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the API reference needs pdoc, which is not installed: pip install '")
+    assert done.stderr.count("\n") == 1
+
+
+# -- the README ---------------------------------------------------------------------------------------------------
+
+
+def blocks(language: str, after: str) -> list[str]:
+    """Return the code blocks of the README in a language, from a text on."""
+    text = (ROOT / "README.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text[text.index(after) :], re.MULTILINE | re.DOTALL)
+
+
+def trainings() -> list[str]:
+    """Return the README's commands that train: python -m mnist_zoo, in blocks and in the text."""
+    code = "\n".join(blocks("bash", "# mnist_zoo"))
+    found = re.findall(r"python3? -m mnist_zoo (?!--help)[^&#\n]*", code)
+    found += re.findall(r"`(python3? -m mnist_zoo [^`]*)`", (ROOT / "README.md").read_text())
+    return sorted({line.strip() for line in found if "<" not in line and "..." not in line and "--" not in line})
+
+
+@pytest.mark.parametrize("line", trainings())
+def test_the_trainings_in_the_readme_compose(line):
+    register_resolvers()
+    given = parse_arguments(shlex.split(line)[3:]).overrides
+    known = [word for word in given if not word.startswith("hydra")]  # plug-ins of launchers are extras
+    jobs = grid(parse(known))
+    assert jobs
+    if any(word == "model=my_net" for word in known):
+        pytest.skip("a network of the plug-in below it: the slow test trains it")
+    assert compose_config(list(jobs[0]))["model"]["name"]
+
+
+def run_script(*arguments: str, cwd: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    line = [sys.executable, *arguments]
+    done = subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_the_plug_in_of_the_readme_trains_as_shown(tmp_path):
+    """In a folder that holds only the example's module and its two files of images."""
+    heading = "## Add a model or a data set"
+    module = blocks("python", heading)[0]
+    name = re.match(r"# (\S+)\n", module)[1]
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text(module)
+    rng = np.random.default_rng(0)
+    (tmp_path / "data").mkdir()
+    np.save(tmp_path / "data/images.npy", rng.integers(0, 255, (1500, 28, 28)).astype(np.uint8))
+    np.save(tmp_path / "data/labels.npy", np.arange(1500) % 10)
+    commands = blocks("bash", heading)[0].replace("\\\n", " ").splitlines()
+    commands = [shlex.split(line, comments=True) for line in commands if "-m mnist_zoo " in line]
+    assert commands
+    for command in commands:
+        run_script(*command[1:], "epochs=1", cwd=tmp_path)
+    assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == len(commands)
+
+
+@pytest.mark.slow
+def test_the_python_example_of_the_readme_runs(tmp_path):
+    script = blocks("python", "**Your own project.**")[0]
+    assert "max_epochs=3" in script and "outputs/runs/<folder>/checkpoints" in script
+    best = ROOT / "tests/fixtures/0.1.0/batches/checkpoints"
+    script = script.replace("max_epochs=3", "max_epochs=1, limit_train_batches=3")
+    (tmp_path / "own.py").write_text(script.replace("outputs/runs/<folder>/checkpoints", str(best)))
+    run_script("own.py", cwd=tmp_path)

@@ -12,8 +12,8 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.arguments import prepare, require_multirun
 from mnist_zoo.hydra_app.compose import CONFIG_DIR
 from mnist_zoo.runs import read_metrics
+from mnist_zoo.settings import check
 from mnist_zoo.training.run import run
-from mnist_zoo.training.settings import check
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml"))
 
@@ -26,7 +26,8 @@ def composed(*overrides: str):
 # experiment, settings that the paper states, number of jobs of the sweep (1: no sweep)
 RECIPES = [
     ("architectures", {"batch_size": 128, "epochs": 20, "early_stop.monitor": "val_loss", "optimizer.name": "adam"}, 7),
-    ("keras_cnn", {"lr": 1e-3, "batch_size": 32, "epochs": 20, "early_stop.patience": 2, "data.val_size": 0.2}, 1),
+    ("architectures_diagnosis", {"batch_size": 128, "epochs": 20, "early_stop.monitor": "val_loss"}, 1),
+    ("keras_cnn", {"lr": 1e-3, "batch_size": 32, "epochs": 20, "early_stop.patience": 2, "data.val_size": 0.2}, 2),
     ("dropout", {"epochs": 15, "early_stop.monitor": "val_loss", "early_stop.patience": 2}, 2),
     ("dropout_search", {"epochs": 15, "early_stop.patience": 2}, 18),
     (
@@ -45,7 +46,20 @@ RECIPES = [
         },
         4,
     ),
-    ("lr_sweep", {"batch_size": 64, "epochs": 10, "optimizer.name": "adam"}, 16),
+    (
+        "digits_fashion_logged",
+        {
+            "optimizer.name": "rmsprop",
+            "batch_size": 640,
+            "epochs": 40,
+            "early_stop.monitor": None,
+            "augment.rotate": 0.0,
+            "data.filters.blur": 5,
+            "scheduler.min_lr": 1e-4,
+        },
+        4,
+    ),
+    ("lr_sweep", {"batch_size": 64, "epochs": 10, "optimizer.name": "adam", "data.normalize": False}, 16),
     ("lr_sweep_final", {"batch_size": 64, "epochs": 25, "lr": 0.0002}, 4),
     ("ensemble", {"batch_size": 120, "epochs": 150, "ema": 0.999, "scheduler.gamma": 0.98, "augment.rotate": 20}, 3),
 ]
@@ -119,12 +133,12 @@ def test_the_command_line_replaces_what_an_experiment_sweeps():
         "else each of the experiment's four models would be a job with model=mlp"
     )
     assert "lr=0.02,0.01,0.0002,0.0001" in arguments, "keys that the command line does not give are still swept"
-    assert "sweep=lr_sweep" in arguments
+    assert "sweep='lr_sweep,model=mlp'" in arguments
     assert prepare(["-m", "experiment=lr_sweep", "seed=0,1"]) == [
         "-m",
         "experiment=lr_sweep",
         "seed=0,1",
-        "sweep=lr_sweep",
+        "sweep='lr_sweep'",
     ]
 
 

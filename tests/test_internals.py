@@ -1,6 +1,11 @@
-"""One test for each use of what Lightning does not document, to name the culprit when an upgrade breaks it."""
+"""One test for each use of what other libraries do not document, to name the culprit when an upgrade breaks it."""
 
 from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -58,3 +63,26 @@ def test_later_checkpoints_have_no_such_position(tmp_path):
     own.fit(LitClassifier("mlp"), datamodule=MNISTDataModule("stripes", batch_size=16))
     own.save_checkpoint(tmp_path / "new.ckpt")
     assert internals.loader_state(torch.load(tmp_path / "new.ckpt", weights_only=True)) is None
+
+
+def test_tensorboard_writes_without_importing_tensorflow(tmp_path):
+    """A package named tensorflow is there; its import would fail the test and print a line."""
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow/__init__.py").write_text("print('TensorFlow was imported')\n")
+    code = f"""
+import sys
+from mnist_zoo.internals import keep_tensorflow_out
+assert "torch" not in sys.modules
+keep_tensorflow_out()
+from pytorch_lightning.loggers import TensorBoardLogger
+logger = TensorBoardLogger({str(tmp_path)!r}, name="", version="", default_hp_metric=False)
+logger.log_hyperparams({{"lr": 1.0}}, {{"final/val_acc": 0.5}})
+logger.log_metrics({{"val_acc": 0.5}}, 1)
+logger.finalize("success")
+print("tensorflow" in sys.modules)
+"""
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+    line = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(line, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=200)
+    assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr
+    assert list(tmp_path.glob("events.out.tfevents.*"))

@@ -164,8 +164,8 @@ def my_set(root, count=120):
 def test_a_plugins_network_and_data_set_are_trained_and_used_for_predictions(tmp_path, monkeypatch, capsys):
     (tmp_path / "my_lab").mkdir()
     (tmp_path / "my_lab" / "shapes.py").write_text(PLUGIN)
-    line = [sys.executable, "-m", "mnist_zoo", "plugins=[my_lab.shapes]", "model=custom", "model.name=my_net"]
-    line += ["+model.width=16", "data=custom", "data.name=my_set", "+data.count=150", "epochs=3", "trainer=cpu"]
+    line = [sys.executable, "-m", "mnist_zoo", "plugins=[my_lab.shapes]", "model=my_net", "+model.width=16"]
+    line += ["data=my_set", "+data.count=150", "epochs=3", "trainer=cpu"]
     line += ["logger=none", "hydra.run.dir=run"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)

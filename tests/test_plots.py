@@ -74,7 +74,7 @@ def test_a_markdown_table_escapes_bars():
 
 
 def test_plots_imports_no_other_room():
-    allowed = ("mnist_zoo.plots", "mnist_zoo.errors", "mnist_zoo.runs")
+    allowed = ("mnist_zoo.plots", "mnist_zoo.errors", "mnist_zoo.files", "mnist_zoo.runs")
     for path in Path(plots.__file__).parent.glob("*.py"):
         tree = ast.parse(path.read_text())
         for block in [node for node in tree.body if isinstance(node, ast.If)]:  # if TYPE_CHECKING
@@ -174,7 +174,7 @@ def test_the_mean_image_of_a_class_is_its_mean(data):
     (axis,) = exploration.mean_images(data).axes
     images, labels = data.images("train").numpy(), data.labels("train").numpy()
     assert axis.texts[0].get_text() == "above"
-    assert np.asarray(axis.images[0].get_array()) == pytest.approx(images[labels == 0, 0].mean(axis=0))
+    assert np.asarray(axis.images[0].get_array()) == pytest.approx(images[labels == 0, 0].mean(axis=0) / 255)
 
 
 def test_augmented_rows_begin_with_the_original_image(data):
@@ -206,7 +206,7 @@ def test_a_wrong_number_of_images_is_refused(data, count):
 def test_many_images_need_opentsne(data, monkeypatch):
     monkeypatch.setattr(embedding, "SCIKIT_LEARN_LIMIT", 50)
     monkeypatch.setattr(embedding.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'mnist_zoo\[tsne\]'"):
+    with pytest.raises(InputError, match=r"needs openTSNE: pip install '"):
         exploration.tsne(data, 60)
 
 
@@ -230,19 +230,61 @@ def test_the_command_writes_every_plot(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "mnist5k: 3,667 train, 333 val, 1,000 test" in printed
     assert all(f"{tmp_path / name}.png" in printed for name in names)
+    assert printed.endswith("next: python -m mnist_zoo data=mnist5k\n")
 
 
 REFUSED = [  # arguments, the error
     (["data=mnst"], "error: unknown data 'mnst'; did you mean mnist"),
     (["data=custom", "data.name=halves", "--out", __file__], f"error: cannot write to {__file__} (File exists)"),
+    (["data=custom", "data.name=halves", "--out", ""], "error: --out is empty: name a folder"),
+    (["data=custom", "data.name=halves", "--tsne", "-3"], "error: --tsne -3: choose from 10 to "),
+    (["data=custom", "data.name=halves", "--tsne", "6000"], "error: --tsne 6000: choose from 10 to "),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=["data", "out"])
-def test_an_error_is_one_line(arguments, message, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "message"), REFUSED, ids=["data", "out", "empty out", "negative tsne", "large tsne"]
+)
+def test_an_error_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["explore", *arguments])
     with pytest.raises(SystemExit) as stopped:
         explore.main()
     assert stopped.value.code == 1
     printed = capsys.readouterr().err
     assert printed.startswith(message) and printed.count("\n") == 1
+    assert not list(tmp_path.rglob("*.png")), "nothing is drawn before the error"
+
+
+@pytest.mark.filterwarnings("default")
+def test_without_the_files_the_fallback_is_drawn_with_a_warning_of_one_line(tmp_path, monkeypatch, capsys):
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", offline)
+    root, out = tmp_path / "nothing", tmp_path / "out"
+    monkeypatch.setattr("sys.argv", ["explore", f"data.root={root}", "--tsne", "0", "--out", str(out)])
+    explore.main()
+    said = capsys.readouterr()
+    assert said.err.startswith("warning: MNIST is not in") and said.err.count("\n") == 1
+    assert "continuing with data=mnist5k" in said.err and "mnist5k: 3,667 train" in said.out
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+    def full(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    arguments = ["data=custom", "data.name=halves", "--tsne", "0", "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["explore", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        explore.main()
+    said = capsys.readouterr().err
+    assert stopped.value.code == 1 and said.count("\n") == 1 and "No space left on device" in said
+
+
+def test_a_dollar_sign_in_a_name_is_no_formula():
+    image = np.zeros((1, 1, 4, 4), np.uint8)
+    figure = image_grid(image, ["$x$"])
+    figure.canvas.draw()
+    assert figure.axes[0].texts[0].get_text() == r"\$x\$"

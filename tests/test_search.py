@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, StorageError
 from mnist_zoo.hydra_app import optuna_search
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
-from mnist_zoo.hydra_app.optuna_search import read_space, search
+from mnist_zoo.hydra_app.optuna_search import SearchFailed, read_space, search
 from mnist_zoo.search import main
 
 ROOT = Path(__file__).parents[1]
@@ -87,8 +87,29 @@ def test_a_study_runs_continues_and_prints_its_best_trial(tmp_path, monkeypatch,
     [
         (["search=dropuot"], "unknown search 'dropuot'; did you mean dropout"),
         (["trials=3"], "no search was named: add search=NAME"),
+        (["search="], "unknown search ''"),
+        (["search=../dropout"], "unknown search '../dropout'"),
+        (["search=dropout", "search=dropout"], "search= was given twice"),
         (["search=dropout", "trials=0"], "trials=0: it must be 1 or more"),
         (["search=dropout", "trials=many"], "trials=many: it must be an integer"),
+        (["search=dropout", "trials=-3"], "trials=-3: it must be an integer of 1 or more"),
+        (["search=dropout", "trials=1e9"], "trials=1e9: it must be an integer"),
+        (["search=dropout", "trials=\u00b2"], "trials=\u00b2: it must be an integer"),
+        (["search=dropout", "trials=1000000000"], "trials=1000000000: it must be 100,000 or less"),
+        (["search=dropout", "study="], "study=: it must not be empty"),
+        (["search=dropout", "study=../../x"], "study=../../x: it must be the name of a folder, not a path"),
+        (["search=dropout", "study=/x"], "study=/x: it must be the name of a folder, not a path"),
+        (["search=dropout", "resume=x"], "resume=x: not in a search: the same command continues a search"),
+        (["search=dropout", "sweep=x"], "sweep=x: not in a search: name the search with study=NAME"),
+        (["search=dropout", "hydra/launcher=joblib"], "hydra/launcher=joblib: not in a search: start the same command"),
+        (["search=dropout", "lr=0.1"], "lr=0.1: lr is one of the searched settings: model.channels, model.dense, lr"),
+        (["search=dropout", "seed=1,2"], "seed=1,2: in a search each setting has one value"),
+        (["search=dropout", "batch_size=0"], "batch_size=0: it must be 1 or more"),
+        (["search=dropout", "model.dropout=2"], "model.dropout=2: it must be below 1"),
+        (["search=dropout", "output_dir="], "output_dir=: it must name a folder"),
+        (["search=dropout", "+x=1"], "unknown setting 'x'"),
+        (["search=dropout", "x"], "'x' is not an override"),
+        (["search=dropout", "model=5"], "unknown model '5'"),
         (["search=dropout", "trails=3"], "unknown setting 'trails'; did you mean trials?"),
         (["search=dropout", "lrr=3"], "unknown setting 'lrr'; did you mean lr?"),
     ],
@@ -99,6 +120,39 @@ def test_an_error_is_one_line(words, message, monkeypatch, capsys):
         main()
     shown = capsys.readouterr()
     assert shown.err.startswith(f"error: {message}") and shown.err.count("\n") == 1
+
+
+def test_a_study_of_other_settings_is_not_continued(tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    space = {"overrides": [*SMALL, "epochs=1"], "space": {"lr": {"choices": [1e-3]}}}
+    monkeypatch.setattr(optuna_search, "read_space", lambda name: space)
+    place = f"output_dir={tmp_path}"
+    folder = search("mine", 1, overrides=[place])
+    with pytest.raises(InputError, match=r"mine was made with other settings \(config\.batch_size: 64 -> 32\)"):
+        search("mine", 2, overrides=[place, "batch_size=32"])
+    space["space"] = {"lr": {"choices": [1e-3, 1e-2]}}
+    with pytest.raises(InputError, match=r"space\.lr\.choices"):
+        search("mine", 2, overrides=[place])
+    assert [path.name for path in (folder / "trials").iterdir()] == ["0"]
+
+
+def test_a_search_whose_trials_all_fail_is_an_error(tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    space = {"overrides": [*SMALL, "epochs=1"], "space": {"lr": {"choices": [1e20]}}}
+    monkeypatch.setattr(optuna_search, "read_space", lambda name: space)
+    with pytest.raises(SearchFailed, match=r"all trials in .*mine failed"):
+        search("mine", 2, overrides=[f"output_dir={tmp_path}"])
+
+
+@pytest.mark.parametrize("content", [b"no database" * 500, b"SQLite format 3\0" + b"x" * 5000])
+def test_a_damaged_database_is_named(tmp_path, content):
+    pytest.importorskip("optuna")
+    path = tmp_path / "searches/dropout/study.db"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=rf"{path} cannot be used .*choose another study=NAME"):
+        search("dropout", 1, overrides=[*SMALL[:-3], "model=cnn", f"output_dir={tmp_path}"])
+    assert path.read_bytes() == content
 
 
 def test_an_entry_of_a_space_that_has_neither_choices_nor_a_range_is_named(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mlxtend.evaluate import cochrans_q as mlxtend_cochrans_q
+from sklearn.metrics import f1_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from mnist_zoo.report import statistics as st
@@ -129,3 +130,12 @@ def test_a_perfectly_calibrated_network_has_a_calibration_error_too():
     assert st.perfect_ece(np.tile(probabilities, (16, 1))) == pytest.approx(expected / 4, rel=0.2), (
         "falls with 1/sqrt(N)"
     )
+
+
+@pytest.mark.parametrize("classes", [0, 12])
+def test_macro_f1_is_that_of_scikit_learn(classes):
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 8, 200), rng.integers(0, 9, 200).astype(np.uint8)
+    known = range(classes) if classes else None
+    expected = f1_score(labels, predicted, labels=known, average="macro", zero_division=0.0)
+    assert st.macro_f1(labels, predicted, classes) == pytest.approx(expected)

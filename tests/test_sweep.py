@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -11,23 +13,33 @@ import sys
 import time
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
-from mnist_zoo.errors import InputError
-from mnist_zoo.hydra_app import sweep as sweep_module
+from mnist_zoo.errors import InputError, StorageError
+from mnist_zoo.hydra_app import plan as plan_module
 from mnist_zoo.hydra_app.compose import compose_config
-from mnist_zoo.hydra_app.names import job_name
-from mnist_zoo.hydra_app.sweep import SweepFailed, run_sweep, write_job_record
-from mnist_zoo.runs import RunFolder, in_use, read_curves, read_json, read_metrics
+from mnist_zoo.hydra_app.launching import Failed
+from mnist_zoo.hydra_app.names import NAME_LENGTH, former_job_name, job_name
+from mnist_zoo.hydra_app.overrides import parse
+from mnist_zoo.hydra_app.places import default_sweep
+from mnist_zoo.hydra_app.plan import write_job_record
+from mnist_zoo.hydra_app.sweep import SweepFailed, run_sweep
+from mnist_zoo.runs import RunFolder, in_use, read_curves, read_metrics, read_sweep
 from mnist_zoo.runs.identity import comparable
 from mnist_zoo.runs.status import run_status
 
 ROOT = Path(__file__).parents[1]
 JOBS = [["data=mnist5k", f"lr={lr}"] for lr in (0.1, 0.2, 0.3)]
+RECORD = json.loads((ROOT / "tests/fixtures/0.1.0/run/metrics.json").read_text())
 FINGERPRINT = "0123456789abcdef"
+ONE_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 
 
 @cache
@@ -43,27 +55,40 @@ class Grid:
         self.place = place
         self.launched: list[str] = []
         self.broken: set[str] = set()
+        self.unwritten: set[str] = set()  # jobs that end before they write anything
+        self.raised: BaseException | None = None  # by the launcher, at the second job
+        self.kind = ONE_PROCESS
         self.composed = 0
         monkeypatch.setattr("mnist_zoo.data.load_data", lambda cfg: type("Data", (), {"fingerprint": FINGERPRINT}))
 
     def run(self, jobs=JOBS, *overrides: str) -> list[float]:
         self.launched, self.extra = [], overrides
-        cfg = OmegaConf.create(composed(*overrides) | {"hydra": {"sweep": {"dir": str(self.place)}}})
+        cfg = OmegaConf.create(composed(*overrides) | {"hydra": self.hydra()})
         return run_sweep(cfg, jobs, self.compose, self.launch)
+
+    def hydra(self) -> dict:
+        launcher = {"_target_": self.kind, "submitit_folder": str(self.place / ".submitit")}
+        return {"sweep": {"dir": str(self.place)}, "launcher": launcher}
 
     def compose(self, overrides):
         self.composed += 1
         return OmegaConf.create(composed(*overrides, *self.extra) | {"hydra": {}})
 
-    def launch(self, jobs):
+    def launch(self, jobs, first):
         for job in jobs:
-            name = job_name(job)
+            renamed = [word.split("=", 1)[1].strip("'") for word in job if word.startswith("hydra.sweep.subdir=")]
+            name = renamed[0] if renamed else job_name(job)
+            if self.raised is not None and len(self.launched) == 1:
+                raise self.raised
             self.launched.append(name)
+            if name in self.unwritten:
+                continue
+            job = [word for word in job if not word.startswith("hydra.")]
             with RunFolder(self.place / name) as folder:
                 write_job_record(folder.path, job)
                 folder.start(
                     config=comparable(composed(*job, *self.extra)),
-                    version=sweep_module.__version__,
+                    version=plan_module.__version__,
                     data_fingerprint=FINGERPRINT,
                     epoch=3,
                     epochs=10,
@@ -72,7 +97,7 @@ class Grid:
                     folder.update(state="failed", reason="DivergedError: train_loss became nan")
                     continue
                 lr = float(job[1].split("=")[1])
-                folder.finish({"val_acc": lr, "test_acc": lr, "epochs_run": 10, "epochs": 10}, {})
+                folder.finish(RECORD | {"val_acc": lr, "epochs": 10}, {})
 
 
 @pytest.fixture
@@ -91,7 +116,7 @@ class TestPlan:
         grid.run(JOBS[:2])
         assert grid.run(JOBS) == [0.1, 0.2, 0.3]
         assert grid.launched == [job_name(JOBS[2])]
-        assert len(read_json(grid.place / "sweep.json")["jobs"]) == 3
+        assert len(read_sweep(grid.place)) == 3
 
     def test_a_failed_job_is_run_again_and_the_sweep_says_why_it_failed(self, grid, capsys):
         grid.broken = {job_name(JOBS[1])}
@@ -100,12 +125,6 @@ class TestPlan:
         assert "train_loss became nan" in capsys.readouterr().out
         grid.broken = set()
         assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[1])]
-
-    @pytest.mark.parametrize("damage", ["", "{", "[1]", "not JSON"])
-    def test_a_job_with_a_damaged_metrics_file_is_unfinished(self, grid, damage):
-        grid.run()
-        (grid.place / job_name(JOBS[0]) / "metrics.json").write_text(damage)
-        assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[0])]
 
     def test_a_job_that_another_process_runs_is_left_to_it(self, grid, capsys):
         grid.run()
@@ -125,6 +144,174 @@ class TestPlan:
         assert not in_use(folder)
 
 
+class TestFailures:
+    """Each job that was launched has a result, or it failed and the sweep says why."""
+
+    @pytest.mark.parametrize("kind", [ONE_PROCESS, JOBLIB])
+    def test_a_job_that_never_wrote_anything_failed(self, grid, capsys, kind):
+        grid.kind, grid.unwritten = kind, {job_name(JOBS[1])}
+        with pytest.raises(SweepFailed, match="1 of 3 jobs failed; the same command runs them again"):
+            grid.run()
+        shown = capsys.readouterr()
+        assert f"failed:\n  {job_name(JOBS[1])}\n      it never started\n" in shown.out
+        assert shown.err == f"error: {job_name(JOBS[1])}: it never started\n"
+
+    def test_a_full_disk_is_the_reason_of_its_job_only(self, grid, capsys):
+        grid.raised = OSError(28, "No space left on device")
+        with pytest.raises(SweepFailed, match="2 of 3 jobs failed"):
+            grid.run()
+        assert capsys.readouterr().out.count("OSError: [Errno 28] No space left on device") == 2
+
+    def test_a_killed_worker_process_fails_the_jobs_without_a_result(self, grid, capsys):
+        grid.kind, grid.raised = JOBLIB, RuntimeError("a worker was killed\nlong explanation")
+        with pytest.raises(SweepFailed, match="2 of 3 jobs failed"):
+            grid.run()
+        shown = capsys.readouterr()
+        assert shown.out.count("RuntimeError: a worker was killed\n") == 2 and "long explanation" not in shown.out
+        assert "[1/3] lr=0.1: validation 0.1000" in shown.out, "the finished job is shown"
+
+    def test_the_reason_of_an_earlier_attempt_is_not_repeated(self, grid, capsys):
+        grid.broken = {job_name(JOBS[0])}
+        with pytest.raises(SweepFailed):
+            grid.run()
+        grid.broken, grid.unwritten = set(), {job_name(JOBS[0])}
+        capsys.readouterr()
+        with pytest.raises(SweepFailed):
+            grid.run()
+        shown = capsys.readouterr().out
+        assert "it never started" in shown and "became nan" not in shown
+
+    def test_a_reason_that_could_not_be_written_is_brought_back_by_the_launcher(self, grid, capsys):
+        def launch(jobs, first):
+            return [SimpleNamespace(return_value=pickle.loads(pickle.dumps(Failed("StorageError: disk full"))))]
+
+        grid.launch = launch
+        with pytest.raises(SweepFailed, match="3 of 3 jobs failed"):
+            grid.run()
+        assert capsys.readouterr().out.count("StorageError: disk full") == 3
+
+    @pytest.mark.parametrize("message", ["", "interrupted; the last whole epoch is in x"])
+    def test_ctrl_c_says_what_is_finished_and_how_to_continue(self, grid, capsys, message):
+        grid.raised = KeyboardInterrupt(message)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            grid.run()
+        assert str(caught.value) == f"{message or 'interrupted'}; the same command continues the sweep"
+        out = capsys.readouterr().out
+        assert "not finished: 2 of 3 jobs" in out and "best by validation: lr=0.1\n" in out and "failed" not in out
+        grid.raised = None
+        assert grid.run() == [0.1, 0.2, 0.3] and len(grid.launched) == 2
+
+    def test_a_disk_that_cannot_be_written_is_one_line(self, grid, tmp_path):
+        grid.place = tmp_path / "file" / "sweep"
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(StorageError, match=r"cannot write .*file"):
+            grid.run()
+        assert grid.launched == []
+
+    def test_slurm_without_srun_is_one_line_before_anything_is_written(self, grid, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        grid.kind = SLURM
+        with pytest.raises(InputError, match=r"there is no srun on this machine: .* hydra/launcher=local_processes"):
+            grid.run()
+        assert not grid.place.exists()
+
+
+class TestPlanning:
+    def test_an_invalid_job_stops_the_sweep_before_its_first_job(self, grid):
+        with pytest.raises(InputError, match="lr=-1"):
+            grid.run([JOBS[0], ["data=mnist5k", "lr=-1"]])
+        assert grid.launched == [] and not grid.place.exists()
+
+    def test_what_takes_seconds_is_announced(self, grid, capsys):
+        grid.run()
+        assert "comparing" not in capsys.readouterr().out, "a small new sweep starts at once"
+        grid.run()
+        assert capsys.readouterr().out.startswith(f"sweep {grid.place}: comparing its 3 jobs with what is there ...")
+
+
+class TestDamage:
+    @pytest.mark.parametrize("damage", ["", "{", "[1]", '{"val_acc": NaN}'])
+    def test_a_job_with_damaged_metrics_is_named_and_run_again(self, grid, capsys, damage):
+        grid.run()
+        path = grid.place / job_name(JOBS[0]) / "metrics.json"
+        path.write_text(damage)
+        assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[0])]
+        assert capsys.readouterr().err.startswith(f"warning: {path} is damaged (")
+
+    @pytest.mark.parametrize("content", ["{", '{"state": "finished"}', None])
+    def test_a_result_whose_settings_are_not_known_stops_the_sweep(self, grid, content):
+        grid.run()
+        path = grid.place / job_name(JOBS[0]) / "status.json"
+        path.unlink() if content is None else path.write_text(content)
+        with pytest.raises(InputError, match=r"its settings are not known: status.json .*choose on_change=rerun"):
+            grid.run()
+        assert grid.launched == []
+        assert grid.run(JOBS, "on_change=keep") == [0.1, 0.2, 0.3] and grid.launched == []
+        assert grid.run(JOBS, "on_change=rerun") == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[0])]
+
+    def test_a_damaged_job_record_leads_to_a_comparison_of_all_settings(self, grid):
+        grid.run()
+        for job in JOBS[:2]:
+            (grid.place / job_name(job) / "job.json").write_text("{")
+        grid.composed = 0
+        assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == []
+        assert grid.composed == 2, "these jobs; the third one is known not to have changed"
+
+
+class TestFolders:
+    LONG = ["data=mnist5k", "lr=0.1", "model=mlp", "model.hidden=[100,100]", "data.train_fraction=0.05", "trainer=cpu"]
+
+    def test_a_folder_with_the_longer_name_of_earlier_versions_is_found(self, grid):
+        former = former_job_name(self.LONG)
+        assert len(former) > NAME_LENGTH and former != job_name(self.LONG)
+        grid.run([self.LONG])
+        (grid.place / job_name(self.LONG)).rename(grid.place / former)
+        assert grid.run([self.LONG]) == [0.1] and grid.launched == []
+
+    def test_an_unfinished_job_continues_in_the_folder_that_was_found(self, grid):
+        former = former_job_name(self.LONG)
+        grid.run([self.LONG])
+        (grid.place / job_name(self.LONG)).rename(grid.place / former)
+        (grid.place / former / "metrics.json").unlink()
+        assert grid.run([self.LONG]) == [0.1] and grid.launched == [former]
+        assert not (grid.place / job_name(self.LONG)).exists()
+
+    def test_a_folder_of_any_name_is_known_by_the_overrides_in_it(self, grid):
+        grid.run()
+        folder = (grid.place / job_name(JOBS[0])).rename(grid.place / "my best run")
+        (folder / ".hydra").mkdir()
+        (folder / ".hydra/overrides.yaml").write_text(yaml.safe_dump([*JOBS[0], "sweep=s", "progress=none"]))
+        assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == []
+
+    @pytest.mark.parametrize(
+        ("command", "name"),
+        [
+            (["model=mlp,cnn", "data=mnist5k", "epochs=1"], "model"),
+            (["model=mlp,cnn,lenet5", "epochs=1", "data=mnist5k", "progress=none"], "model"),
+            (["model=mlp,cnn", "epochs=10"], "model,epochs=10"),
+            (["model=mlp,cnn"], "model"),
+        ],
+    )
+    def test_a_sweep_of_an_earlier_version_continues_and_another_one_gets_a_folder_of_its_own(
+        self, tmp_path, command, name
+    ):
+        for model in ("mlp", "cnn"):
+            folder = tmp_path / "model" / f"data=mnist5k,epochs=1,model={model}"
+            folder.mkdir(parents=True)
+            write_job_record(folder, ["data=mnist5k", "epochs=1", f"model={model}"])
+        if name == "model" and len(command) == 1:
+            shutil.rmtree(tmp_path / "model")
+        assert default_sweep(parse(command), tmp_path) == name
+
+    def test_the_keys_of_an_experiment_are_swept_too(self, tmp_path):
+        folder = tmp_path / "dropout" / "a job"
+        folder.mkdir(parents=True)
+        write_job_record(folder, ["experiment=dropout", "epochs=1", "model=cnn", "seed=0"])
+        command = parse(["experiment=dropout", "epochs=1", "seed=0,1"])
+        assert default_sweep(command, tmp_path, ["model"]) == "dropout"
+        assert default_sweep(command, tmp_path, []) == "dropout,epochs=1"
+
+
 class TestVersion010:
     """The sweep in tests/fixtures/0.1.0 was made by version 0.1.0."""
 
@@ -142,7 +329,7 @@ class TestVersion010:
         def compose(job):
             return OmegaConf.create(composed(*job) | {"hydra": {}})
 
-        return run_sweep(cfg, [command], compose, launch=lambda jobs: pytest.fail(f"launched {jobs}"))
+        return run_sweep(cfg, [command], compose, launch=lambda jobs, first: pytest.fail(f"launched {jobs}"))
 
     def test_only_its_version_has_changed(self, old):
         with pytest.raises(InputError, match=r"made with other settings \(mnist_zoo: 0\.1\.0 -> [\d.]+\): choose on_c"):
@@ -151,8 +338,9 @@ class TestVersion010:
     def test_its_results_can_be_kept(self, old, capsys):
         (folder,) = old.glob("data*")
         assert self.plan(old, "on_change=keep") == [read_metrics(folder)["val_acc"]]
-        assert capsys.readouterr().out == f"sweep {old}: 1 kept\n"
-        assert read_json(old / "sweep.json") == {"sweep": None, "jobs": [folder.name]}
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[:2] == [f"sweep {old}: comparing its 1 job with what is there ...", f"sweep {old}: 1 kept"]
+        assert read_sweep(old) == [folder.name]
 
 
 class TestChanges:
@@ -179,7 +367,7 @@ class TestChanges:
     def test_another_version_or_other_data_are_changes(self, grid, monkeypatch, module_value, value, message):
         grid.run()
         if module_value == "__version__":
-            monkeypatch.setattr(sweep_module, "__version__", value)
+            monkeypatch.setattr(plan_module, "__version__", value)
         else:
             monkeypatch.setattr("mnist_zoo.data.load_data", lambda cfg: type("Data", (), {"fingerprint": value}))
         with pytest.raises(InputError, match=message):
@@ -187,7 +375,7 @@ class TestChanges:
 
     def test_rerun_starts_again_and_keep_uses_the_old_runs(self, grid, monkeypatch):
         grid.run()
-        monkeypatch.setattr(sweep_module, "__version__", "9.9")
+        monkeypatch.setattr(plan_module, "__version__", "9.9")
         assert grid.run(JOBS, "on_change=keep") == [0.1, 0.2, 0.3] and grid.launched == []
         assert grid.run(JOBS, "on_change=rerun") == [0.1, 0.2, 0.3] and len(grid.launched) == 3
         assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == []
@@ -230,7 +418,7 @@ def test_a_killed_sweep_ends_as_one_that_ran_through(tmp_path, number):
     assert "1 finished, 1 to run" in done.stdout and "epoch   1 " not in done.stdout
     times = ("fit_seconds", "train_images_per_second", "peak_memory_bytes")
     for folder in (tmp_path / "whole/sweeps/s").glob("data*"):
-        records = [read_json(place / folder.name / "metrics.json") for place in (folder.parent, cut)]
+        records = [read_metrics(place / folder.name) for place in (folder.parent, cut)]
         assert all(record.pop(key) for record in records for key in times)
         assert records[0] == records[1]
 
@@ -261,7 +449,7 @@ def test_a_terminated_process_is_continued_at_the_step_where_it_stopped(tmp_path
 
     cut = next(tmp_path.glob("cut/sweeps/s/*/metrics.json")).parent
     times = ("fit_seconds", "train_images_per_second", "peak_memory_bytes")
-    records = [read_json(folder / "metrics.json") for folder in (whole, cut)]
+    records = [read_metrics(folder) for folder in (whole, cut)]
     assert all(record.pop(key) for record in records for key in times)
     assert records[0] == records[1]
     curves = [read_curves(folder) for folder in (whole, cut)]
@@ -285,7 +473,7 @@ def test_each_job_of_a_sweep_may_use_several_processes(command, tmp_path):
     assert done.returncode == 0, done.stderr
     folders = [path.parent for path in (tmp_path / "sweeps/s").glob("*/metrics.json")]
     assert [run_status(folder).state for folder in folders] == ["finished"] * 2
-    assert all(read_json(folder / "metrics.json")["n_test"] == 1000 for folder in folders)
+    assert all(read_metrics(folder)["n_test"] == 1000 for folder in folders)
     assert all(len(read_curves(folder)) == 2 for folder in folders), "a row an epoch: one process writes"
     assert done.stdout.count("epoch   2") == 2, "and one prints"
     again = command("-m", *small, "seed=0,1", "sweep=s")

@@ -3,8 +3,14 @@
 import csv
 import json
 import math
+import os
 import pickle
 import signal
+import subprocess
+import sys
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +18,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
-from mnist_zoo.errors import DivergedError, InputError
-from mnist_zoo.runs import find_runs, read_curves, read_metrics
+from mnist_zoo.errors import DivergedError, InputError, StorageError
+from mnist_zoo.runs import find_runs, in_use, read_curves, read_metrics, read_status
 from mnist_zoo.speed import switch
 from mnist_zoo.training.ema import EMA, average
 from mnist_zoo.training.recorder import Recorder
@@ -310,8 +316,163 @@ def test_a_batch_that_the_processes_cannot_share_is_refused_before_they_start(st
 def test_a_checkpoint_of_another_model_is_refused(stripes_config, tmp_path):
     run(stripes_config(), tmp_path)
     (tmp_path / "metrics.json").unlink()
-    with pytest.raises(InputError, match=r"is of model .*mlp.* and .*lenet5.* was asked for"):
+    with pytest.raises(InputError, match=r"was made with other settings \(.*model.name: mlp -> lenet5"):
         run(stripes_config("model=lenet5", f"resume={tmp_path}"), tmp_path)
+
+
+def test_a_checkpoint_of_other_content_is_one_line(stripes_config, tmp_path):
+    """Its checksums are right: another program wrote it, or somebody changed it."""
+    run(stripes_config("epochs=1"), tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    last = tmp_path / "checkpoints/last.ckpt"
+    (tmp_path / "checkpoints/best.ckpt").unlink()
+    torch.save(torch.load(last, weights_only=True) | {"loops": True}, last)
+    with pytest.raises(
+        InputError, match=r"last\.ckpt cannot be restored \(TypeError: .*\): delete it to continue from"
+    ):
+        run(stripes_config("epochs=2", f"resume={tmp_path}"), tmp_path)
+
+
+class TestResumeWithChanges:
+    """A run continues as what it is. Nothing is overwritten if it cannot."""
+
+    @pytest.fixture(params=["unfinished", "finished"])
+    def stopped(self, request, stripes_config, tmp_path):
+        """A run of two epochs, and the config that resumes it for four."""
+        run(stripes_config("epochs=2"), tmp_path / "run")
+        if request.param == "unfinished":
+            (tmp_path / "run/metrics.json").unlink()
+        return tmp_path / "run", stripes_config("epochs=4", f"resume={tmp_path / 'run'}")
+
+    @staticmethod
+    def kept(folder) -> dict:
+        """What must not change when a run is refused."""
+        names = ("metrics.json", "predictions.npz", "curves.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
+        files = {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
+        return files | {key: read_status(folder)[key] for key in ("config", "data_fingerprint", "version", "identity")}
+
+    @pytest.mark.parametrize("status", ["sound", "damaged", "missing"])
+    def test_other_images_are_refused_even_if_the_status_is_lost(self, stopped, status):
+        folder, cfg = stopped
+        before = self.kept(folder)
+        cfg["data"]["test"] = 30  # another draw of the test set
+        if status != "sound":
+            (folder / "status.json").unlink()
+        if status == "damaged":
+            (folder / "status.json").write_text('{"state": 7')
+        for on_change in ("stop", "keep"):
+            with pytest.raises(InputError, match=r"data fingerprint: \w+ -> \w+.*\): choose on_change=rerun \("):
+                run(cfg | {"on_change": on_change}, folder)
+        if status == "sound":
+            assert self.kept(folder) == before
+
+    def test_other_settings_are_refused(self, stopped):
+        folder, cfg = stopped
+        before = self.kept(folder)
+        with pytest.raises(InputError, match=r"made with other settings \(lr: 0.001 -> 0.5\): choose on_change=rerun"):
+            run(cfg | {"lr": 0.5, "on_change": "keep"}, folder)
+        assert self.kept(folder) == before
+
+    def test_another_version_continues_if_asked_to_and_is_recorded(self, stopped, monkeypatch):
+        folder, cfg = stopped
+        before = self.kept(folder)
+        monkeypatch.setattr("mnist_zoo.runs.identity.__version__", "9.9")
+        with pytest.raises(InputError, match=r"\(mnist_zoo: .* -> 9\.9\): choose on_change=keep \(continue"):
+            run(cfg, folder)
+        assert self.kept(folder) == before
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a second test
+            run(cfg | {"on_change": "keep"}, folder)
+        assert read_metrics(folder)["epochs_run"] == 4
+        assert len(read_status(folder)["changes"]) == 1 and read_status(folder)["version"] == "9.9"
+
+    def test_it_starts_again_if_asked_to(self, stopped, stripes_config, tmp_path, results):
+        folder, cfg = stopped
+        cfg["lr"] = 0.5
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            run(cfg | {"on_change": "rerun"}, folder)
+        run(stripes_config("epochs=4", "lr=0.5"), tmp_path / "new")
+        assert results(folder)["curves"] == results(tmp_path / "new")["curves"]
+
+    def test_neutral_settings_may_change(self, stopped):
+        folder, cfg = stopped
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            run(cfg | {"output_dir": "elsewhere", "progress": "lines", "speed": {"off": ["fused"]}}, folder)
+        assert "changes" not in read_status(folder)
+
+    def test_fewer_epochs_than_it_has_are_refused(self, stripes_config, tmp_path):
+        run(stripes_config("epochs=3"), tmp_path)
+        (tmp_path / "metrics.json").unlink()
+        with pytest.raises(InputError, match="has trained more than epochs=2 already: ask for more epochs"):
+            run(stripes_config("epochs=2", f"resume={tmp_path}"), tmp_path)
+
+
+class TestFullDisk:
+    """A process may write files of this many bytes. A larger one ends as on a full disk."""
+
+    @staticmethod
+    @contextmanager
+    def limit(size: int):
+        resource = pytest.importorskip("resource")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:  # at once: pytest itself may write to a larger file
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    @pytest.mark.parametrize(
+        ("size", "settings", "name"),
+        [
+            (100, (), "status.json"),
+            (100_000, (), "last.new"),
+            (100_000, ("logger=tensorboard",), "last.new"),
+        ],
+        ids=str,
+    )
+    def test_it_is_one_line_and_the_folder_is_free(self, stripes_config, tmp_path, size, settings, name):
+        cfg = stripes_config("epochs=1", *settings)
+        line = rf"^cannot write .*{name} \(File too large\): "
+        with pytest.raises(StorageError, match=line) as caught, self.limit(size):
+            run(cfg, tmp_path)
+        assert "\n" not in str(caught.value) and not in_use(tmp_path)
+        assert not [path for path in tmp_path.rglob("*") if ".new" in path.name or path.name.startswith(".s")]
+
+    def test_the_run_continues_when_there_is_space_again(self, stripes_config, tmp_path, results):
+        run(stripes_config("epochs=2"), tmp_path / "whole")
+        run(stripes_config("epochs=1"), tmp_path / "cut")
+        (tmp_path / "cut/metrics.json").unlink()
+        longer = stripes_config("epochs=2", f"resume={tmp_path / 'cut'}")
+        with pytest.raises(StorageError), self.limit(100_000):
+            run(longer, tmp_path / "cut")
+        assert read_status(tmp_path / "cut")["state"] == "failed"
+        run(longer, tmp_path / "cut")
+        assert results(tmp_path / "cut")["curves"] == results(tmp_path / "whole")["curves"]
+
+
+@pytest.mark.parametrize("status", ["running", "damaged"])
+def test_a_status_that_a_killed_process_did_not_write_is_completed(stripes_config, tmp_path, status):
+    cfg = stripes_config("epochs=1")
+    run(cfg, tmp_path)
+    whole = read_status(tmp_path)
+    (tmp_path / "status.json").write_text(json.dumps(whole | {"state": "running"}) if status == "running" else "{")
+    (tmp_path / ".status.json.x1y2").write_text("half wri")
+    run(cfg | {"resume": str(tmp_path)}, tmp_path)
+    now = read_status(tmp_path)
+    kept = ("state", "config", "data_fingerprint", "version")
+    assert {key: now[key] for key in kept} == {key: whole[key] for key in kept}
+    assert not list(tmp_path.glob(".status*"))
+
+
+@pytest.mark.slow
+def test_killed_runs_and_sweeps_end_as_if_nothing_had_happened():
+    """See kill_loop.py: about ten kills at random moments, and a damaged status.json between some."""
+    line = [sys.executable, str(Path(__file__).with_name("kill_loop.py")), "--kills=10", "--most=3", "--seed=1"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0 and " 0 failed" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_loss_that_becomes_nan_stops_the_run_and_names_epoch_and_lr(stripes_config, tmp_path):
@@ -423,7 +584,7 @@ def test_ema_can_be_sent_to_the_processes_of_ddp():
     assert average(torch.tensor(1), torch.tensor(5), count=torch.tensor(1), decay=0.9) == 5, "counters are copied"
 
 
-@pytest.mark.parametrize("setting", ["+trainer.max_steps=5", "+trainer.limit_val_batches=0"])
+@pytest.mark.parametrize("setting", ["+trainer.max_steps=5"])
 def test_an_epoch_without_validation_is_an_error_that_says_what_to_change(stripes_config, tmp_path, setting):
     with pytest.raises(InputError, match=r"epoch 1 ended without validation.*max_steps, limit_val_batches"):
         run(stripes_config("batch_size=16", setting), tmp_path / "run")
@@ -453,7 +614,7 @@ def test_a_missing_extra_says_what_to_install(stripes_config, tmp_path, logger, 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     cfg = stripes_config()
     cfg["logger"] = {"name": logger}
-    with pytest.raises(InputError, match=rf"pip install 'mnist_zoo\[{logger}\]'"):
+    with pytest.raises(InputError, match=rf"pip install '.*{logger}"):
         run(cfg, tmp_path)
 
 
@@ -500,3 +661,27 @@ def test_every_model_learns_through_the_whole_run(stripes_config, tmp_path, name
     metrics, rows = read_metrics(tmp_path), read_curves(tmp_path)
     assert rows[-1]["train_loss"] < rows[0]["train_loss"] and metrics["test_acc"] >= 0.5
     assert metrics["model"] == name and metrics["flops"] > 2 * 10_000
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_many_runs_in_one_process(tmp_path):
+    """With TensorBoard, in a process of its own. What the first runs load is not counted."""
+    code = f"""
+from pathlib import Path
+from mnist_zoo.hydra_app.compose import compose_config
+from mnist_zoo.hydra_app.names import register_resolvers
+from mnist_zoo.training.run import run
+register_resolvers()
+cfg = compose_config(
+    ["model=mlp", "data=mnist5k", "data.train_fraction=0.1", "epochs=1", "trainer=cpu", "progress=none"]
+)
+for number in range(30):
+    run(cfg | {{"seed": number}}, Path({str(tmp_path)!r}) / str(number))
+    if number in (9, 29):
+        print("resident", int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    after_10, after_30 = (int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("resident"))
+    assert after_30 - after_10 < 12e6, "each run leaves memory behind"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.turn import Missing, Turn
+from mnist_zoo.errors import install_command
 
 
 def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float, threads: int) -> None:
@@ -24,7 +25,7 @@ def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float, th
         import tensorflow as tf
     except ImportError as error:
         raise Missing(
-            f"not installed ({error}): pip install 'mnist_zoo[benchmark]', best in an environment of its own "
+            f"not installed ({error}): {install_command('benchmark')}, best in an environment of its own "
             f"(--keras-python)"
         ) from error
     tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -1,10 +1,27 @@
 """The data path: where images come from, how they are split, and ready batches of them."""
 
-from mnist_zoo.data import csv_files, mnist5k, torchvision_sets  # noqa: F401  (importing a source registers it)
+from mnist_zoo.data import (  # noqa: F401  (importing a source registers it)
+    cifar10,
+    csv_files,
+    image_folders,
+    mnist5k,
+    npz_files,
+    torchvision_sets,
+)
 from mnist_zoo.data.augment import Augment
 from mnist_zoo.data.batches import Batches
 from mnist_zoo.data.configured import load_data
 from mnist_zoo.data.datamodule import MNISTDataModule
+from mnist_zoo.data.offline import no_downloads
 from mnist_zoo.data.sources import ImageSet, list_datasets, register_dataset
 
-__all__ = ["Augment", "Batches", "ImageSet", "MNISTDataModule", "list_datasets", "load_data", "register_dataset"]
+__all__ = [
+    "Augment",
+    "Batches",
+    "ImageSet",
+    "MNISTDataModule",
+    "list_datasets",
+    "load_data",
+    "no_downloads",
+    "register_dataset",
+]

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mnist_zoo.data.arguments import require_bool, require_number
 from mnist_zoo.errors import InputError, unknown
 
 # Uniform random numbers for one image, in this order: angle, shift x, shift y, zoom, mirror x, mirror y; for erasing:
@@ -58,9 +59,10 @@ class Augment:
     def __post_init__(self) -> None:
         if self.fill not in FILLS:
             raise unknown("augment.fill", self.fill, FILLS)
-        for name, low, high in (("rotate", 0, 180), ("shift", 0, 1), ("zoom", 0, 0.99), ("erase", 0, 1)):
-            if not low <= getattr(self, name) <= high:
-                raise InputError(f"augment.{name}={getattr(self, name)} is outside {low}-{high}")
+        for name, high in (("rotate", 180.0), ("shift", 1.0), ("zoom", 0.99), ("erase", 1.0)):
+            require_number(f"augment.{name}", getattr(self, name), 0, high)
+        for name in ("flip_horizontal", "flip_vertical"):
+            require_bool(f"augment.{name}", getattr(self, name))
 
     @classmethod
     def from_config(cls, config: str | Mapping[str, Any] | None) -> Augment:
@@ -71,6 +73,10 @@ class Augment:
         """
         if config is None:
             return cls()
+        if not isinstance(config, (str, Mapping)):
+            raise InputError(
+                f"augment={config}: it must be {', '.join(PRESETS)}, or a mapping such as {{'rotate': 10}}"
+            )
         if isinstance(config, str):
             if config not in PRESETS:
                 raise unknown("augmentation", config, PRESETS)

@@ -14,14 +14,18 @@ import torch
 from torch import Tensor
 
 from mnist_zoo.data import sources
+from mnist_zoo.data.arguments import require_bool, require_integer, require_number
 from mnist_zoo.data.augment import Augment
 from mnist_zoo.data.batches import Batches
-from mnist_zoo.data.filters import apply_filters
+from mnist_zoo.data.filters import apply_filters, check_filters
 from mnist_zoo.data.split import stratified_split
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, unknown
 from mnist_zoo.splits import SPLITS
 
-EVAL_BATCH_SIZE = 500  # images; metrics do not depend on it
+EVAL_BATCH_SIZE = 500  # images of 28x28, fewer of larger ones; metrics do not depend on it
+SMALLEST_EVAL_BATCH = 32  # images
+MOST_IMAGES = 2**31 - 1
+COUNTED = 1 << 20  # pixels of which a histogram is made at once; torch copies them as int64
 
 
 class MNISTDataModule(pl.LightningDataModule):
@@ -32,7 +36,8 @@ class MNISTDataModule(pl.LightningDataModule):
 
     Args:
         data: a name in `list_datasets`.
-        root: folder of torchvision's files. Missing files are downloaded to it.
+        root: folder of torchvision's files, to which missing ones are downloaded; for ``folder`` the folder of the
+            images, for ``npz`` the file.
         batch_size: training images of a batch, over all processes.
         seed: of the order and the augmentation of the training images. The split has a seed of its own.
         val_size: validation images: a count (int), or a share of the training images (float below 1).
@@ -42,10 +47,12 @@ class MNISTDataModule(pl.LightningDataModule):
         filters: ``{"blur": times, "sharpen": bool}``, applied to all splits (see `apply_filters`).
         augment: ``none``, ``affine``, ``thesis``, or a dict of the attributes of `Augment`; for training batches only.
         fallback: data set to use if `data` is neither on disk nor can be downloaded; None raises an error instead.
-        **options: options of the data set: ``train_csv`` and ``test_csv`` for ``csv``.
+        **options: options of the data set: ``train_csv`` and ``test_csv`` for ``csv``; ``image_size`` and ``channels``
+            for ``folder``.
 
     Raises:
-        InputError: unknown names, values out of range, damaged files, or a split that is empty.
+        InputError: unknown names, values of a wrong type or out of range, damaged files, or a split that is empty.
+        StorageError: if files cannot be downloaded because `root` cannot be written.
 
     Example:
         >>> from mnist_zoo import MNISTDataModule
@@ -61,7 +68,7 @@ class MNISTDataModule(pl.LightningDataModule):
         self,
         data: str = "mnist",
         *,
-        root: str = "data",
+        root: str | Path = "data",
         batch_size: int = 64,
         seed: int = 0,
         val_size: int | float = 1 / 12,
@@ -74,10 +81,17 @@ class MNISTDataModule(pl.LightningDataModule):
         **options: Any,
     ):
         super().__init__()
-        if batch_size < 1:
-            raise InputError(f"batch_size={batch_size}: it must be 1 or more")
-        if not 0 < train_fraction <= 1:
-            raise InputError(f"train_fraction={train_fraction}: it must lie in (0, 1]")
+        require_integer("batch_size", batch_size, 1, MOST_IMAGES)
+        require_integer("seed", seed, 0, 2**32 - 1)
+        require_integer("split_seed", split_seed, 0, 2**32 - 1)  # None would draw another split in each run
+        require_number("val_size", val_size, 0, MOST_IMAGES)
+        require_number("train_fraction", train_fraction, 0, 1, above=True)
+        require_bool("normalize", normalize)
+        check_filters(filters or {})
+        if not isinstance(root, (str, Path)) or not str(root):
+            raise InputError(f"root={root!r}: it must be a path")
+        if fallback is not None and fallback not in sources.list_datasets():
+            raise unknown("fallback", fallback, sources.list_datasets())
         self.name: str = data  # becomes the fallback's name if that is used
         self.root, self.options, self.fallback = Path(root).expanduser(), options, fallback
         self.batch_size, self.seed = batch_size, seed
@@ -174,9 +188,11 @@ class MNISTDataModule(pl.LightningDataModule):
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change if an image, a label or the split changes."""
         digest = hashlib.blake2b(digest_size=8)
-        for split in SPLITS:
-            digest.update(self.images(split).numpy().tobytes())
-            digest.update(self.labels(split).numpy().tobytes())
+        if self.image_shape != (1, 28, 28):  # whose fingerprints are recorded in run folders of 0.1.0
+            digest.update(repr(self.image_shape).encode())
+        for split in SPLITS:  # the arrays themselves: their bytes as an object would be copies
+            digest.update(self.images(split).numpy().data)
+            digest.update(self.labels(split).numpy().data)
         return digest.hexdigest()
 
     def train_dataloader(self) -> Batches:
@@ -204,7 +220,9 @@ class MNISTDataModule(pl.LightningDataModule):
     def eval_dataloader(self, split: str) -> Batches:
         """Return the images of ``train``, ``val`` or ``test`` in order, without augmentation."""
         world_size = self.trainer.world_size if self.trainer else 1
-        return self._batches(split, EVAL_BATCH_SIZE * world_size)
+        _, height, width = self.image_shape
+        size = min(EVAL_BATCH_SIZE, max(SMALLEST_EVAL_BATCH, EVAL_BATCH_SIZE * 28 * 28 // (height * width)))
+        return self._batches(split, size * world_size)
 
     def _batches(self, split: str, batch_size: int, **options: Any) -> Batches:
         self.setup()
@@ -254,7 +272,7 @@ def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
 def _mean_and_std(images: Tensor) -> tuple[float, float]:
     """Return mean and standard deviation of uint8 images as brightness 0-1, from exact sums of integers."""
     counts = torch.zeros(256, dtype=torch.int64)  # how often each value occurs
-    for part in images.split(1024):
+    for part in images.split(max(1, COUNTED // images[0].numel())):
         counts += part.flatten().bincount(minlength=256)
     values = torch.arange(256)
     mean = (counts * values).sum().item() / images.numel()

@@ -39,6 +39,8 @@ class ImageSet:
     class_names: tuple[str, ...] = DIGITS
 
     def __post_init__(self) -> None:
+        if len(set(self.class_names)) < len(self.class_names):
+            raise InputError(f"two classes have the same name: {', '.join(map(str, self.class_names))}")
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise InputError(
                 f"training images have shape {self.train_images.shape[1:]} and test images {self.test_images.shape[1:]}"
@@ -46,8 +48,10 @@ class ImageSet:
             )
         for part in ("train", "test"):
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
-            if images.dtype != np.uint8 or images.ndim not in (3, 4):
+            if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape[1:]:
                 raise InputError(f"{part} images must be uint8 (N, [C,] H, W), not {images.dtype} {images.shape}")
+            if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+                raise InputError(f"{part} labels must be integers (N,), not {labels.dtype} {labels.shape}")
             if len(images) != len(labels) or len(images) == 0:
                 raise InputError(
                     f"{part}: {len(images)} images and {len(labels)} labels; there must be a label for each image, "
@@ -100,9 +104,20 @@ def list_datasets() -> list[str]:
     Example:
         >>> from mnist_zoo import list_datasets
         >>> list_datasets()
-        ['csv', 'emnist_digits', 'fashion_mnist', 'kmnist', 'mnist', 'mnist5k', 'qmnist']
+        ['cifar10', 'csv', 'emnist_digits', 'fashion_mnist', 'folder', 'kmnist', 'mnist', 'mnist5k', 'npz', 'qmnist']
     """
     return sorted(_SOURCES)
+
+
+def source_of(name: str) -> Source:
+    """Return the function of a data set.
+
+    Raises:
+        InputError: if the name is not registered; the message lists the registered ones.
+    """
+    if name not in _SOURCES:
+        raise unknown("data set", name, _SOURCES)
+    return _SOURCES[name]
 
 
 def load(name: str, root: Path, options: Mapping[str, Any]) -> ImageSet:
@@ -112,10 +127,12 @@ def load(name: str, root: Path, options: Mapping[str, Any]) -> ImageSet:
         InputError: unknown name or option, or damaged files.
         DataUnavailable: if files are missing and cannot be downloaded.
     """
-    if name not in _SOURCES:
-        raise unknown("data set", name, _SOURCES)
-    accepted = list(inspect.signature(_SOURCES[name]).parameters)[1:]
+    source = source_of(name)
+    accepted = list(inspect.signature(source).parameters)[1:]
     for option in options:
         if option not in accepted:
             raise unknown(f"option of data set '{name}'", option, accepted)
-    return _SOURCES[name](root, **options)
+    found = source(root, **options)
+    if not isinstance(found, ImageSet):
+        raise InputError(f"data set '{name}' gave {type(found).__name__}: it must return an ImageSet")
+    return found

@@ -6,19 +6,19 @@ second.
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
-from mnist_zoo.data.idx import read_idx
+from mnist_zoo.data.downloads import download
+from mnist_zoo.data.idx import CURE, read_idx
+from mnist_zoo.data.reading import require_file
 from mnist_zoo.data.sources import DIGITS, DataUnavailable, ImageSet, register_dataset
 from mnist_zoo.errors import InputError
 
-DOWNLOAD_TIMEOUT = 10.0  # seconds without an answer; compute nodes often have no internet access
+QMNIST_COLUMNS = 8  # numbers for each image, of which the first is the class
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class TorchvisionSet:
         """Return the images, downloaded if a file is missing."""
         folder = root / self.class_name / "raw"
         if any(_find(folder, file) is None for file in self.files):
-            self._download(root)
+            download(root, self.class_name, self.download, folder)
         train_images, train_labels, test_images, test_labels = (self._read(folder, file) for file in self.files)
-        if train_labels.ndim == 2:  # QMNIST: eight numbers for each image, of which the first is the class
+        if train_labels.ndim == 2:  # QMNIST
             train_labels, test_labels = train_labels[:, 0], test_labels[:, 0]
         if self.transposed:
             train_images, test_images = train_images.transpose(0, 2, 1), test_images.transpose(0, 2, 1)
@@ -60,40 +60,23 @@ class TorchvisionSet:
         if path is None:
             raise DataUnavailable(f"{folder} has no file {file} after the download")
         array = read_idx(path)
+        dimensions = int(re.findall(r"idx(\d)", file)[0])  # the format's file names say how many
+        if array.ndim != dimensions:
+            raise InputError(f"{path} has {array.ndim} dimensions; {dimensions} are expected: {CURE}")
         if "images" in file and array.shape[1:] != (28, 28):
             raise InputError(f"{path} contains images of shape {array.shape[1:]}: 28x28 is expected")
+        if dimensions == 2 and array.shape[1] != QMNIST_COLUMNS:
+            raise InputError(f"{path} has {array.shape[1]} numbers for each image; {QMNIST_COLUMNS} are expected")
         return array
-
-    def _download(self, root: Path) -> None:
-        """Let torchvision download the files."""
-        from torchvision import datasets  # here, because files on disk do not need the import
-
-        try:
-            with _socket_timeout(DOWNLOAD_TIMEOUT):
-                for arguments in self.download:
-                    getattr(datasets, self.class_name)(root, download=True, **arguments)
-        except (RuntimeError, URLError, OSError) as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise DataUnavailable(
-                f"{self.class_name} is not in {root / self.class_name / 'raw'} and could not be downloaded ({reason}): "
-                f"put its IDX files there, or name another folder with data.root=DIR"
-            ) from error
 
 
 def _find(folder: Path, file: str) -> Path | None:
-    """Return the path of a plain or gzipped file, or None."""
-    return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """Set the default timeout of sockets; torchvision's downloads have no argument for it."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+    """Return the path of a plain or gzipped file, or None. Raises InputError if it is not a regular file."""
+    for path in (folder / file, folder / f"{file}.gz"):
+        if path.exists():
+            require_file(path, CURE)
+            return path
+    return None
 
 
 def _files(pattern: str, parts: tuple[str, str] = ("train", "t10k"), labels: str = "idx1-ubyte") -> tuple[str, ...]:

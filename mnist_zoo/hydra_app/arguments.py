@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
-import hydra
 from hydra.core.override_parser.types import Override
-from omegaconf import OmegaConf
 
+from mnist_zoo import __version__
 from mnist_zoo.errors import InputError
-from mnist_zoo.hydra_app.config_dir import compose_unresolved
-from mnist_zoo.hydra_app.names import sweep_name
-from mnist_zoo.hydra_app.overrides import parse, top_level_key, values
-from mnist_zoo.runs.identity import NEUTRAL
-from mnist_zoo.training.settings import check_value
+from mnist_zoo.hydra_app.checked import check_overrides
+from mnist_zoo.hydra_app.compose import require_all_values
+from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, compose_unresolved, resolved
+from mnist_zoo.hydra_app.overrides import parse, quote_path
+from mnist_zoo.hydra_app.places import default_sweep
+from mnist_zoo.hydra_app.plugin_names import offer_plugin_names
+from mnist_zoo.hydra_app.resume import resumed
+from mnist_zoo.settings import check
 
-# Hydra's options without a value, and those with one, by the name of their attribute after parsing.
+# Hydra's options without a value, and those with one, by the name of their attribute after parsing. One is missing:
+# --experimental-rerun loads a pickle, which can run code; resume= continues a run.
 SWITCHES = {
     "help": ("--help", "-h"),
     "hydra_help": ("--hydra-help",),
@@ -33,10 +39,10 @@ VALUED = {
     "config_path": ("--config-path", "-cp"),
     "config_name": ("--config-name", "-cn"),
     "config_dir": ("--config-dir", "-cd"),
-    "experimental_rerun": ("--experimental-rerun",),
     "info": ("--info", "-i"),
 }
 SHOWN_CONFIGS = ("job", "hydra", "all")
+SHELLS = ("bash", "fish", "zsh")
 SHOWN_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
@@ -51,9 +57,9 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: if an option is unknown or its value is invalid.
     """
-    parser = _Parser(add_help=False)
+    parser = _Parser(add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*")
-    parser.add_argument("--version", action="version", version=f"Hydra {hydra.__version__}")
+    parser.add_argument("--version", action="version", version=versions())
     for name, flags in SWITCHES.items():
         parser.add_argument(*flags, dest=name, action="store_true")
     for name, flags in VALUED.items():
@@ -66,6 +72,17 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(arguments)
 
 
+def versions() -> str:
+    """Return the versions of this library, of Python and of what it builds on (not imported), one on each line."""
+    found = [f"mnist_zoo {__version__}", f"Python {platform.python_version()}"]
+    for name in ("torch", "pytorch-lightning", "hydra-core"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:  # such as a torch that was built without metadata
+            found.append(f"{name} of an unknown version")
+    return "\n".join(found)
+
+
 def prepare(arguments: Sequence[str]) -> list[str]:
     """Return the arguments for Hydra: checked, with a name for the sweep, or completed to resume a run.
 
@@ -73,24 +90,54 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         InputError: if an option or a value is invalid, or a run cannot be resumed.
         OverrideParseException: if a word is not an override.
     """
-    options = parse_arguments([_quote(word) if word.startswith("resume=") else word for word in arguments])
+    options = parse_arguments([quote_path(word) if word.startswith("resume=") else word for word in arguments])
     _require_one_command(options)
-    overrides = parse(options.overrides)
-    by_key = {override.key_or_group: override for override in overrides}
-    if "resume" in by_key and by_key["resume"].value() is not None:
+    _find_folders(options)
+    if options.shell_completion:
+        _check_completion(options.overrides)
+        return [*_options_for_hydra(options), *options.overrides]
+    words = list(options.overrides)
+    run = next((one.value() for one in parse(words) if one.key_or_group == "resume" and not one.is_delete()), None)
+    if run is not None:
         if options.multirun:
             raise InputError("resume continues one run; to continue a sweep, give its command again")
-        return [*_options_for_hydra(options), *_resume(str(by_key["resume"].value()), options.overrides)]
-    for override in overrides:
-        for value in values(override):
-            check_value(override.key_or_group, value)
+        words = resumed(str(run), words)
+    overrides = parse(words)
+    check_overrides(overrides, multirun=options.multirun)
+    by_key = {override.key_or_group: override for override in overrides}
+    offer_plugin_names(overrides)
     added = []
     if options.multirun:
-        added = _experiment_sweep(by_key)
+        params = _experiment_params(by_key)
+        added = _experiment_sweep(params, by_key)
         if "sweep" not in by_key:
-            added.append(f"sweep={sweep_name(overrides)}")
+            output = by_key["output_dir"].value() if "output_dir" in by_key else compose_unresolved([]).output_dir
+            name = default_sweep(overrides, Path(str(output)) / "sweeps", params)
+            added.append(f"sweep='{name}'")  # quoted: it may contain = and ,
+    elif not (options.help or options.hydra_help or options.info):
+        _check_configuration(options, words)
     # Hydra's parser requires that all overrides stand together: options first.
-    return [*_options_for_hydra(options), *options.overrides, *added]
+    return [*_options_for_hydra(options), *words, *added]
+
+
+def _find_folders(options: argparse.Namespace) -> None:
+    """Make the folders of configuration files absolute; Hydra would look for them below the package."""
+    for name in ("config_path", "config_dir"):
+        given = getattr(options, name)
+        if given is not None and not Path(given).is_dir():
+            raise InputError(f"{given}: there is no such folder of configuration files")
+        if given is not None:
+            setattr(options, name, str(Path(given).absolute()))
+
+
+def _check_configuration(options: argparse.Namespace, words: Sequence[str]) -> None:
+    """Compose the configuration of a single run, and check it before Hydra creates its folder."""
+    folder = Path(options.config_path or CONFIG_DIR)
+    further = [f"hydra.searchpath=['file://{options.config_dir}']"] if options.config_dir else []
+    cfg = compose_unresolved([*further, *words], folder=folder, name=options.config_name or "config")
+    if not options.cfg:
+        require_all_values(cfg)
+    check(resolved(cfg))
 
 
 def require_multirun(experiment: str, params: Iterable[str], overrides: Iterable[str]) -> None:
@@ -124,46 +171,35 @@ def _require_one_command(options: argparse.Namespace) -> None:
     given = [flag for flag, value in commands.items() if value]
     if len(given) > 1:
         raise InputError(f"{' and '.join(given)} cannot go together: --cfg and --info show a single run, without -m")
+    if options.hydra_help and options.overrides:
+        raise InputError(f"--hydra-help shows Hydra's help, and takes no settings such as {options.overrides[0]}")
     if options.resolve and not (options.cfg or options.help):
         raise InputError("--resolve says how to show a configuration: add --cfg job")
 
 
-def _quote(override: str) -> str:
-    """Return ``key=path`` with the path quoted: names of run folders contain ``=`` and ``,``."""
-    key, _, value = override.partition("=")
-    if value in ("", "null") or value[0] in "'\"":
-        return override
-    return f"{key}='" + value.replace("'", "\\'") + "'"
+def _check_completion(words: Sequence[str]) -> None:
+    """Raise InputError unless the words say what to do about the shell's completion."""
+    actions = [f"{action}={shell}" for action in ("install", "uninstall", "query") for shell in SHELLS]
+    if len(words) != 1 or words[0] not in actions:
+        raise InputError("--shell-completion takes one word: install=bash, or uninstall=bash (also fish and zsh)")
+    if words[0].startswith("query") and not {"COMP_LINE", "COMP_POINT"} <= os.environ.keys():
+        raise InputError(f"{words[0]}: only the shell's own completion asks this; install it with install=bash")
 
 
-def _experiment_sweep(by_key: dict[str, Override]) -> list[str]:
+def _experiment_params(by_key: Mapping[str, Override]) -> dict[str, str]:
+    """Return what the experiment of the command line sweeps, such as ``{"lr": "0.1,0.01"}``."""
+    if "experiment" not in by_key or by_key["experiment"].is_sweep_override():
+        return {}
+    cfg = compose_unresolved([f"experiment={by_key['experiment'].value()}"], with_hydra=True)
+    return dict(cfg.hydra.sweeper.params or {})
+
+
+def _experiment_sweep(params: Mapping[str, str], by_key: Mapping[str, Override]) -> list[str]:
     """Return the overrides that let the command line replace the values that an experiment sweeps.
 
     Without them Hydra combines both: seven models of the experiment and one of the command line are seven equal jobs.
     """
-    if "experiment" not in by_key or by_key["experiment"].is_sweep_override():
-        return []
-    cfg = compose_unresolved([f"experiment={by_key['experiment'].value()}"], with_hydra=True)
-    params = cfg.hydra.sweeper.params or {}
     if not by_key.keys() & params.keys():
         return []
     kept = [f"{key}={value}" for key, value in params.items() if key not in by_key]
     return ["hydra.sweeper.params=null", *kept]
-
-
-def _resume(folder: str, overrides: Sequence[str]) -> list[str]:
-    """Return the arguments that continue the run in `folder`: its recorded overrides, then the new ones."""
-    path = Path(folder)
-    if not path.is_dir():
-        raise InputError(f"resume={folder}: there is no such folder")
-    recorded = path / ".hydra" / "overrides.yaml"
-    if not (path / "status.json").is_file() or not recorded.is_file():
-        raise InputError(f"resume={folder}: this is not a run folder (it has no status.json and .hydra/)")
-    keys = {override.key_or_group for override in parse(overrides)}
-    settings = sorted(key for key in keys if top_level_key(key) not in (*NEUTRAL, "epochs"))
-    if settings:
-        raise InputError(f"a resumed run keeps its settings: only epochs can change, not {settings[0]}")
-    old = [str(word) for word in OmegaConf.load(recorded)]
-    before = [word for word in old if parse([word])[0].key_or_group not in keys]
-    new = [word for word in overrides if not word.startswith("resume=")]
-    return [*before, *new, _quote(f"resume={path}"), _quote(f"hydra.run.dir={path}")]

@@ -10,8 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnist_zoo.errors import InputError
+from mnist_zoo.hydra_app.checked import check_overrides
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, compose_unresolved, resolved
 from mnist_zoo.hydra_app.explain import explain
+from mnist_zoo.hydra_app.overrides import parse
+from mnist_zoo.hydra_app.plugin_names import offer_plugin_names
 
 __all__ = ["CONFIG_DIR", "compose_config", "require_all_values"]
 
@@ -23,6 +26,9 @@ def compose_config(overrides: Sequence[str] = ()) -> dict[str, Any]:
         InputError: if an override is invalid, or a setting has no value. The message is one line.
     """
     try:
+        parsed = parse(overrides)
+        check_overrides(parsed, multirun=False)
+        offer_plugin_names(parsed)
         cfg = compose_unresolved(overrides)
         require_all_values(cfg)
         return resolved(cfg)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnist_zoo.errors import unknown
+from mnist_zoo.errors import install_command, unknown
+from mnist_zoo.files import CURES
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, compose_unresolved
 
 # Launcher configurations that only a plug-in provides, and the extra of mnist_zoo that installs the plug-in.
@@ -18,26 +21,43 @@ LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_s
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str | None:
-    """Return one line about an error of Hydra or OmegaConf, or None for any other error.
+    """Return one line about an error of Hydra, OmegaConf or the file system, or None for any other error.
 
     Args:
-        error: what Hydra raised.
-        arguments: the arguments of the command line. They tell which groups were chosen.
+        error: what was raised.
+        arguments: the arguments of the command line. They tell which groups and folders were chosen.
     """
+    if isinstance(error, OSError) and (error.filename or error.errno in CURES):
+        return _explain_path(error, arguments)
     if isinstance(error, OverrideParseException):
         return f"'{error.override}' is not an override: write key=value, and quote special characters"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher" and name in LAUNCHER_EXTRAS:
-            extra = LAUNCHER_EXTRAS[name]
-            return f"this launcher needs a package that is not installed: pip install 'mnist_zoo[{extra}]'"
+            return f"this launcher needs a package that is not installed: {install_command(LAUNCHER_EXTRAS[name])}"
         if error.options:
             return str(unknown(group, name, error.options))
+        if not group:  # --config-name
+            return str(unknown("configuration", name, (path.stem for path in CONFIG_DIR.glob("*.yaml"))))
     if isinstance(error, ConfigCompositionException):
         return _explain_override(error, arguments)
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return _one_line(error)
     return None
+
+
+def _explain_path(error: OSError, arguments: Sequence[str]) -> str:
+    """Return the line for a file that cannot be read or written, with the setting that names its folder."""
+    if error.filename is None:  # a full disk, for example, where Hydra writes the configuration
+        place = "a file of the output folder cannot be written"
+        return f"{place}: {error.strerror}; choose another folder with output_dir=DIR"
+    given = dict(word.lstrip("+").partition("=")[::2] for word in arguments if not word.startswith("-"))
+    path = Path(os.fsdecode(error.filename)).absolute()
+    for key, default in (("data.root", "data"), ("output_dir", "outputs")):
+        folder = Path(given.get(key, default).strip("'\"")).absolute()
+        if path.is_relative_to(folder) or folder.is_relative_to(path):
+            return f"{error.filename}: {error.strerror}; choose another folder with {key}=DIR"
+    return f"{error.filename}: {error.strerror}"
 
 
 def _one_line(error: Exception) -> str:

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from hydra.errors import HydraException
 
-from mnist_zoo.errors import InputError, ZooError, unknown
+from mnist_zoo.errors import InputError, StorageError, ZooError, install_command, unknown
+from mnist_zoo.hydra_app.answer import result_text
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
+from mnist_zoo.hydra_app.explain import explain
+from mnist_zoo.hydra_app.overrides import parse, top_level_key
+from mnist_zoo.runs import read_metrics
+from mnist_zoo.runs.identity import comparable, differences
+from mnist_zoo.settings import check
+from mnist_zoo.settings.checks import file_name, integer
+from mnist_zoo.waiting import loading_torch
 
 if TYPE_CHECKING:
     import optuna
     from pytorch_lightning.callbacks import Callback
 
 RANGE_KEYS = {"low", "high", "log", "step"}
+MOST_TRIALS = 100_000
+# Settings of runs and sweeps, which would do nothing here, and what to do instead.
+REFUSED = {
+    "resume": "the same command continues a search",
+    "sweep": "name the search with study=NAME",
+    "on_change": "a search with other settings needs another study=NAME",
+    "hydra": "start the same command several times to run trials at the same time",
+}
+
+
+class SearchFailed(ZooError):
+    """Every trial of a study failed."""
 
 
 def read_space(name: str) -> dict[str, Any]:
@@ -54,25 +78,56 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
         overrides: further overrides of every trial.
 
     Raises:
-        InputError: if a name or a setting is invalid, or Optuna is not installed.
+        InputError: if a name or a setting is invalid, the study was made with other settings, or Optuna is not
+            installed.
+        StorageError: if the study's database is damaged, locked, or cannot be written.
+        SearchFailed: if every trial failed.
     """
-    if trials < 1:
-        raise InputError(f"trials={trials}: it must be 1 or more")
     space = read_space(name)
+    study = name if study is None else study
+    for key, value, problem in (
+        ("trials", trials, integer(1, MOST_TRIALS)(trials)),
+        ("study", study, file_name(study)),
+    ):
+        if problem:
+            raise InputError(f"{key}={value}: {problem}")
+    _check_words(overrides, space["space"])
     overrides = [*space["overrides"], *overrides]
     cfg = compose_config(overrides)  # an invalid setting raises before a study exists
+    check(cfg)
     try:
-        import optuna
+        from optuna.study import MaxTrialsCallback
+        from optuna.trial import TrialState
     except ImportError as error:
-        raise InputError("search needs a package that is not installed: pip install 'mnist_zoo[search]'") from error
-    from optuna.study import MaxTrialsCallback
-    from optuna.trial import TrialState
+        raise InputError(f"search needs a package that is not installed: {install_command('search')}") from error
 
-    folder = Path(cfg["output_dir"]) / "searches" / (study or name)
+    folder = Path(cfg["output_dir"]) / "searches" / study
     folder.mkdir(parents=True, exist_ok=True)
+    with _database_errors(folder / "study.db"):
+        found = _open_study(study, folder)
+        _require_same(found, folder, {"space": space["space"], "config": comparable(cfg)})
+
+    def objective(trial: optuna.Trial) -> float:
+        return _run_trial(trial, space["space"], overrides, folder / "trials" / str(trial.number))
+
+    counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    with _database_errors(folder / "study.db"):
+        left = trials - len(found.get_trials(deepcopy=False, states=counted))
+        if left > 0:
+            found.optimize(objective, n_trials=left, callbacks=[MaxTrialsCallback(trials, states=counted)])
+        _write_results(found, folder)
+        if all(trial.state is TrialState.FAIL for trial in found.get_trials(deepcopy=False, states=counted)):
+            raise SearchFailed(f"all trials in {folder} failed, for the reasons above: choose another study=NAME")
+    return folder
+
+
+def _open_study(name: str, folder: Path) -> optuna.Study:
+    """Return the study in ``study.db``, which is created if it is not there."""
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    found = optuna.create_study(
-        study_name=study or name,
+    return optuna.create_study(
+        study_name=name,
         storage=f"sqlite:///{folder}/study.db",
         direction="maximize",
         load_if_exists=True,
@@ -80,29 +135,74 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
     )
 
-    def objective(trial: optuna.Trial) -> float:
-        return _run_trial(trial, space["space"], overrides, folder / "trials" / str(trial.number))
 
-    counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    left = trials - len(found.get_trials(deepcopy=False, states=counted))
-    if left > 0:
-        found.optimize(objective, n_trials=left, callbacks=[MaxTrialsCallback(trials, states=counted)])
-    _write_results(found, folder)
-    return folder
+def _check_words(overrides: Sequence[str], space: Mapping[str, Any]) -> None:
+    """Raise InputError for overrides that a search would ignore."""
+    try:
+        parsed = parse(overrides)
+    except HydraException as error:
+        raise InputError(explain(error, overrides)) from error
+    for override in parsed:
+        key = override.key_or_group
+        if top_level_key(key) in REFUSED:
+            raise InputError(f"{override.input_line}: not in a search: {REFUSED[top_level_key(key)]}")
+        if key in space:
+            raise InputError(f"{override.input_line}: {key} is one of the searched settings: {', '.join(space)}")
+        if override.is_sweep_override():
+            raise InputError(f"{override.input_line}: in a search each setting has one value, or is part of the space")
+
+
+def _require_same(study: optuna.Study, folder: Path, made_with: dict[str, Any]) -> None:
+    """Record what a study is made with; raise InputError if it was made with other settings.
+
+    Studies of version 0.1.0 have no record, and are continued.
+    """
+    recorded = study.user_attrs.get("made_with")
+    if recorded is None:
+        if not study.get_trials(deepcopy=False):
+            study.set_user_attr("made_with", made_with)
+        return
+    changed = differences(recorded, json.loads(json.dumps(made_with)))
+    if changed:
+        raise InputError(
+            f"{folder} was made with other settings ({'; '.join(changed[:5])}): give the same ones, or choose another "
+            f"study=NAME"
+        )
+
+
+@contextmanager
+def _database_errors(path: Path) -> Iterator[None]:
+    """Raise StorageError, which is one line, for a database that is damaged, locked or cannot be written."""
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, OptunaError) as error:
+        reason = next(iter(str(getattr(error, "orig", None) or error).splitlines()), type(error).__name__)
+        raise StorageError(
+            f"{path} cannot be used ({reason}): if another program uses it, or the disk is full, try again; if it is "
+            f"damaged, choose another study=NAME"
+        ) from error
 
 
 def _run_trial(trial: optuna.Trial, space: Mapping[str, Any], overrides: Sequence[str], folder: Path) -> float:
     """Return the validation accuracy of one trial, or NaN, which Optuna records as a failed trial."""
-    from mnist_zoo.training.run import run
+    with loading_torch(f"search of {', '.join(space)}"):
+        from mnist_zoo.training.run import run
 
     suggested = [f"{key}={_suggest(trial, key, entry)}" for key, entry in space.items()]
     print(f"trial {trial.number}: {' '.join(suggested)}", flush=True)
     cfg = compose_config([*overrides, *suggested])
     try:
-        return run(cfg, folder, callbacks=[_pruning(trial)])
+        accuracy = run(cfg, folder, callbacks=[_pruning(trial)], brief=True)
     except ZooError as error:  # such as a learning rate with which training diverges: the search continues
         print(f"trial {trial.number} failed: {error}", flush=True)
         return math.nan
+    metrics = read_metrics(folder)
+    assert metrics is not None, "a run that ends without an error has written them"
+    print(f"trial {trial.number}: {result_text(metrics)}", flush=True)
+    return accuracy
 
 
 def _suggest(trial: optuna.Trial, key: str, entry: Mapping[str, Any]) -> object:
@@ -146,6 +246,7 @@ def _write_results(study: optuna.Study, folder: Path) -> None:
     settings = " ".join(f"{key}={value}" for key, value in best.params.items())
     print(f"best by validation: trial {best.number}, val {best.value:.4f}: {settings}")
     print(f"  run folder: {folder / 'trials' / str(best.number)}")
+    print(f"next: python -m mnist_zoo.report {shlex.quote(str(folder))} --open")
 
 
 def _draw(study: optuna.Study, folder: Path) -> None:

@@ -30,6 +30,14 @@ def values(override: Override) -> list[object]:
     return [parse([f"x={text}"])[0].value() for text in override.sweep_string_iterator()]
 
 
+def quote_path(override: str) -> str:
+    """Return ``key=path`` with the path quoted: names of run folders contain ``=`` and ``,``."""
+    key, _, value = override.partition("=")
+    if value in ("", "null") or value[0] in "'\"":
+        return override
+    return f"{key}='" + value.replace("'", "\\'") + "'"
+
+
 def top_level_key(override: str) -> str:
     """Return the first part of an override's key: ``model`` for ``+model.width=3``."""
     return re.split(r"[.=/@]", override.lstrip("+~"))[0]

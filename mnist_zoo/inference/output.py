@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mnist_zoo.errors import InputError
-from mnist_zoo.files import write_atomically
+from mnist_zoo.errors import InputError, printable
+from mnist_zoo.files import require_regular, write_atomically
 
 if TYPE_CHECKING:
     from mnist_zoo.inference.predict import Prediction
@@ -30,10 +32,11 @@ TERMINAL = "-"  # instead of a file's name
 class Targets:
     """Where predictions are written: names of files, None to write nothing, or ``-`` for the terminal.
 
-    The table is printed too, unless CSV or JSON is.
+    The table is printed too, unless CSV or JSON is. Files that exist are replaced, because their names were given.
 
     Raises:
-        InputError: if a file cannot be written. It is checked here, before the time for the predictions is spent.
+        InputError: if a file cannot be written, has the name of another one, or is something other than a regular
+            file. It is checked here, before the time for the predictions is spent.
     """
 
     csv: str | None = None
@@ -43,34 +46,60 @@ class Targets:
     def __post_init__(self) -> None:
         if self.csv == self.json == TERMINAL:
             raise InputError("--csv - and --json - cannot both write to the terminal: write one of them to a file")
-        for name in (self.csv, self.json, self.picture):
-            if name not in (None, TERMINAL) and not Path(name).parent.is_dir():
+        seen: set[Path] = set()
+        for name in self.files():
+            if not Path(name).parent.is_dir():
                 raise InputError(f"cannot write {name}: there is no folder {Path(name).parent}")
+            target = require_regular(name)
+            if target in seen:
+                raise InputError(f"{name}: two outputs cannot be written to one file")
+            seen.add(target)
         if self.picture and Path(self.picture).suffix.lower() != ".png":
             raise InputError(f"--show {self.picture}: the picture is a PNG; the name must end in .png")
 
-    def write(self, predictions: Sequence[Prediction]) -> list[str]:
-        """Print and write predictions, and return the files that were written."""
+    def files(self) -> list[str]:
+        """Return the names of the files that are written."""
+        return [name for name in (self.csv, self.json, self.picture) if name not in (None, TERMINAL)]
+
+    def check_inputs(self, inputs: Iterable[str]) -> None:
+        """Raise InputError if an output would replace one of these files, which are read."""
+        targets = {Path(name).resolve(): name for name in self.files()}
+        for name in inputs if targets else ():
+            if (target := targets.get(Path(os.path.realpath(name)))) is not None:
+                raise InputError(f"cannot write {target}: it is one of the files to read; choose another name")
+
+    def write(self, predictions: Sequence[Prediction]) -> list[Prediction]:
+        """Print and write predictions, and return those of images that could not be read.
+
+        The names of the files that were written and of these images go to stderr, or what else could be written.
+        """
         if TERMINAL not in (self.csv, self.json):
             print(table(predictions), end="")
-        written = []
         for name, convert in ((self.csv, to_csv), (self.json, to_json), (self.picture, contact_sheet)):
             if name == TERMINAL:
                 print(convert(predictions), end="")
             elif name is not None:
                 write_atomically(Path(name), convert(predictions))
-                written.append(name)
-        return written
+                print(f"wrote {name}", file=sys.stderr)
+        if not (self.csv or self.json or self.picture):
+            print(
+                "to see what the network saw: --show seen.png; to keep all probabilities: --csv FILE", file=sys.stderr
+            )
+        failed = [prediction for prediction in predictions if prediction.error]
+        for prediction in failed:
+            print(f"error: {printable(prediction.image)} {printable(prediction.error)}", file=sys.stderr)
+        return failed
 
 
 def table(predictions: Sequence[Prediction]) -> str:
     """Return one line for each image: its three most probable classes with their probabilities."""
-    width = max([5, *(len(prediction.image) for prediction in predictions)])
+    names = [printable(prediction.image) for prediction in predictions]
+    width = max([5, *map(len, names)])
     lines = [f"{'image':{width}}  prediction        second            third"]
-    for prediction in predictions:
-        cells = [f"{label} {probability:.4f}" for label, probability in prediction.top()]
+    for name, prediction in zip(names, predictions, strict=True):
+        cells = [f"{printable(label)} {probability:.4f}" for label, probability in prediction.top()]
         text = "could not be read" if prediction.error else "".join(f"{cell:18}" for cell in cells).rstrip()
-        lines.append(f"{prediction.image:{width}}  {text}")
+        lines.append(f"{name:{width}}  {text}")
     return "\n".join(lines) + "\n"
 
 
@@ -81,7 +110,8 @@ def to_csv(predictions: Sequence[Prediction]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "label", "probability", "error", *(f"p_{name}" for name in classes)])
     for p in predictions:
-        writer.writerow([p.image, p.label, p.probability, p.error, *(p.probabilities or {}).values()])
+        image = p.image.encode(errors="backslashreplace").decode()  # a file's name need not be UTF-8
+        writer.writerow([image, p.label, p.probability, p.error, *(p.probabilities or {}).values()])
     return text.getvalue()
 
 
@@ -102,7 +132,9 @@ def contact_sheet(predictions: Sequence[Prediction]) -> bytes:
         row, column = divmod(index, columns)
         left, top = GAP + column * (TILE + GAP), GAP + row * (TILE + CAPTION + GAP)
         sheet.paste(_image(prediction).resize((TILE, TILE), Image.Resampling.NEAREST), (left, top))
-        caption = f"{prediction.label}  {prediction.probability:.3f}"[:14]  # wider text would overlap the next tile
+        caption = f"{printable(prediction.label)}  {prediction.probability:.3f}"[
+            :14
+        ]  # wider text would overlap the next tile
         draw.text((left, top + TILE + 2), caption, fill="black")
     content = io.BytesIO()
     sheet.save(content, "PNG")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +18,14 @@ from torch import nn
 from mnist_zoo.errors import InputError
 from mnist_zoo.inference.digitise import digitise
 from mnist_zoo.inference.images import as_network_input, open_image
+from mnist_zoo.inference.logits import compute_logits
 from mnist_zoo.models.pretrained import build_trained
-from mnist_zoo.weights import Description, read_weights
+from mnist_zoo.weights import Description, Weights, read_weights
 
 Pixels = np.ndarray[Any, Any]
 ImageLike = str | Path | Image | Pixels
 BATCH_SIZE = 256  # images in memory at once
+BATCH_VALUES = 2**20  # values in these images; larger images are taken fewer at once
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,9 @@ def predict_images(source: str | Path, images: Iterable[ImageLike], *, raw: bool
 
     Args:
         source: a run folder, a checkpoint, a safetensors file, or a name with shipped weights (``cnn_dropout``).
-        images: files (PNG, JPEG, WebP, BMP and the other formats of Pillow), Pillow images, or uint8 arrays ``(H, W)``
-            or ``(H, W, 3)``. Any size, grey or colour, dark on light or light on dark: they are converted to the format
-            of MNIST, see `mnist_zoo.inference.digitise.digitise`.
+        images: PNG, JPEG, WebP or BMP files, Pillow images, or uint8 arrays ``(H, W)`` or ``(H, W, 3)``. Any size,
+            grey or colour, dark on light or light on dark: they are converted to the format of MNIST, see
+            `mnist_zoo.inference.digitise.digitise`.
         raw: skip this conversion. The images must have the size and the colours of the network's training images
             (MNIST: 28x28, light on black).
 
@@ -65,7 +69,8 @@ def predict_images(source: str | Path, images: Iterable[ImageLike], *, raw: bool
         label.
 
     Raises:
-        InputError: if there is no such network, or it was not trained on 28x28 digits and `raw` is not set.
+        InputError: if there is no such network, it was not trained on 28x28 digits and `raw` is not set, or its output
+            is not finite.
 
     Example:
         >>> import numpy as np
@@ -84,9 +89,10 @@ def predict_images(source: str | Path, images: Iterable[ImageLike], *, raw: bool
         _check_digits(known)
     model = build_trained(weights)
     predictions: list[Prediction] = []
-    images = list(images)
-    for start in range(0, len(images), BATCH_SIZE):
-        predictions += _predict_batch(model, known, images[start : start + BATCH_SIZE], start, raw)
+    size = max(1, min(BATCH_SIZE, BATCH_VALUES // math.prod(known.image_shape)))
+    waiting = iter(images)
+    while batch := list(itertools.islice(waiting, size)):
+        predictions += _predict_batch(model, weights, batch, len(predictions), raw)
     return predictions
 
 
@@ -102,12 +108,13 @@ def _check_digits(known: Description) -> None:
 
 
 def _predict_batch(
-    model: nn.Module, known: Description, images: Sequence[ImageLike], first: int, raw: bool
+    model: nn.Module, weights: Weights, images: Sequence[ImageLike], first: int, raw: bool
 ) -> Iterator[Prediction]:
     """Yield the predictions of a batch of images, the first of which has the number `first`."""
+    known = weights.description
     prepared = [_prepare(image, known, raw) for image in images]
     read = [pixels for pixels in prepared if not isinstance(pixels, str)]
-    classified = iter(_classify(model, known, np.stack(read)) if read else ())
+    classified = iter(_classify(model, weights, np.stack(read)) if read else ())
     for number, (image, result) in enumerate(zip(images, prepared, strict=True), first):
         name = str(image) if isinstance(image, (str, Path)) else f"image {number}"
         if isinstance(result, str):
@@ -128,14 +135,13 @@ def _prepare(image: ImageLike, known: Description, raw: bool) -> Pixels | str:
         return str(error)
 
 
-def _classify(model: nn.Module, known: Description, images: Pixels) -> Iterator[tuple[Pixels, list[float]]]:
+def _classify(model: nn.Module, weights: Weights, images: Pixels) -> Iterator[tuple[Pixels, list[float]]]:
     """Yield for each of the uint8 images ``(N, C, H, W)`` its filtered pixels and the probabilities of its classes."""
-    pixels = torch.from_numpy(images)
+    known, pixels = weights.description, torch.from_numpy(images)
     if any(known.filters.values()):
         from mnist_zoo.data.filters import apply_filters  # here, because mnist_zoo.data imports Lightning (seconds)
 
         pixels = apply_filters(pixels, **known.filters)
     assert known.mean is not None and known.std is not None  # predict_images checked it
-    with torch.inference_mode():
-        logits = model((pixels.float() / 255 - known.mean) / known.std)
+    logits = compute_logits(model, weights, (pixels.float() / 255 - known.mean) / known.std)
     return zip(pixels.numpy(), logits.softmax(1).tolist(), strict=True)

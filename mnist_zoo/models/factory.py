@@ -9,8 +9,8 @@ from torch import nn
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.models.init import initialise
-from mnist_zoo.models.pretrained import find_weights, load_weights, trained_options
-from mnist_zoo.models.registry import build, check_options
+from mnist_zoo.models.pretrained import build_with, find_weights, trained_options
+from mnist_zoo.models.registry import build, check_options, without_unset_size
 
 
 def create_model(
@@ -39,7 +39,8 @@ def create_model(
         **options: the network's own arguments, such as ``dense=96`` for the CNNs.
 
     Returns:
-        A module that maps float32 ``(N, in_chans, 28, 28)`` to logits ``(N, num_classes)``.
+        A module that maps float32 ``(N, in_chans, 28, 28)``, or images of the side ``image_size``, to logits
+        ``(N, num_classes)``.
 
     Raises:
         InputError: unknown name (the message lists the registered ones), unknown option, a value that the network does
@@ -55,11 +56,11 @@ def create_model(
         >>> digits.features(torch.zeros(1, 1, 28, 28)).shape
         torch.Size([1, 84])
     """
-    options |= {"num_classes": num_classes, "in_chans": in_chans}
+    options = without_unset_size(options) | {"num_classes": num_classes, "in_chans": in_chans}
     check_options(name, options)
     if pretrained is None:
         return initialise(build(name, options), init)
     if init != "default":
         raise InputError(f"init={init} and pretrained={pretrained} both set the weights: give only one of them")
     weights = find_weights(name, pretrained)
-    return load_weights(weights, build(name, trained_options(weights, name, options)))
+    return build_with(weights, name, trained_options(weights, name, options))

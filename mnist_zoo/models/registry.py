@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from torch import nn
@@ -23,7 +23,7 @@ def register_model(name: str | AnyBuilder) -> AnyBuilder | Callable[[AnyBuilder]
     """Register a class or function that builds a network, as ``@register_model`` or ``@register_model("name")``.
 
     The builder is called with keyword arguments and must accept ``num_classes`` and ``in_chans``. On the command line:
-    ``plugins=[my_package.my_module] model=custom model.name=my_net +model.width=64``.
+    ``plugins=[my_package.my_module] model=my_net +model.width=64``.
 
     Raises:
         InputError: if the name is already registered.
@@ -66,15 +66,24 @@ def list_models() -> list[str]:
     return sorted(_BUILDERS)
 
 
-def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters of a network's builder.
+def builder_of(name: str) -> Builder:
+    """Return the function or class that builds a network.
 
     Raises:
         InputError: if the name is not registered; the message lists the registered ones.
     """
     if name not in _BUILDERS:
         raise unknown("model", name, _BUILDERS)
-    return inspect.signature(_BUILDERS[name]).parameters
+    return _BUILDERS[name]
+
+
+def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a network's builder.
+
+    Raises:
+        InputError: if the name is not registered; the message lists the registered ones.
+    """
+    return inspect.signature(builder_of(name)).parameters
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
@@ -87,12 +96,50 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     num_classes, in_chans = options["num_classes"], options["in_chans"]
     if num_classes < 1 or in_chans < 1:
         raise InputError(f"num_classes and in_chans must be 1 or more, not {num_classes} and {in_chans}")
-    if options.get("image_size", 1) < 1:
-        raise InputError(f"image_size={options['image_size']}: it must be 1 or more")
+    side = options.get("image_size", 1)
+    if type(side) is not int or side < 1:
+        raise InputError(f"image_size={side}: it must be 1 or more (an integer: the side of the square images)")
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for option in options:
             if option not in parameters and option not in ("num_classes", "in_chans"):
                 raise unknown(f"option of model '{name}'", option, [*parameters, "init"])
+
+
+def without_unset_size(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a network, but not an ``image_size`` of None, which means the size of the images."""
+    return {key: value for key, value in options.items() if key != "image_size" or value is not None}
+
+
+def fit_to_images(name: str, options: Mapping[str, Any], image_shape: Sequence[int]) -> dict[str, Any]:
+    """Return the options of a network with the ``image_size`` of the images, if the network has this option.
+
+    Args:
+        name: the network.
+        options: its options.
+        image_shape: ``(channels, height, width)`` of the images.
+
+    Raises:
+        InputError: if the network is unknown, was given another ``image_size``, or needs square images and these are
+            not.
+    """
+    _, height, width = image_shape
+    fitted = without_unset_size(options)
+    parameter = parameters_of(name).get("image_size")
+    if parameter is None:
+        return fitted
+    if height != width:
+        raise InputError(
+            f"{name} takes square images, and these are {height}x{width} (height x width): make them square "
+            f"(data=folder data.image_size=[{height},{height}] does), or choose a network for any size, as "
+            f"model=resnet18"
+        )
+    if fitted.get("image_size", height) != height:
+        raise InputError(
+            f"model.image_size={fitted['image_size']}, and the images are {height}x{width}: leave it out, then the "
+            f"network follows the images"
+        )
+    # A size that is the default is not added: options are compared with those in checkpoints.
+    return fitted if "image_size" not in options and parameter.default == height else fitted | {"image_size": height}
 
 
 def build(name: str, options: Mapping[str, Any]) -> nn.Module:
@@ -102,4 +149,11 @@ def build(name: str, options: Mapping[str, Any]) -> nn.Module:
         InputError: as `check_options`, or a value that the network does not accept.
     """
     check_options(name, options)
-    return _BUILDERS[name](**options)
+    try:
+        return _BUILDERS[name](**options)
+    except InputError:
+        raise
+    except (TypeError, ValueError, RuntimeError, MemoryError, OverflowError) as error:  # torch's, or a plug-in's
+        shown = ", ".join(f"{key}={value}" for key, value in options.items())
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"model '{name}' cannot be built ({type(error).__name__}: {reason}) with {shown}") from error

@@ -7,9 +7,10 @@ import time
 
 import numpy as np
 
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, install_command
 
 SCIKIT_LEARN_LIMIT = 5000  # images that scikit-learn's t-SNE embeds within a minute; openTSNE is faster beyond
+FEWEST = 10  # images that t-SNE can embed
 COMPONENTS = 50  # principal components that t-SNE receives; the remaining ones are mostly noise
 
 
@@ -29,12 +30,7 @@ def embed(images: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, np
     Raises:
         InputError: if `count` is below 10 or above N, or if openTSNE is needed but not installed.
     """
-    if not 10 <= count <= len(images):
-        raise InputError(f"--tsne {count}: choose from 10 to {len(images)} images, or 0 for none")
-    if count > SCIKIT_LEARN_LIMIT and importlib.util.find_spec("openTSNE") is None:
-        raise InputError(
-            f"t-SNE of more than {SCIKIT_LEARN_LIMIT} images needs openTSNE: pip install 'mnist_zoo[tsne]'"
-        )
+    require_possible(count, len(images))
     from sklearn.decomposition import PCA  # here: errors need not wait for this import
 
     chosen = np.random.default_rng(seed).permutation(len(images))[:count]
@@ -45,6 +41,16 @@ def embed(images: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, np
     positions = (_by_opentsne if count > SCIKIT_LEARN_LIMIT else _by_scikit_learn)(components, seed)
     print(f"  done in {time.perf_counter() - started:.1f} s", flush=True)
     return chosen, positions
+
+
+def require_possible(count: int, available: int) -> None:
+    """Raise InputError unless `count` of the `available` images can be embedded here."""
+    if not FEWEST <= count <= available:
+        raise InputError(f"--tsne {count}: choose from {FEWEST} to {available} images, or 0 for none")
+    if count > SCIKIT_LEARN_LIMIT and importlib.util.find_spec("openTSNE") is None:
+        raise InputError(
+            f"--tsne {count}: t-SNE of more than {SCIKIT_LEARN_LIMIT} images needs openTSNE: {install_command('tsne')}"
+        )
 
 
 def _perplexity(count: int) -> int:

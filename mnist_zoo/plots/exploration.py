@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,14 +13,16 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.plots.embedding import embed
+from mnist_zoo.files import write_atomically
+from mnist_zoo.plots.embedding import FEWEST, embed, require_possible
 from mnist_zoo.plots.images import image_grid
-from mnist_zoo.plots.style import COLOURS, style
+from mnist_zoo.plots.style import COLOURS, plain, style
 
 if TYPE_CHECKING:
     from mnist_zoo.data import Batches, MNISTDataModule
 
 SAMPLES = 8  # images per row
+TSNE_IMAGES = 1000
 
 
 def class_counts(data: MNISTDataModule) -> Figure:
@@ -30,7 +33,9 @@ def class_counts(data: MNISTDataModule) -> Figure:
     for index, (split, counts) in enumerate(data.class_counts.items()):
         axis.bar(places + 0.27 * (index - 1), counts, 0.25, color=COLOURS[index], label=f"{split}: {sum(counts):,}")
     long = max(map(len, data.class_names)) > 3
-    axis.set_xticks(places, data.class_names, rotation=30 if long else 0, ha="right" if long else "center")
+    axis.set_xticks(
+        places, [plain(name) for name in data.class_names], rotation=30 if long else 0, ha="right" if long else "center"
+    )
     axis.set_ylabel("images")
     axis.grid(axis="x", visible=False)
     axis.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -68,7 +73,7 @@ def mean_images(data: MNISTDataModule) -> Figure:
     """Draw the mean training image of each class."""
     images, labels = data.images("train").numpy(), data.labels("train").numpy()
     present = [c for c in range(data.num_classes) if (labels == c).any()]
-    means = np.stack([images[labels == c].mean(axis=0) for c in present])
+    means = np.stack([images[labels == c].mean(axis=0) / 255 for c in present])
     return image_grid(means, [data.class_names[c] for c in present])
 
 
@@ -93,25 +98,32 @@ def embedding(positions: np.ndarray, labels: np.ndarray, class_names: Sequence[s
         if (labels == c).any():
             x, y = np.median(positions[labels == c], axis=0)
             box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": colours[c], "alpha": 0.85}
-            axis.text(x, y, name, ha="center", va="center", fontweight="bold", bbox=box)
+            axis.text(x, y, plain(name), ha="center", va="center", fontweight="bold", bbox=box)
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_title(f"t-SNE of {len(labels):,} training images")
     return figure
 
 
-def write_plots(data: MNISTDataModule, first: Batches, out: Path, tsne_images: int = 1000) -> Iterator[Path]:
+def write_plots(data: MNISTDataModule, first: Batches, out: Path, tsne_images: int | None = None) -> Iterator[Path]:
     """Write every plot of a data set as PNG and yield each path when its file is complete.
 
     Args:
         data: the data set.
         first: images to draw with their augmentation (see `augmented`).
         out: folder to write to; it is created if needed.
-        tsne_images: number of images in the t-SNE; 0 to leave it out.
+        tsne_images: number of images in the t-SNE; 0 to leave it out. By default `TSNE_IMAGES`, or all if there are
+            fewer, or none if they are too few for a t-SNE.
 
     Raises:
         InputError: if `out` cannot be created, or as `embed` does.
+        StorageError: if a plot cannot be written.
     """
+    if tsne_images is None:
+        tsne_images = min(TSNE_IMAGES, len(data.labels("train")))
+        tsne_images = 0 if tsne_images < FEWEST else tsne_images
+    if tsne_images:
+        require_possible(tsne_images, len(data.labels("train")))  # before plots are drawn
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -126,6 +138,8 @@ def write_plots(data: MNISTDataModule, first: Batches, out: Path, tsne_images: i
         draw["tsne"] = partial(tsne, data, tsne_images)
     for name, figure in draw.items():
         path = out / f"{name}.png"
+        picture = io.BytesIO()
         with style():
-            figure().savefig(path, bbox_inches="tight", pad_inches=0.08)
+            figure().savefig(picture, format="png", bbox_inches="tight", pad_inches=0.08)
+        write_atomically(path, picture.getvalue())
         yield path

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from mnist_zoo.plots.style import COLOURS
+from mnist_zoo.plots.style import COLOURS, plain
 
 CORRECT, WRONG = COLOURS[0], COLOURS[1]
 
@@ -21,7 +21,7 @@ def confusion_matrix(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
         counts: images, int ``(C, C)``; rows are true classes, columns are predicted classes.
         class_names: C names.
     """
-    long = max(map(len, class_names)) > 3
+    long, names = max(map(len, class_names)) > 3, [plain(name) for name in class_names]
     figure = Figure(figsize=(7.6 if long else 6.4, 6.6 if long else 5.6))
     axis = figure.subplots()
     most = max(int(counts.max()), 2)
@@ -30,8 +30,8 @@ def confusion_matrix(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
         if count:
             dark = count > math.sqrt(most)  # the middle of the logarithmic scale
             axis.text(j, i, f"{count}", ha="center", va="center", color="white" if dark else "black")
-    axis.set_xticks(range(len(class_names)), class_names, rotation=40 if long else 0, ha="right" if long else "center")
-    axis.set_yticks(range(len(class_names)), class_names)
+    axis.set_xticks(range(len(class_names)), names, rotation=40 if long else 0, ha="right" if long else "center")
+    axis.set_yticks(range(len(class_names)), names)
     axis.set_xlabel("predicted class")
     axis.set_ylabel("true class")
     axis.grid(visible=False)
@@ -66,7 +66,7 @@ def image_grid(
         axis.imshow(pixels, cmap="gray_r", interpolation="nearest", extent=extent)
         colour = "black" if wrong is None else WRONG if wrong[index] else CORRECT
         top = bottom - 1.04 * height
-        axis.text(left + width / 2, top, caption, fontsize=8, color=colour, ha="center", va="bottom")
+        axis.text(left + width / 2, top, plain(caption), fontsize=8, color=colour, ha="center", va="bottom")
     axis.set_xlim(0, columns * across)
     axis.set_ylim(rows * down, 0)
     return figure

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnist_zoo.plots.style import COLOURS
+from mnist_zoo.plots.style import COLOURS, plain
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def reliability(calibrations: Mapping[str, Calibration]) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1, label="perfect")
     for index, (name, measured) in enumerate(calibrations.items()):
-        label = f"{name}: ECE {100 * measured.ece:.2f} %"
+        label = f"{plain(name)}: ECE {100 * measured.ece:.2f} %"
         colour = COLOURS[index % len(COLOURS)]
         upper.plot(measured.confidence, measured.accuracy, marker="o", markersize=4, color=colour, label=label)
     first = next(iter(calibrations.values()))

@@ -39,6 +39,11 @@ def style() -> Iterator[None]:
         yield
 
 
+def plain(text: str) -> str:
+    """Return a text that matplotlib draws as it is; what stands between two dollar signs would be a formula."""
+    return text.replace("$", r"\$")
+
+
 def look(index: int) -> tuple[str, LineStyleType, str]:
     """Return the colour, line style and marker of series `index`; the first 28 series all differ."""
     turn = index // len(COLOURS)

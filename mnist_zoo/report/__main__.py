@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import webbrowser
 from pathlib import Path
 
-from mnist_zoo.command import one_line_errors
+from mnist_zoo.command import one_line_errors, one_line_warnings, path_of
+from mnist_zoo.plugins import import_plugin
+from mnist_zoo.runs import Damaged
 
 
 def main() -> None:
@@ -14,15 +17,29 @@ def main() -> None:
         prog="python -m mnist_zoo.report",
         description="Write report.html (opens offline), report.md, plots and CSV tables of finished runs.",
     )
-    parser.add_argument("folders", nargs="+", type=Path, help="sweeps, searches or run folders")
-    parser.add_argument("--out", type=Path, help="where to write (default: report/ in the first folder)")
-    parser.add_argument("--data-root", type=Path, help="folder of the images, if not where the runs found them")
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="sweeps, searches or run folders")
+    parser.add_argument("--out", metavar="DIR", help="where to write (default: report/ in the first folder)")
+    parser.add_argument("--data-root", metavar="DIR", help="folder of the images of the runs (default: data)")
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="MODULE", help="module that registers the data set of the runs"
+    )
+    parser.add_argument("--open", action="store_true", help="show report.html in the browser")
     arguments = parser.parse_args()
-    with one_line_errors():
+    with one_line_errors(), one_line_warnings():
+        folders = [path_of("FOLDER", folder) or Path(folder) for folder in arguments.folders]
+        out, data_root = path_of("--out", arguments.out), path_of("--data-root", arguments.data_root)
+        for module in arguments.plugin:
+            import_plugin(module)
         from mnist_zoo.report.page import write_report  # here: --help and a wrong option need not wait for it
 
-        page = write_report(arguments.folders, arguments.out, arguments.data_root)
+        damaged = Damaged()
+        page = write_report(folders, out, data_root, damaged)
         print(f"report: {page} (and report.md, figures/ and CSV tables beside it)")
+        if not arguments.open:
+            print("next: open report.html in a browser, or add --open to this command")
+        elif not webbrowser.open(page.resolve().as_uri()):
+            print(f"there is no browser here: copy {page} to a computer with one")
+        damaged.stop()
 
 
 if __name__ == "__main__":

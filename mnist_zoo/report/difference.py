@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -61,7 +62,7 @@ def scores(correct: np.ndarray, seeds: Sequence[int]) -> Scores:
 
 @dataclass(frozen=True)
 class Noise:
-    """Variances that make up the noise of a difference between two configurations.
+    """Variances that make up the noise of differences between two configurations, numbers or arrays ``(P,)``.
 
     Attributes:
         images: of the expected difference over images.
@@ -69,122 +70,135 @@ class Noise:
         single: between seeds on one image, averaged over images.
     """
 
-    images: float
-    seeds: float
-    single: float
+    images: Any
+    seeds: Any
+    single: Any
 
-    def error(self, seeds: int, images: int) -> tuple[float, float]:
+    def error(self, seeds: Any, images: int) -> tuple[Any, Any]:
         """Return the standard error and the degrees of freedom with the same n seeds for both, and N images."""
         by_image = (self.images + 2 * self.single / seeds) / images
         by_seed = 2 * self.seeds / seeds
         whole = by_seed + 2 * self.single / (seeds * images)  # S²(A) / n + S²(B) / n
-        freedom = (1 if seeds >= PAIRED_FROM else 2) * (seeds - 1)
+        freedom = np.where(np.asarray(seeds) >= PAIRED_FROM, 1, 2) * (seeds - 1)
         return _satterthwaite(by_image, by_seed, whole, images, freedom)
 
 
-def _satterthwaite(by_image: float, by_seed: float, whole: float, images: int, freedom: int) -> tuple[float, float]:
+def _satterthwaite(by_image: Any, by_seed: Any, whole: Any, images: int, freedom: Any) -> tuple[Any, Any]:
     """Return the standard error, and its degrees of freedom: those of two independent estimates, added."""
-    variance = by_image + by_seed
-    spread = by_image**2 / (images - 1) + whole**2 / freedom
-    return math.sqrt(variance), variance**2 / spread if spread else math.inf
+    variance = np.asarray(by_image + by_seed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = by_image**2 / (images - 1) + np.square(whole) / freedom
+        return np.sqrt(variance), np.where(spread > 0, variance**2 / spread, math.inf)
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The accuracy of a first configuration minus that of a second one, as fractions.
+class Differences:
+    """The accuracy of a first configuration minus that of a second one, for P pairs, as fractions.
 
     Attributes:
-        mean: over seeds and images.
-        error: its standard error over seeds and images.
-        freedom: degrees of freedom of `error`.
-        paired: whether the seeds were paired.
+        mean: over seeds and images, float64 ``(P,)``.
+        error: its standard error over seeds and images, ``(P,)``; NaN if one of the two has a single seed.
+        freedom: degrees of freedom of `error`, ``(P,)``.
+        paired: whether the seeds were paired, bool ``(P,)``.
+        seeds: of the configuration that has fewer, int ``(P,)``.
         noise: the variances behind `error`.
     """
 
-    mean: float
-    error: float
-    freedom: float
-    paired: bool
+    mean: np.ndarray
+    error: np.ndarray
+    freedom: np.ndarray
+    paired: np.ndarray
+    seeds: np.ndarray
     noise: Noise
 
+    @property
+    def half(self) -> np.ndarray:
+        """Half the 95 % interval."""
+        return np.where(self.error == 0, 0.0, stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom) * self.error)
 
-@dataclass(frozen=True)
-class Intervals:
-    """Intervals and tests of many differences, arrays with one element for each; NaN where there is no difference.
+    @property
+    def p(self) -> np.ndarray:
+        """Two-sided p-value of no difference, corrected for the number of pairs (Holm)."""
+        return holm(np.minimum(1.0, 2 * self._tail(np.abs(self.mean))))
 
-    Attributes:
-        half: half the 95 % interval.
-        p: two-sided p-value of no difference, corrected for the number of differences (Holm).
-        p_equivalent: p-value of a difference of the margin or more, likewise: the larger of two one-sided tests (TOST).
-    """
+    def p_equivalent(self, margin: float = MARGIN) -> np.ndarray:
+        """Return the p-value of a difference of `margin` or more, likewise: two one-sided tests (TOST)."""
+        return holm(self._tail(margin - np.abs(self.mean)))
 
-    half: np.ndarray
-    p: np.ndarray
-    p_equivalent: np.ndarray
-
-
-def intervals_of(differences: Sequence[Difference | None], margin: float = MARGIN) -> Intervals:
-    """Return the tests of all differences; None (a configuration with a single seed) cannot be tested."""
-    numbers = [(math.nan,) * 3 if each is None else (each.mean, each.error, each.freedom) for each in differences]
-    mean, error, freedom = np.array(numbers, dtype=float).reshape(-1, 3).T
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
-    apart, near = (_tail(distance, error, freedom) for distance in (np.abs(mean), margin - np.abs(mean)))
-    return Intervals(np.where(error == 0, 0.0, half), holm(np.minimum(1.0, 2 * apart)), holm(near))
+    def _tail(self, distance: np.ndarray) -> np.ndarray:
+        """Return the probability that a mean deviates by more than `distance` to one side."""
+        certain = np.where(distance == 0, 0.5, np.where(distance > 0, 0.0, 1.0))  # if nothing varies
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.error == 0, certain, stats.t.sf(distance / self.error, self.freedom))
 
 
-def _tail(distance: np.ndarray, error: np.ndarray, freedom: np.ndarray) -> np.ndarray:
-    """Return the probability that a mean deviates by more than `distance` to one side."""
-    certain = np.where(distance == 0, 0.5, np.where(distance > 0, 0.0, 1.0))  # if nothing varies
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(error == 0, certain, stats.t.sf(distance / error, freedom))
-
-
-OUTCOMES = ("better", "worse", "equivalent", "undecided")
-
-
-def decide(differences: Sequence[Difference | None], margin: float = MARGIN) -> list[str]:
-    """Return one of `OUTCOMES` for each difference: whether the first configuration is better than the second one.
-
-    A difference that is significant but surely smaller than the margin counts as better or worse. None is undecided.
-    """
-    tests, outcomes = intervals_of(differences, margin), []
-    for each, p, p_equivalent in zip(differences, tests.p, tests.p_equivalent, strict=True):
-        if each is not None and p < ALPHA:
-            outcomes.append("better" if each.mean > 0 else "worse")
-        else:
-            outcomes.append("equivalent" if p_equivalent < ALPHA else "undecided")
-    return outcomes
-
-
-def difference(first: Scores, second: Scores) -> Difference | None:
-    """Compare two configurations on the same images; None if one of them has a single seed.
+def differences(known: Sequence[Scores], first: np.ndarray, second: np.ndarray) -> Differences:
+    """Compare pairs of configurations on the same images.
 
     Seeds are paired if both configurations have the same ones, at least `PAIRED_FROM`: equal seeds share the order of
     the training images and the split.
+
+    Args:
+        known: of each configuration.
+        first, second: index of each pair's configurations in `known`, int ``(P,)``.
     """
-    counts = len(first.per_seed), len(second.per_seed)
-    if min(counts) < 2:
-        return None
-    images = len(first.per_image)
-    single = first.between / counts[0] + second.between / counts[1]
-    spread = float(np.var(first.per_image - second.per_image, ddof=1))
-    paired = sorted(first.seeds) == sorted(second.seeds) and counts[0] >= PAIRED_FROM
-    if paired:
-        apart = first.per_seed[np.argsort(first.seeds)] - second.per_seed[np.argsort(second.seeds)]
-        whole, freedom = float(np.var(apart, ddof=1)) / counts[0], counts[0] - 1
-    else:
-        freedom = sum(counts) - 2
-        squares = sum(float(np.var(each.per_seed)) * len(each.per_seed) for each in (first, second))
-        whole = squares / freedom * (1 / counts[0] + 1 / counts[1])
-    by_seed = max(0.0, whole - single / images)
+    images = len(known[0].per_image)
+    counts = np.array([len(each.seeds) for each in known])
+    means = np.array([each.per_seed.mean() for each in known])
+    between = np.array([each.between for each in known]) / counts
+    squares = np.array([np.var(each.per_seed) * len(each.seeds) for each in known])
+    single = between[first] + between[second]
+    spread = _variances_of_differences(np.stack([each.per_image for each in known]))[first, second]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_seed = 1 / counts[first] + 1 / counts[second]
+        freedom = counts[first] + counts[second] - 2.0
+        whole = (squares[first] + squares[second]) / freedom * per_seed
+    apart = _paired_variances(known)[first, second]
+    paired = ~np.isnan(apart)
+    whole = np.where(paired, apart / counts[first], whole)
+    freedom = np.where(paired, counts[first] - 1.0, freedom)
+    by_seed = np.maximum(0.0, whole - single / images)
     error, degrees = _satterthwaite(spread / images, by_seed, whole, images, freedom)
     noise = Noise(
-        images=max(0.0, spread - single),
-        seeds=by_seed / (1 / counts[0] + 1 / counts[1]),
-        single=(first.between + second.between) / 2,
+        images=np.maximum(0.0, spread - single),
+        seeds=by_seed / per_seed,
+        single=(between * counts)[first] / 2 + (between * counts)[second] / 2,
     )
-    mean = float(first.per_seed.mean() - second.per_seed.mean())
-    return Difference(mean, error, degrees, paired, noise)
+    least = np.minimum(counts[first], counts[second])
+    error = np.where(least < 2, math.nan, error)
+    return Differences(means[first] - means[second], error, degrees, paired, least, noise)
+
+
+def _variances_of_differences(rows: np.ndarray) -> np.ndarray:
+    """Return the variance of ``rows[i] - rows[j]``, ``(K, K)``, for rows ``(K, N)``."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    products = centred @ centred.T / (rows.shape[1] - 1)
+    own = np.diagonal(products)
+    return np.maximum(0.0, own[:, None] + own - 2 * products)
+
+
+def _paired_variances(known: Sequence[Scores]) -> np.ndarray:
+    """Return the variance over seeds of the difference of each pair, ``(K, K)``; NaN where seeds are not paired."""
+    found = np.full((len(known), len(known)), math.nan)
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for place, each in enumerate(known):
+        groups.setdefault(tuple(sorted(each.seeds)), []).append(place)
+    for seeds, members in groups.items():
+        if len(seeds) >= PAIRED_FROM:
+            rows = np.stack([known[place].per_seed[np.argsort(known[place].seeds)] for place in members])
+            found[np.ix_(members, members)] = _variances_of_differences(rows)
+    return found
+
+
+def decide(found: Differences, margin: float = MARGIN) -> np.ndarray:
+    """Return ``better``, ``worse``, ``equivalent`` or ``undecided`` for each pair, text ``(P,)``.
+
+    A difference that is significant but surely smaller than the margin counts as better or worse. A pair with a single
+    seed is undecided.
+    """
+    differs, equal = found.p < ALPHA, found.p_equivalent(margin) < ALPHA
+    better = np.where(found.mean > 0, "better", "worse")
+    return np.where(differs, better, np.where(equal, "equivalent", "undecided"))
 
 
 def power(true: float, noise: Noise, seeds: int, images: int, pairs: int = 1) -> float:
@@ -204,13 +218,13 @@ def power(true: float, noise: Noise, seeds: int, images: int, pairs: int = 1) ->
     return float(stats.nct.sf(critical, freedom, shift))
 
 
-def detectable(noise: Noise, seeds: int, images: int, pairs: int = 1, wanted: float = POWER) -> float:
-    """Return the true difference that is found with the probability `wanted`, to about 3 %.
+def detectable(noise: Noise, seeds: Any, images: int, pairs: int = 1, wanted: float = POWER) -> Any:
+    """Return the true difference that is found with the probability `wanted`, to about 3 %; arrays give an array.
 
     It is the sum of two quantiles of Student's t times the standard error, the textbooks' formula for sample sizes.
     """
     error, freedom = noise.error(seeds, images)
-    return float((stats.t.isf(ALPHA / pairs / 2, freedom) + stats.t.ppf(wanted, freedom)) * error)
+    return (stats.t.isf(ALPHA / pairs / 2, freedom) + stats.t.ppf(wanted, freedom)) * error
 
 
 def seeds_needed(true: float, noise: Noise, images: int, pairs: int = 1, wanted: float = POWER) -> int | None:
@@ -218,6 +232,6 @@ def seeds_needed(true: float, noise: Noise, images: int, pairs: int = 1, wanted:
 
     None if no more than `MOST_SEEDS` seeds do: the number of test images is then the limit.
     """
-    if detectable(noise, MOST_SEEDS, images, pairs, wanted) > true:
-        return None
-    return next(n for n in range(2, MOST_SEEDS + 1) if detectable(noise, n, images, pairs, wanted) <= true)
+    counts = np.arange(2, MOST_SEEDS + 1)
+    enough = detectable(noise, counts, images, pairs, wanted) <= true
+    return int(counts[enough.argmax()]) if enough.any() else None

@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
-from mnist_zoo.plots.style import COLOURS, TRAIN, VAL, duration, look
-from mnist_zoo.runs import read_curves
+from mnist_zoo.plots.style import COLOURS, TRAIN, VAL, duration, look, plain
+from mnist_zoo.runs import CURVE_COLUMNS
 
 PANELS = 24  # most panels or lines in one plot; more are not readable
+BARS = 48  # most bars in one plot
+RATES = 10  # most learning rates that an axis can name
 # Ticks of an accuracy axis as errors in per cent: for a long axis and for a short one.
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 90)
 FINE_ERRORS = (
@@ -31,7 +33,7 @@ def legend_beside(figure: Figure, labels: Iterable[str], lines: bool = True) -> 
     for index, label in enumerate(labels):
         colour, line, marker = look(index)
         style = line if lines else "none"
-        handles.append(Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=5, label=label))
+        handles.append(Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=5, label=plain(label)))
     figure.legend(handles=handles, loc="outside right upper", fontsize=9)
 
 
@@ -82,7 +84,7 @@ def curves(table: pd.DataFrame, metric: str, labels: list[str]) -> Figure:
         frames = _curves(table, label)
         for split, colour, name in (("train", TRAIN, "train (running)"), ("val", VAL, "validation")):
             _band(axis, frames, f"{split}_{metric}", 100 if metric == "acc" else 1, colour, name)
-        axis.set_title(textwrap.fill(label, 38, break_long_words=False, break_on_hyphens=False), fontsize=9)
+        axis.set_title(textwrap.fill(plain(label), 38, break_long_words=False, break_on_hyphens=False), fontsize=9)
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if metric == "loss":
@@ -96,17 +98,14 @@ def curves(table: pd.DataFrame, metric: str, labels: list[str]) -> Figure:
 
 def _curves(table: pd.DataFrame, label: str) -> pd.DataFrame:
     """Return the rows of ``curves.csv`` of all runs of a configuration."""
-    runs = table.loc[table["label"] == label, "folder"]
-    frames = [pd.DataFrame(read_curves(folder)).assign(run=place) for place, folder in enumerate(runs)]
-    return pd.concat([frame for frame in frames if "epoch" in frame] or [pd.DataFrame({"epoch": []})])
+    rows = np.concatenate(list(table.loc[table["label"] == label, "curves"]))
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
 def _band(axis: Axes, frame: pd.DataFrame, column: str, factor: float, colour: str, name: str) -> None:
     """Draw the mean of a column over runs, and its range as shade; `factor` scales both."""
-    if column not in frame:
-        return
-    by_epoch = frame.groupby("epoch")[column]
-    mean, low, high = (factor * by_epoch.agg(how) for how in ("mean", "min", "max"))
+    by_epoch = factor * frame.groupby("epoch")[column].agg(["mean", "min", "max"])
+    mean, low, high = (by_epoch[how] for how in ("mean", "min", "max"))
     marker = "o" if len(mean) == 1 else None
     axis.plot(mean.index, mean, color=colour, label=name, marker=marker, linewidth=1.8)
     axis.fill_between(mean.index, low, high, color=colour, alpha=0.18, linewidth=0)
@@ -126,7 +125,7 @@ def validation_curves(table: pd.DataFrame, labels: list[str]) -> Figure:
     for index, label in enumerate(labels):
         colour, line, marker = look(index)
         frame = _curves(table, label)
-        if "val_acc" not in frame:
+        if frame.empty:
             continue
         error = 100 * (1 - frame.groupby("epoch")["val_acc"].mean())
         error = error.clip(lower=50 / images)
@@ -161,7 +160,8 @@ def learning_rates(rows: pd.DataFrame) -> Figure | None:
         axis.errorbar(points["lr"] * shift, error, bars, color=colour, linestyle=line, marker=marker, capsize=3)
     axis.set_xscale("log")
     values = sorted(rows.loc[rows["series"].isin(series), "lr"].unique())
-    axis.xaxis.set_major_locator(FixedLocator(values))
+    if len(values) <= RATES:
+        axis.xaxis.set_major_locator(FixedLocator(values))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_xlabel("learning rate")
@@ -175,9 +175,9 @@ def times(rows: pd.DataFrame) -> Figure:
     """Draw the training time of each configuration as a bar, longest first.
 
     Args:
-        rows: of `compare`.
+        rows: of `compare`; the `BARS` longest are drawn.
     """
-    rows = rows.sort_values("fit_seconds", ascending=False).head(2 * PANELS)
+    rows = rows.sort_values("fit_seconds", ascending=False).head(BARS)
     figure = Figure(figsize=(8.5, 0.32 * len(rows) + 1.1))
     axis = figure.subplots()
     places = np.arange(len(rows))
@@ -186,10 +186,10 @@ def times(rows: pd.DataFrame) -> Figure:
     bars = np.stack([np.minimum(half, rows["fit_seconds"]), half])
     if half.any():
         axis.errorbar(rows["fit_seconds"], places, xerr=bars, fmt="none", ecolor="#333333", capsize=3)
-    right = (rows["fit_seconds"] + half).max()
+    right = (rows["fit_seconds"] + half).max() or 1.0
     for place, (seconds, reach) in enumerate(zip(rows["fit_seconds"], rows["fit_seconds"] + half, strict=True)):
         axis.text(reach + 0.01 * right, place, duration(seconds), va="center", fontsize=9)
-    axis.set_yticks(places, rows["label"], fontsize=9)
+    axis.set_yticks(places, [plain(label) for label in rows["label"]], fontsize=9)
     axis.invert_yaxis()
     axis.set_xlim(0, 1.14 * right)
     axis.set_xlabel("training time (s)")
@@ -223,6 +223,9 @@ def costs(rows: pd.DataFrame) -> Figure:
 
 def _log_axis(axis: Axes, values: pd.Series) -> None:
     """Give an x axis a log scale with at least three round ticks: 50 k, 100 k, 200 k."""
+    values = values[values > 0]
+    if values.empty:
+        return
     axis.set_xscale("log")
     low, high = float(values.min()) / 1.5, float(values.max()) * 1.5
     axis.set_xlim(low, high)
@@ -269,7 +272,9 @@ def correlations(predicted: np.ndarray, truth: np.ndarray, labels: list[str]) ->
                 colour = "white" if value < (1 + low) / 2 else "black"
                 axis.text(j, i, f"{value:.{digits}f}".lstrip("0"), ha="center", va="center", color=colour, fontsize=8)
         figure.colorbar(image, ax=axis, shrink=0.85)
-    axes[0].set_yticks(range(len(labels)), [f"{label}  {place}" for place, label in enumerate(labels, 1)], fontsize=9)
+    axes[0].set_yticks(
+        range(len(labels)), [f"{plain(label)}  {place}" for place, label in enumerate(labels, 1)], fontsize=9
+    )
     return figure
 
 
@@ -292,11 +297,10 @@ def differences(pairs: pd.DataFrame, labels: list[str]) -> Figure:
     count = len(labels)
     matrix, resolved = np.full((count, count), np.nan), np.zeros((count, count), bool)
     place = {label: index for index, label in enumerate(labels)}
-    for pair in pairs.to_dict("records"):
-        if pair["first"] in place and pair["second"] in place:
-            i, j = place[pair["first"]], place[pair["second"]]
-            matrix[i, j], matrix[j, i] = 100 * pair["difference"], -100 * pair["difference"]
-            resolved[i, j] = resolved[j, i] = "better" in pair["conclusion"]
+    for pair in pairs[pairs["first"].isin(labels) & pairs["second"].isin(labels)].to_dict("records"):
+        i, j = place[pair["first"]], place[pair["second"]]
+        matrix[i, j], matrix[j, i] = 100 * pair["difference"], -100 * pair["difference"]
+        resolved[i, j] = resolved[j, i] = "better" in pair["conclusion"]
     side = max(3.4, 0.42 * count + 0.6)
     figure = Figure(figsize=(side + 3.4, side + 0.6))
     axis = figure.subplots()
@@ -310,6 +314,6 @@ def differences(pairs: pd.DataFrame, labels: list[str]) -> Figure:
             text = (f"{value:+.2f}" if abs(value) < 9.95 else f"{value:+.0f}") if resolved[i, j] else "·"
             axis.text(j, i, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "black")
     axis.set_xticks(range(count), [str(number) for number in range(1, count + 1)])
-    axis.set_yticks(range(count), [f"{label}  {number}" for number, label in enumerate(labels, 1)], fontsize=9)
+    axis.set_yticks(range(count), [f"{plain(label)}  {number}" for number, label in enumerate(labels, 1)], fontsize=9)
     figure.colorbar(image, ax=axis, shrink=0.85, extend="both", label="points of test accuracy, row minus column")
     return figure

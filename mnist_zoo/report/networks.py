@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn import metrics
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.plots import images
 from mnist_zoo.plots.reliability import reliability
-from mnist_zoo.report.reading import load_data
+from mnist_zoo.report.datasets import load_data
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
-from mnist_zoo.report.statistics import BINS, calibration, softmax
-from mnist_zoo.report.tables import class_report, frequent_confusions
+from mnist_zoo.report.statistics import BINS, calibration, macro_f1, softmax
+from mnist_zoo.report.tables import class_report, count_confusions, frequent_confusions
 from mnist_zoo.report.testsets import TestSet
 from mnist_zoo.runs import read_predictions
 
 GRID_IMAGES = 30
 RELIABILITY_LINES = 4
+MOST_CLASSES = 40  # of a confusion matrix that can be read
 
 
 def network_sections(runs: TestSet, data_root: str | Path | None) -> list[Section]:
@@ -28,16 +28,17 @@ def network_sections(runs: TestSet, data_root: str | Path | None) -> list[Sectio
 
     Args:
         runs: runs on the same images.
-        data_root: folder of the data files, if they are no longer where the runs found them.
+        data_root: folder of the data files (see `load_data`).
     """
     best = runs.table.iloc[runs.representatives[0]]
+    numbers = [str(c) for c in range(runs.classes)]
     try:
         data = load_data(best, data_root)
-        class_names, test_images = list(data.class_names), data.images("test").numpy()
+        class_names = [*data.class_names, *numbers[len(data.class_names) :]]
+        test_images = data.images("test").numpy()
     except InputError as error:
-        classes = read_predictions(best["folder"])["logits"].shape[1]
-        missing = Section("Images", [Block("text", f"No images shown: {error}")])
-        return [_predictions_section(runs, [str(c) for c in range(classes)]), missing]
+        missing = Section("Images", [Block("text", f"No images shown: {error}.")])
+        return [_predictions_section(runs, numbers), missing]
     blocks = _worst_errors(runs, runs.representatives[0], test_images, class_names)
     if len(runs.table) > 1:
         blocks += _missed_by_all(runs, test_images, class_names)
@@ -51,8 +52,9 @@ def _name(run: pd.Series) -> str:
 def _predictions_section(runs: TestSet, class_names: Sequence[str]) -> Section:
     order, first = runs.order, runs.representatives
     best, predicted = runs.table.iloc[first[0]], runs.predicted[first[0]]
-    counts = metrics.confusion_matrix(runs.labels, predicted, labels=range(len(class_names)))
-    matrix = images.confusion_matrix(counts, class_names)
+    matrix = None
+    if len(class_names) <= MOST_CLASSES:
+        matrix = images.confusion_matrix(count_confusions(runs.labels, predicted, len(class_names)), class_names)
     caption = f"Confusion matrix of {_name(best)}, the best configuration on validation: number of test images."
     confusions = "; ".join(frequent_confusions(runs.labels, predicted, class_names)) or "none"
     report = class_report(runs.labels, predicted, class_names)
@@ -66,12 +68,12 @@ def _predictions_section(runs: TestSet, class_names: Sequence[str]) -> Section:
     if len(order) > 1:
         rows = []
         for label, row in zip(order, first, strict=True):
-            known = range(len(class_names))
-            f1 = metrics.f1_score(runs.labels, runs.predicted[row], labels=known, average="macro", zero_division=0.0)
+            f1 = macro_f1(runs.labels, runs.predicted[row], len(class_names))
             most = frequent_confusions(runs.labels, runs.predicted[row], class_names, most=3)
             rows.append({"configuration": label, "macro F1": f"{f1:.4f}", "most frequent confusions": "; ".join(most)})
         caption = "The lowest seed of each configuration, on the test images."
-        blocks.append(Block("table", pd.DataFrame(rows), caption, folded=len(rows) > OPEN_ROWS))
+        frame = pd.DataFrame(rows)
+        blocks.append(Block("table", frame, caption, "confusions", frame, folded=len(rows) > OPEN_ROWS))
     return Section("Predictions", blocks)
 
 

@@ -5,81 +5,86 @@ from __future__ import annotations
 import base64
 import io
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 from PIL import Image
 
 from mnist_zoo import __version__
-from mnist_zoo.errors import InputError
-from mnist_zoo.files import write_atomically
+from mnist_zoo.errors import printable
 from mnist_zoo.plots.style import FIGURE_DPI, style
-from mnist_zoo.plots.tables import markdown
+from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.networks import network_sections
-from mnist_zoo.report.reading import read_runs
-from mnist_zoo.report.sections import Block, Section, beside_papers, comparison, shared_sections
+from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
+from mnist_zoo.report.sections import MOST_ROWS, Block, Section, beside_papers, comparison, shared_sections
 from mnist_zoo.report.studies import study_sections
 from mnist_zoo.report.testsets import group_by_images
+from mnist_zoo.report.verdicts import against_papers
+from mnist_zoo.report.writing import FIGURES, Output, png
+from mnist_zoo.runs import Damaged
 
+MOST_WORDS = 5  # of a list of devices, versions or data sets in a sentence
 CSS_DPI = 96  # CSS pixels per inch
 
 
 def write_report(
-    folders: Sequence[str | Path], out: str | Path | None = None, data_root: str | Path | None = None
+    folders: Sequence[str | Path],
+    out: str | Path | None = None,
+    data_root: str | Path | None = None,
+    damaged: Damaged | None = None,
 ) -> Path:
     """Write ``report.html``, ``report.md``, ``figures/*.png`` and CSV files of the tables.
 
     Args:
         folders: sweeps, searches or run folders.
         out: folder to write to; ``report/`` in the first folder by default.
-        data_root: folder of the data files, if they are no longer where the runs found them.
+        data_root: folder of the data files; ``data`` by default. A run folder does not choose which files are opened.
+        damaged: collects the damaged run folders and files of studies, which are left out and named on stderr.
 
     Returns:
         The path of ``report.html``.
 
     Raises:
         InputError: if there is no finished run, or if `out` cannot be written to.
+        StorageError: if the disk is full.
     """
-    runs = read_runs(folders)
-    sets, broken = group_by_images(runs.table)
-    if not sets:
-        raise InputError(f"no finished run has readable predictions; the first: {broken[0][0].name}: {broken[0][1]}")
-    skipped = runs.skipped + broken
+    damaged = Damaged() if damaged is None else damaged
+    runs = read_runs(folders, damaged)
+    sets, _ = group_by_images(runs.table)
     table = pd.concat([each.table for each in sets], ignore_index=True)
-    out = Path(out) if out is not None else Path(folders[0]) / "report"
-    try:
-        (out / "figures").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {out} ({error.strerror}): choose another folder with --out DIR") from error
-    page = Page(out)
-    with style():
-        found = [*table["folder"], *(folder for folder, _ in skipped)]
-        for section in [comparison(table), *beside_papers(table), *study_sections(found)]:
+    page = Page(Output([Path(folder) for folder in folders], None if out is None else Path(out)))
+    with style(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+        warnings.filterwarnings("ignore", message="Glyph")  # of a name in a script that matplotlib's font lacks
+        found = [*table["folder"], *(folder for folder, _ in runs.skipped)]
+        verdicts = against_papers([table])
+        for section in [comparison(table, verdicts), *beside_papers(verdicts), *study_sections(found, damaged)]:
             page.add(section)
         for each in sets:
             suffix = f" ({each.name})" if len(sets) > 1 else ""
             for section in [*shared_sections(each), *network_sections(each, data_root)]:
                 page.add(section, suffix)
-    columns = [column for column in table if column not in ("settings", "overrides", "folder")]
-    write_atomically(out / "runs.csv", table[columns].to_csv(index=False))
+    page.output.write("runs.csv", table.drop(columns=[*NOT_IN_CSV]).to_csv(index=False))
     title = ", ".join(dict.fromkeys(Path(folder).resolve().name for folder in folders))
-    return page.write(title, _facts(table, len(skipped)), [f"{folder.name}: {reason}" for folder, reason in skipped])
+    skipped = [f"{folder.name}: {reason}" for folder, reason in runs.skipped]
+    return page.write(title, _facts(table, len(skipped)), skipped)
 
 
 def _facts(table: pd.DataFrame, skipped: int) -> list[str]:
     """Return the sentences above the first table: which runs, which data, how they were trained and measured."""
     seeds = table.groupby("label")["seed"].nunique()
     span = _count(seeds.max(), "seed") if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()} seeds"
-    sizes = table.drop_duplicates(["data", "n_train", "n_val", "n_test"])
+    sizes = table.drop_duplicates(["data", "n_train", "n_val", "n_test"]).head(MOST_WORDS)
     splits = [
         f"{r.data}: {r.n_train:,} training, {r.n_val:,} validation and {r.n_test:,} test images."
         for r in sizes.itertuples()
     ]
-    versions = _distinct(f"torch {v.get('torch', '?')}" for v in table["versions"] if isinstance(v, dict))
+    versions = _distinct(f"torch {v.get('torch', '?')}" for v in table["versions"])
     rate = f" with learning rate {table['lr'].iloc[0]:g}" if table["lr"].nunique() == 1 else ""
     left_out = f"; {skipped} left out (listed at the end)" if skipped else ""
     return [
@@ -96,38 +101,50 @@ def _count(number: int, noun: str) -> str:
 
 
 def _distinct(values: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(values))
+    words = list(dict.fromkeys(values))
+    return ", ".join(words[:MOST_WORDS]) + (f" and {len(words) - MOST_WORDS} more" if len(words) > MOST_WORDS else "")
 
 
 class Page:
-    """Collects sections, writes their plots and CSV files to a folder, and finally the page itself."""
+    """Collects sections, writes their plots and CSV files to a folder, and finally the page itself.
 
-    def __init__(self, out: Path):
-        self.out = out
+    Texts come from run folders, which may hold anything: control characters are removed here, and the templates escape
+    what HTML or Markdown would take for markup.
+    """
+
+    def __init__(self, output: Output):
+        self.output = output
         self._sections: list[dict[str, Any]] = []
 
     def add(self, section: Section, suffix: str = "") -> None:
         """Add a section, with `suffix` behind its title; write its plots and the tables that have a file name."""
         number = len(self._sections) + 1
         blocks = [self._block(block, f"{number:02d}-{place}") for place, block in enumerate(section.blocks, 1)]
-        self._sections.append({"title": section.title + suffix, "id": f"section-{number}", "blocks": blocks})
+        self._sections.append({"title": printable(section.title + suffix), "id": f"section-{number}", "blocks": blocks})
 
     def _block(self, block: Block, number: str) -> dict[str, Any]:
         """Write the file of a block and return what the templates need of it."""
-        if isinstance(block.content, Figure | Path):
-            picture = _png(block.content)
-            file = f"figures/{number}-{block.name}.png"
-            write_atomically(self.out / file, picture)
+        caption = printable(block.caption)
+        if isinstance(block.content, Figure | bytes):
+            picture = block.content if isinstance(block.content, bytes) else png(block.content)
+            file = f"{FIGURES}/{number}-{block.name}.png"
+            self.output.write(file, picture)
             width = round(Image.open(io.BytesIO(picture)).width * CSS_DPI / FIGURE_DPI)
             inline = base64.b64encode(picture).decode()
-            return {"kind": "figure", "file": file, "inline": inline, "caption": block.caption, "width": width}
+            return {"kind": "figure", "file": file, "inline": inline, "caption": caption, "width": width}
         if isinstance(block.content, pd.DataFrame):
             if block.raw is not None:
-                write_atomically(self.out / f"{block.name}.csv", block.raw.to_csv(index=False))
-            rows = block.content.astype(str).to_numpy().tolist()
-            header = [str(column) for column in block.content.columns]
-            return {"kind": "table", "header": header, "rows": rows, "caption": block.caption, "folded": block.folded}
-        return {"kind": block.kind, "content": block.content}
+                file = f"{self.output.free_name(block.name)}.csv"
+                self.output.write(file, block.raw.to_csv(index=False))
+                if len(block.raw) > MOST_ROWS:
+                    caption += f" The first {MOST_ROWS} of {len(block.raw):,} rows; {file} has all."
+            shown = block.content.head(MOST_ROWS)
+            rows = [[printable(cell) for cell in row] for row in shown.astype(str).to_numpy().tolist()]
+            header = [printable(column) for column in shown.columns]
+            return {"kind": "table", "header": header, "rows": rows, "caption": caption, "folded": block.folded}
+        if isinstance(block.content, list):
+            return {"kind": "list", "content": [printable(text) for text in block.content]}
+        return {"kind": "text", "content": printable(block.content)}
 
     def write(self, title: str, facts: list[str], skipped: list[str]) -> Path:
         """Write ``report.md`` and ``report.html``, and return the path of the latter."""
@@ -137,24 +154,20 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        environment.filters["md"] = escape
+        if len(skipped) > MOST_ROWS:
+            self.output.write("left_out.csv", pd.DataFrame({"run": skipped}).to_csv(index=False))
+            skipped = [*skipped[:MOST_ROWS], f"{len(skipped) - MOST_ROWS} more; left_out.csv has all"]
         content = {
-            "title": title,
-            "facts": facts,
+            "title": printable(title),
+            "facts": [printable(fact) for fact in facts],
             "sections": self._sections,
-            "skipped": skipped,
+            "skipped": [printable(line) for line in skipped],
             "date": time.strftime("%Y-%m-%d"),
             "version": __version__,
             "markdown": markdown,
+            "cells": lambda rows: [[escape(cell) for cell in row] for row in rows],
         }
         for name in ("report.md", "report.html"):
-            write_atomically(self.out / name, environment.get_template(f"{name}.j2").render(content))
-        return self.out / "report.html"
-
-
-def _png(content: Figure | Path) -> bytes:
-    """Return a plot, or the file of one, as PNG."""
-    if isinstance(content, Path):
-        return content.read_bytes()
-    picture = io.BytesIO()
-    content.savefig(picture, format="png", dpi=FIGURE_DPI, bbox_inches="tight", pad_inches=0.08)
-    return picture.getvalue()
+            self.output.write(name, environment.get_template(f"{name}.j2").render(content))
+        return self.output.folder / "report.html"

@@ -12,12 +12,11 @@ from mnist_zoo.report import statistics as st
 from mnist_zoo.report.difference import (
     ALPHA,
     MARGIN,
-    Difference,
+    Differences,
     Noise,
     decide,
     detectable,
-    difference,
-    intervals_of,
+    differences,
     scores,
     seeds_needed,
 )
@@ -71,58 +70,53 @@ def significance(
     places = {label: table.index.get_indexer(group.index) for label, group in runs.items()}
     known = [scores(correct[places[label]], runs[label]["seed"].tolist()) for label in order]
     i, j = np.triu_indices(len(order), 1)
-    chosen = list(zip(i, j, strict=True))
-    each = [difference(known[a], known[b]) for a, b in chosen]
-    found = intervals_of(each, margin)
-    least = [min(len(known[a].seeds), len(known[b].seeds)) for a, b in chosen]
+    found = differences(known, i, j)
     networks = correct[[places[label][0] for label in order]]
-    counts = st.discordant(networks)
+    counts, names = st.discordant(networks), np.array(order, dtype=object)
     pairs = pd.DataFrame(
         {
-            "first": [order[a] for a in i],
-            "second": [order[b] for b in j],
-            "seeds": [_seeds(len(known[a].seeds), len(known[b].seeds)) for a, b in chosen],
-            "difference": [known[a].per_seed.mean() - known[b].per_seed.mean() for a, b in chosen],
+            "first": names[i],
+            "second": names[j],
+            "seeds": [_seeds(len(known[a].seeds), len(known[b].seeds)) for a, b in zip(i, j, strict=True)],
+            "difference": found.mean,
             "half": found.half,
             "p": found.p,
-            "p_equivalent": found.p_equivalent,
-            "detectable": [
-                math.nan if pair is None else detectable(pair.noise, n, len(labels), len(i))
-                for pair, n in zip(each, least, strict=True)
-            ],
+            "p_equivalent": found.p_equivalent(margin),
+            "detectable": np.where(np.isnan(found.error), math.nan, _detectable(found, len(labels))),
             "only_first": counts[i, j],
             "only_second": counts[j, i],
             "p_networks": st.holm(st.mcnemar(counts[i, j], counts[j, i])),
         }
     )
-    pairs["conclusion"] = _conclusions(pairs, each, margin)
-    plan = _plan([pair.noise for pair in each if pair is not None], len(labels), len(i))
-    return Significance(order, st.cochrans_q(networks), pairs, len(labels), margin, plan)
+    pairs["conclusion"] = _conclusions(pairs, decide(found, margin), margin)
+    return Significance(order, st.cochrans_q(networks), pairs, len(labels), margin, _plan(found, len(labels)))
 
 
-def _plan(noises: list[Noise], images: int, pairs: int) -> list[tuple[float, int | None]]:
+def _detectable(found: Differences, images: int) -> np.ndarray:
+    """Return the true difference that each pair's seeds find; meaningless for a pair with a single seed."""
+    return detectable(found.noise, np.maximum(found.seeds, 2), images, len(found.mean))
+
+
+def _plan(found: Differences, images: int) -> list[tuple[float, int | None]]:
     """Return how many seeds each of the differences `WANTED` needs, for the median noise of the pairs."""
-    if not noises:
+    tested = ~np.isnan(found.error)
+    if not tested.any():
         return []
-    parts = [[noise.images, noise.seeds, noise.single] for noise in noises]
-    typical = Noise(*(float(part) for part in np.median(parts, axis=0)))
-    return [(wanted, seeds_needed(wanted, typical, images, pairs)) for wanted in WANTED]
+    typical = Noise(*(float(np.median(part[tested])) for part in vars(found.noise).values()))
+    return [(wanted, seeds_needed(wanted, typical, images, len(found.mean))) for wanted in WANTED]
 
 
 def _seeds(first: int, second: int) -> str:
     return str(first) if first == second else f"{first} and {second}"
 
 
-def _conclusions(pairs: pd.DataFrame, differences: list[Difference | None], margin: float) -> list[str]:
+def _conclusions(pairs: pd.DataFrame, outcomes: np.ndarray, margin: float) -> np.ndarray:
     """Return the conclusion on each pair in words."""
     within = f"within {100 * margin:g} points"
-    words = []
-    for pair, each, outcome in zip(pairs.to_dict("records"), differences, decide(differences, margin), strict=True):
-        if outcome in ("better", "worse"):
-            small = f", {within}" if pair["p_equivalent"] < ALPHA else ""
-            words.append(f"{pair['first'] if outcome == 'better' else pair['second']} is better{small}")
-        elif outcome == "equivalent":
-            words.append(f"equivalent {within}")
-        else:
-            words.append("undecided" if each is not None else "undecided: one seed")
-    return words
+    best = pairs["first"].where(outcomes == "better", pairs["second"]) + " is better"
+    small = best.where(pairs["p_equivalent"] >= ALPHA, best + f", {within}").to_numpy(object)
+    words = {"equivalent": f"equivalent {within}", "undecided": "undecided"}
+    words["undecided: one seed"] = "undecided: one seed"
+    kinds = np.where(pairs["p"].isna(), "undecided: one seed", outcomes)
+    rest = np.array([words.get(kind, "") for kind in kinds], dtype=object)
+    return np.where(np.isin(kinds, ("better", "worse")), small, rest)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import f1_score, precision_score, recall_score
 
 from mnist_zoo.report.reading import augment_name
-from mnist_zoo.runs import read_curves, read_predictions
+from mnist_zoo.report.statistics import macro_f1
+from mnist_zoo.runs import CURVE_COLUMNS
 from mnist_zoo.runs.identity import is_neutral
 
 PRECISION = ("trainer.precision", "trainer.matmul_precision")  # allowed, but named in the verdict
@@ -98,18 +98,18 @@ def rows_of(run: pd.Series) -> list[Row]:
     Args:
         run: a row of `Runs`.
     """
-    return [row for row in published_rows() if _same(row, run)]
+    augment = augment_name(run["augment"])
+    return [row for row in published_rows() if _same(row, run, augment)]
 
 
-def _same(row: Row, run: pd.Series) -> bool:
-    if run["experiment"] not in (None, row.experiment):
+def _same(row: Row, run: pd.Series, augment: str) -> bool:
+    if row.model != run["model"] or row.augment != augment or run["experiment"] not in (None, row.experiment):
         return False
-    same_model = row.model == run["model"] and row.augment == augment_name(run["augment"])
     # Runs on another set of digits are listed with the papers' numbers for MNIST; the verdict names the difference.
     data = run["data"] if run["data"] == "fashion_mnist" else "mnist"
     options = run["model_options"] if isinstance(run["model_options"], dict) else {}
     same_options = all(_scalar(options.get(key)) == _scalar(json.loads(value)) for key, value in row.options)
-    return same_model and row.data == data and (row.lr in (None, run["lr"])) and same_options
+    return row.data == data and (row.lr in (None, run["lr"])) and same_options
 
 
 def _scalar(value: object) -> object:
@@ -141,41 +141,43 @@ def why_not_comparable(row: Row, run: pd.Series) -> str | None:
 
 
 def measured(metric: str, runs: pd.DataFrame) -> np.ndarray | None:
-    """Return a metric of each of our runs, in the published unit; None if we do not measure it.
+    """Return a metric of each of our runs that has it, in the published unit; None if none has.
 
     Args:
         metric: ``ours`` of a `Row`.
         runs: rows of `Runs`, or of a table of results, which has such metrics as columns instead of run folders.
     """
     if metric in runs:
-        values = runs[metric].to_numpy(dtype=float)
-    elif "folder" not in runs:
+        values = pd.to_numeric(runs[metric], errors="coerce").dropna().to_numpy(dtype=float)
+        if not len(values):
+            return None
+    elif "predicted" not in runs:
         return None
     elif metric in OF_CURVES:
         column, reduce = OF_CURVES[metric]
-        values = np.array([reduce([row[column] for row in read_curves(folder)]) for folder in runs["folder"]])
+        values = np.array([reduce(curves[:, CURVE_COLUMNS.index(column)]) for curves in runs["curves"]], dtype=float)
     else:
         score = _prediction_metric(metric)
         if score is None:
             return None
-        values = np.array([score(**_test_predictions(folder)) for folder in runs["folder"]], dtype=float)
+        values = np.array([score(*pair) for pair in zip(runs["labels"], runs["predicted"], strict=True)], dtype=float)
     return values * 100 if any(word in metric for word in IN_PERCENT) else values
 
 
-def _test_predictions(folder: Path) -> dict[str, np.ndarray]:
-    arrays = read_predictions(folder)
-    return {"labels": arrays["labels"], "predicted": arrays["logits"].argmax(axis=1)}
-
-
-def _prediction_metric(metric: str) -> Callable[..., float] | None:
+def _prediction_metric(metric: str) -> Callable[[np.ndarray, np.ndarray], float] | None:
     """Return the function of labels and predicted classes for a name such as ``recall_digit_7``, or None."""
     words = metric.split("_")
     match words:
         case ["test", "macro", "f1"]:
-            return lambda labels, predicted: f1_score(labels, predicted, average="macro", zero_division=0.0)
-        case ["precision" | "recall", "digit", digit]:
-            score = precision_score if words[0] == "precision" else recall_score
-            return lambda labels, predicted: score(labels == int(digit), predicted == int(digit), zero_division=0.0)
+            return macro_f1
+        case ["precision" | "recall" as score, "digit", digit]:
+            return lambda labels, predicted: _digit_score(score, labels == int(digit), predicted == int(digit))
         case ["confusions", true, "as", wrong]:
             return lambda labels, predicted: int(((labels == int(true)) & (predicted == int(wrong))).sum())
     return None
+
+
+def _digit_score(score: str, positive: np.ndarray, predicted: np.ndarray) -> float:
+    """Return precision or recall, 0 if there is no image to compute it from."""
+    chosen = predicted if score == "precision" else positive
+    return float((positive & predicted).sum() / max(chosen.sum(), 1))

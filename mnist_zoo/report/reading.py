@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pandas as pd
-import yaml
 
-from mnist_zoo.errors import InputError
-from mnist_zoo.runs import find_runs, read_json, read_metrics
-from mnist_zoo.splits import SPLITS
+from mnist_zoo.errors import InputError, printable
+from mnist_zoo.report.statistics import brier, calibration, perfect_ece, softmax
+from mnist_zoo.runs import (
+    CURVE_COLUMNS,
+    Damaged,
+    DamagedFile,
+    find_runs,
+    read_curves,
+    read_metrics,
+    read_overrides,
+    read_predictions,
+    read_status,
+)
+from mnist_zoo.runs.records import METRICS, METRICS_FILE, PREDICTIONS_FILE
 
-if TYPE_CHECKING:
-    from mnist_zoo.data import MNISTDataModule
-
-REQUIRED = ["model", "data", "lr", "seed", "epochs_run", "num_params", "flops", "fit_seconds", "n_val", "n_test"]
-REQUIRED += [f"{split}_{metric}" for split in SPLITS for metric in ("acc", "loss")]
+FIELDS = (*METRICS.required, *METRICS.optional)  # of metrics.json that the table has; others are not checked
 # Runs with equal values of these, "model_options" and "data_fingerprint" belong to one configuration.
 PLAIN_SETTINGS = ("model", "data", "n_train", "lr", "batch_size", "epochs")
 SETTINGS = (*PLAIN_SETTINGS, "augment", "optimizer", "scheduler", "config")
+LONGEST_LABEL = 120  # characters
+NOT_IN_CSV = ("settings", "overrides", "folder", "curves", "predicted", "labels", "images")  # columns of the table
 
 
 @dataclass(frozen=True)
@@ -33,16 +43,24 @@ class Runs:
         table: one row per finished run, with the fields of ``metrics.json`` and: ``folder`` (Path), ``experiment``
             (name or None), ``overrides`` (list of str, as on the command line), ``settings`` (a text that is equal
             for runs of one configuration) and ``label`` (the shortest name that tells its configuration from the
-            others in the table).
-        skipped: ``(folder, reason)`` of each run folder that is unfinished, failed, broken or a repetition.
+            others in the table). Of the other files: ``curves`` (float64 ``(epochs, columns)``, see `CURVE_COLUMNS`),
+            ``predicted`` and ``labels`` (predicted and true classes of the test images, ``(N,)``), on the test images
+            ``ece`` (the expected calibration error, a fraction), ``perfect_ece`` (that of a perfectly calibrated
+            network with the same probabilities) and ``brier`` (the Brier score), ``classes`` (their number) and
+            ``images`` (a text that is equal for runs on the same validation and test labels and classes).
+        skipped: ``(folder, reason)`` of each run folder that is unfinished, failed, damaged or a repetition.
     """
 
     table: pd.DataFrame
     skipped: list[tuple[Path, str]]
 
 
-def read_runs(folders: Iterable[str | Path]) -> Runs:
-    """Read every run at or below the given folders.
+def read_runs(folders: Iterable[str | Path], damaged: Damaged | None = None) -> Runs:
+    """Read every run at or below the given folders. Each file is read and checked once.
+
+    Args:
+        folders: sweeps, searches or run folders.
+        damaged: collects the damaged run folders, which are left out. Each is named on stderr.
 
     Raises:
         InputError: if a folder does not exist, or if there is no finished run.
@@ -51,21 +69,26 @@ def read_runs(folders: Iterable[str | Path]) -> Runs:
     for folder in places:
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}: name a sweep or a run folder below outputs/")
+    damaged = Damaged() if damaged is None else damaged
     records: list[dict] = []
     skipped: list[tuple[Path, str]] = []
     seen: dict[str | Path, Path] = {}
+    labels: dict[str, np.ndarray] = {}
     for folder in dict.fromkeys(find_runs(places)):
-        status = read_json(folder / "status.json") or {}
-        try:
-            record = _read_run(folder, status)
-        except _Unusable as reason:
-            skipped.append((folder, str(reason)))
-            continue
-        first = seen.setdefault(status.get("identity") or folder, folder)
-        if first != folder:
-            skipped.append((folder, f"repeats {first}: counted once"))
-        else:
-            records.append(record)
+        with damaged.skipped(folder):
+            status = read_status(folder) or {}
+            reason = _why_unfinished(folder, status)
+            record = {} if reason else _read_run(folder, labels)
+            first = seen.setdefault(status.get("identity") or folder, folder) if record else folder
+            if first != folder:
+                reason = f"repeats {first}: counted once"
+            if reason:
+                skipped.append((folder, reason))
+            else:
+                records.append(record)
+        if folder in damaged.folders:
+            error = damaged.folders[folder]
+            skipped.append((folder, f"damaged: {error.path.name}: {error.what}"))
     if not records:
         found = f"{len(skipped)} found, the first: {skipped[0][0].name}: {skipped[0][1]}" if skipped else "none found"
         raise InputError(f"no finished run below {', '.join(map(str, places))} ({found})")
@@ -74,81 +97,120 @@ def read_runs(folders: Iterable[str | Path]) -> Runs:
     return Runs(table.sort_values(["data", "label", "seed"], ignore_index=True), skipped)
 
 
-class _Unusable(Exception):
-    """A run folder cannot be used; the message says why."""
-
-
-def _read_run(folder: Path, status: Mapping[str, Any]) -> dict:
-    """Return the table row of a finished run, or raise `_Unusable`."""
-    metrics = read_metrics(folder)
-    if metrics is None:
-        raise _Unusable(_why_no_metrics(folder, status))
-    missing = [key for key in REQUIRED if key not in metrics]
-    if missing:
-        raise _Unusable(f"broken: metrics.json lacks {', '.join(missing)}")
-    if not (folder / "predictions.npz").exists():
-        raise _Unusable("broken: predictions.npz is missing")
-    overrides = _overrides(folder)
-    experiment = next((o.partition("=")[2] for o in overrides if o.startswith("experiment=")), None)
-    settings = {key: metrics.get(key) for key in (*SETTINGS, "model_options", "data_fingerprint")}
-    return metrics | {
-        "folder": folder,
-        "experiment": experiment,
-        "overrides": overrides,
-        "settings": json.dumps(settings, sort_keys=True),
-    }
-
-
-def _why_no_metrics(folder: Path, status: Mapping[str, Any]) -> str:
-    if (folder / "metrics.json").exists():
-        return "broken: metrics.json is not a JSON object"
+def _why_unfinished(folder: Path, status: Mapping[str, Any]) -> str | None:
+    """Return why a run has no metrics, or None if it has."""
+    if (folder / METRICS_FILE).exists():
+        return None
     if status.get("state") == "failed":
-        return f"failed: {status.get('reason', 'no reason recorded')}"
-    if status.get("state") not in ("running", "interrupted"):
-        return "broken: no metrics.json, and status.json does not say why"
+        return f"failed: {status.get('reason') or 'no reason recorded'}"
+    if status.get("state") == "finished":
+        raise DamagedFile(folder / METRICS_FILE, "there is no such file", METRICS.cure)
     return f"unfinished: epoch {status.get('epoch', 0)} of {status.get('epochs', '?')}"
 
 
-def _overrides(folder: Path) -> list[str]:
-    """Return the overrides of a run; empty for a run that another program started."""
-    try:
-        text = (folder / ".hydra" / "overrides.yaml").read_text()
-        return [str(override) for override in yaml.safe_load(text) or []]
-    except (OSError, yaml.YAMLError):
-        return []
+def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return the table row of a finished run. Equal arrays of labels are kept once, in `known_labels`."""
+    metrics = read_metrics(folder)
+    if metrics is None:
+        raise DamagedFile(folder / METRICS_FILE, "it cannot be read", METRICS.cure)
+    overrides = read_overrides(folder)
+    curves = [[row[column] for column in CURVE_COLUMNS] for row in read_curves(folder)]
+    arrays = read_predictions(folder)
+    if problem := _contradiction(metrics, arrays):
+        raise DamagedFile(folder / PREDICTIONS_FILE, problem, METRICS.cure)
+    logits, labels = arrays["logits"], arrays["labels"].astype(np.int64)
+    classes = logits.shape[1]
+    digest = hashlib.blake2b(labels.tobytes() + b"|", digest_size=8)
+    digest.update(arrays["val_labels"].astype(np.int64).tobytes())
+    images = f"{digest.hexdigest()}-{classes}"
+    settings = {key: metrics[key] for key in (*SETTINGS, "model_options", "data_fingerprint")}
+    return {key: metrics[key] for key in FIELDS if key in metrics} | {
+        "folder": folder,
+        "experiment": next((o.partition("=")[2] for o in overrides if o.startswith("experiment=")), None),
+        "overrides": overrides,
+        "settings": json.dumps(settings, sort_keys=True),
+        "curves": np.array(curves, dtype=float).reshape(-1, len(CURVE_COLUMNS)),
+        "predicted": logits.argmax(axis=1).astype(np.min_scalar_type(classes)),
+        "labels": known_labels.setdefault(images, labels),
+        **_sureness(softmax(logits), labels),
+        "classes": classes,
+        "images": images,
+    }
+
+
+def _sureness(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    return {
+        "ece": calibration(probabilities, labels).ece,
+        "perfect_ece": perfect_ece(probabilities),
+        "brier": brier(probabilities, labels),
+    }
+
+
+def _contradiction(metrics: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str | None:
+    """Return in what predictions and metrics of one run contradict each other, or None."""
+    for split, prefix in (("test", ""), ("val", "val_")):
+        logits, labels = arrays[f"{prefix}logits"], arrays[f"{prefix}labels"]
+        if len(labels) != metrics[f"n_{split}"]:
+            return f"{len(labels)} {prefix}labels, but n_{split} is {metrics[f'n_{split}']}"
+        highest, own = logits.max(axis=1), logits[np.arange(len(labels)), labels]
+        if np.isneginf(highest).any():
+            return f"an image of {prefix}logits has no possible class"
+        # Equal logits: which of the classes is predicted depends on the library.
+        most = int((own == highest).sum())
+        least = most - int(((logits == highest[:, None]).sum(axis=1)[own == highest] > 1).sum())
+        correct = metrics[f"{split}_acc"] * len(labels)
+        if not least - 0.5 < correct < most + 0.5:
+            return f"{most} of {len(labels)} {prefix}logits are correct, but {split}_acc is {metrics[f'{split}_acc']}"
+    return None
 
 
 def augment_name(augment: Mapping[str, Any] | None) -> str:
     """Return the name of the preset that an augmentation equals, or its settings as ``name=value`` words."""
+    active = {key: value for key, value in (augment or {}).items() if value and value != "zeros"}
+    if not active:
+        return "none"
     from mnist_zoo.data.augment import PRESETS  # here: it imports torch
 
-    active = {key: value for key, value in (augment or {}).items() if value and value != "zeros"}
     for name, preset in PRESETS.items():
         if active == preset:
             return name
-    return " ".join(f"{key}={value:g}" if not isinstance(value, str) else value for key, value in active.items())
+    return " ".join(value if isinstance(value, str) else f"{key}={_text(value)}" for key, value in active.items())
 
 
 def name_configurations(table: pd.DataFrame) -> list[str]:
     """Return the label of each run: its model, and the settings that differ between the runs of that model."""
     flat = {settings: _flatten(json.loads(settings)) for settings in table["settings"].unique()}
-    labels = {}
+    by_model, by_data = (_varying_keys(flat.values(), keys) for keys in (("model",), ("model", "data")))
+    labels: dict[str, str] = {}
+    taken: dict[str, dict[str, Any]] = {}
     for settings, own in flat.items():
-        others = [other for other in flat.values() if other["model"] == own["model"]]
-        varying = [key for key in own if any(other.get(key) != own[key] for other in others)]
+        differing = by_model[(own["model"],)]
+        varying = [key for key in own if key in differing]
         # The name of the data set already implies its size and fingerprint.
         if "data" in varying:
-            same_data = [other for other in others if other["data"] == own["data"]]
-            implied = ("n_train", "data_fingerprint")
-            varying = [k for k in varying if k not in implied or any(o[k] != own[k] for o in same_data)]
+            implied, same_data = ("n_train", "data_fingerprint"), by_data[own["model"], own["data"]]
+            varying = [key for key in varying if key not in implied or key in same_data]
         if "n_train" in varying:
             varying = [key for key in varying if key != "data_fingerprint"]
         for group in ("optimizer", "scheduler"):  # another name implies other options
             if f"{group}.name" in varying:
                 varying = [key for key in varying if not key.startswith(f"{group}.") or key.endswith(".name")]
-        words = [_word(key, own[key]) for key in varying if key != "model"]
-        labels[settings] = " ".join([own["model"], *words])
+        label = printable(" ".join([own["model"], *(_word(key, own[key]) for key in varying if key != "model")]))
+        if len(label) > LONGEST_LABEL or taken.setdefault(label, own) != own:  # as in 0.1234561 and 0.1234562
+            label = f"{label[: LONGEST_LABEL - 10]} #{hashlib.blake2b(settings.encode(), digest_size=3).hexdigest()}"
+        labels[settings] = label
     return [labels[settings] for settings in table["settings"]]
+
+
+def _varying_keys(flat: Iterable[dict[str, Any]], group_by: tuple[str, ...]) -> dict[tuple[str, ...], set[str]]:
+    """Return the keys whose values differ, for each group of flat settings. A missing key counts as None."""
+    first: dict[tuple[str, ...], dict[str, Any]] = {}
+    varying: dict[tuple[str, ...], set[str]] = {}
+    for each in flat:
+        group = tuple(each[key] for key in group_by)
+        known, found = first.setdefault(group, each), varying.setdefault(group, set())
+        found |= {key for key in {*known, *each} - found if known.get(key) != each.get(key)}
+    return varying
 
 
 def _flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,37 +232,9 @@ def _word(key: str, value: object) -> str:
     name = key.removesuffix(".name").removeprefix("model_options.").removeprefix("config.")
     if key == "data_fingerprint":
         return f"images={str(value)[:6]}"
-    text = f"{value:g}" if isinstance(value, float) else json.dumps(value, separators=(",", ":")).strip('"')
-    return f"{name}={text}"
+    return f"{name}={_text(value)}"
 
 
-def load_data(run: pd.Series, data_root: str | Path | None = None) -> MNISTDataModule:
-    """Return the `MNISTDataModule` of a run, for its images and class names.
-
-    Args:
-        run: a row of `Runs`.
-        data_root: folder of the data files, if they are no longer where the run found them.
-
-    Raises:
-        InputError: if the data cannot be loaded, or if the images are not those that the run used.
-    """
-    from mnist_zoo import data as images  # here: it imports Lightning
-
-    cfg = _data_config(run["folder"])
-    options = cfg["data"]
-    if options.get("name", run["data"]) != run["data"]:  # the run used its fallback, which has no CSV files
-        options = {key: value for key, value in options.items() if key not in ("train_csv", "test_csv")}
-    cfg["data"] = options | {"name": run["data"]}
-    data = images.load_data(cfg, fallback=None, **({"root": str(data_root)} if data_root else {}))
-    if data.fingerprint != run["data_fingerprint"]:
-        raise InputError(f"the images of {run['data']} in {data.root} are not those that {run['folder'].name} used")
-    return data
-
-
-def _data_config(folder: Path) -> dict[str, Any]:
-    """Return what determines the images in a run's config; no more than that, since the rest is not resolved."""
-    try:
-        cfg = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text())
-        return {"data": dict(cfg["data"]), "plugins": cfg.get("plugins") or ()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError):
-        return {"data": {}, "plugins": ()}
+def _text(value: object) -> str:
+    """Return the value of a setting as it is typed on the command line."""
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value, separators=(",", ":")).strip('"')

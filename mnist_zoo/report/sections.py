@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -18,10 +17,11 @@ from mnist_zoo.report.pairs import Significance, significance
 from mnist_zoo.report.statistics import POWER, plus_minus
 from mnist_zoo.report.tables import accuracy_cells, compare
 from mnist_zoo.report.testsets import TestSet
-from mnist_zoo.report.verdicts import Verdict, against_papers, count_test_accuracies
+from mnist_zoo.report.verdicts import Verdict, count_test_accuracies
 from mnist_zoo.runs import read_predictions
 
 OPEN_ROWS = 30  # longer tables are folded on the HTML page
+MOST_ROWS = 100  # of a table on the pages; its CSV file has all
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class Block:
 
     Attributes:
         kind: ``text``, ``list`` (of sentences), ``table`` or ``figure``.
-        content: a text, a list of texts, a table of texts, or a plot (as a Figure, or the path of its PNG).
+        content: a text, a list of texts, a table of texts, or a plot (a Figure, or a PNG file's content).
         caption: of a table or plot.
         name: of the file: ``<name>.csv`` for a table, part of the name for a plot. A table without name has no file.
-        raw: the unformatted table for the CSV file.
+        raw: the whole, unformatted table for the CSV file; the page shows at most `MOST_ROWS` rows.
         folded: whether the HTML page shows the table only on demand.
     """
 
     kind: Literal["text", "list", "table", "figure"]
-    content: str | list[str] | pd.DataFrame | Figure | Path
+    content: str | list[str] | pd.DataFrame | Figure | bytes
     caption: str = ""
     name: str = ""
     raw: pd.DataFrame | None = None
@@ -68,16 +68,16 @@ def _p(value: float) -> str:
 # -- all data sets ---------------------------------------------------------------------------------------------------
 
 
-def comparison(table: pd.DataFrame) -> Section:
+def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
     """Return the section that compares all configurations: accuracies, published numbers, losses, noise and costs.
 
     Args:
-        table: of `Runs`, with ``ece``, ``perfect_ece`` and ``brier``.
+        table: of `Runs`.
+        verdicts: of `against_papers`.
     """
     rows = compare(table)
-    sureness = ["ece", "perfect_ece", "brier"]
-    rows = rows.join(table.groupby("label")[sureness].mean(), on="label")
-    tested = {v.label: v for v in reversed(against_papers([table])) if v.row.metric == "test_acc"}
+    rows = rows.join(table.groupby("label")[["ece", "perfect_ece", "brier"]].mean(), on="label")
+    tested = {v.label: v for v in reversed(verdicts) if v.row.metric == "test_acc"}
     constant = [name for name in ("data", "lr", "device") if table[name].nunique() == 1]  # the page's head states them
     configurations: list[Any] = list(rows.itertuples())
     accuracy = _noted(pd.DataFrame([_accuracy_row(row, tested.get(row.label)) for row in configurations]), table)
@@ -93,11 +93,12 @@ def comparison(table: pd.DataFrame) -> Section:
         "a perfectly calibrated network with the same probabilities, which is not 0 on finitely many images."
     )
     by_rate, times = figures.learning_rates(rows), figures.times(rows) if len(rows) > 1 else None
+    longest = f" Shown are the {figures.BARS} longest of {len(rows)}." if len(rows) > figures.BARS else ""
     blocks = [
         Block("table", accuracy.drop(columns=constant, errors="ignore"), note, "comparison", rows),
-        Block("table", cost.drop(columns=constant, errors="ignore"), costs_note),
+        Block("table", cost.drop(columns=constant, errors="ignore"), costs_note, "costs", cost),
         *figure_block("rates", by_rate, "Test accuracy against learning rate. Bars: 95 % intervals over seeds."),
-        *figure_block("times", times, "Training time. Bars: 95 % intervals over seeds."),
+        *figure_block("times", times, f"Training time. Bars: 95 % intervals over seeds.{longest}"),
     ]
     return Section("Comparison", blocks)
 
@@ -145,13 +146,12 @@ def _cost_row(row: Any) -> dict:
     }
 
 
-def beside_papers(table: pd.DataFrame) -> list[Section]:
+def beside_papers(verdicts: list[Verdict]) -> list[Section]:
     """Return the section with every published number of these configurations and our verdicts; empty if none.
 
     Args:
-        table: of `Runs`.
+        verdicts: of `against_papers`.
     """
-    verdicts = against_papers([table])
     if not verdicts:
         return []
     rows = [
@@ -232,7 +232,7 @@ def _only_best(order: list[str]) -> str:
 
 
 def _significance_section(found: Significance) -> Section:
-    pairs = found.pairs
+    pairs = found.pairs.head(MOST_ROWS)
     shown = pd.DataFrame(
         {
             "first": pairs["first"],
@@ -256,9 +256,9 @@ def _significance_section(found: Significance) -> Section:
         f"(McNemar's exact test), which says nothing about other seeds. All p-values are corrected for the number of "
         f"pairs (Holm)."
     )
-    heat = figures.differences(pairs, found.labels) if len(pairs) > 1 else None
+    heat = figures.differences(found.pairs, found.labels) if len(pairs) > 1 else None
     legend = f"Difference in mean test accuracy. A dot: neither is better.{_only_best(found.labels)}"
-    table = Block("table", shown, caption, "significance", pairs, folded=len(pairs) > OPEN_ROWS)
+    table = Block("table", shown, caption, "significance", found.pairs, folded=len(pairs) > OPEN_ROWS)
     sentences = Block("list", _significance_sentences(found))
     return Section("Significance", [sentences, *figure_block("differences", heat, legend), table])
 

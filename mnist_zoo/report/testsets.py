@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-from mnist_zoo.errors import InputError
-from mnist_zoo.report.statistics import brier, calibration, perfect_ece, softmax
-from mnist_zoo.runs import read_predictions
 
 
 @dataclass(frozen=True)
@@ -20,10 +15,8 @@ class TestSet:
 
     Attributes:
         name: of the data set.
-        table: rows of `Runs`, and on the test images ``ece``, the expected calibration error (a fraction),
-            ``perfect_ece``, that of a perfectly calibrated network with the same probabilities, and ``brier``, the
-            Brier score.
-        predicted: classes of the test images, uint8 ``(R, N)``, one row for each row of the table.
+        table: rows of `Runs`.
+        predicted: predicted classes of the test images, integers ``(R, N)``, one row for each row of the table.
         labels: true classes ``(N,)``.
     """
 
@@ -33,6 +26,11 @@ class TestSet:
     table: pd.DataFrame
     predicted: np.ndarray
     labels: np.ndarray
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.table["classes"].iloc[0])
 
     @property
     def correct(self) -> np.ndarray:
@@ -59,31 +57,10 @@ def group_by_images(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path
         table: of `Runs`.
 
     Returns:
-        The groups, and ``(folder, reason)`` of each run whose predictions cannot be read.
+        The groups, and an empty list: version 0.1.0 found damaged predictions here, `read_runs` leaves them out.
     """
-    groups: dict[tuple[str, str], list[tuple[int, np.ndarray, dict[str, float], np.ndarray]]] = {}
-    broken = []
-    for position, (folder, data) in enumerate(zip(table["folder"], table["data"], strict=True)):
-        try:
-            arrays = read_predictions(folder)
-        except InputError as error:
-            broken.append((folder, f"broken: {error}"))
-            continue
-        digest = hashlib.blake2b(arrays["labels"].tobytes() + b"|" + arrays["val_labels"].tobytes(), digest_size=8)
-        predicted = arrays["logits"].argmax(axis=1).astype(np.uint8)
-        sureness = _sureness(softmax(arrays["logits"]), arrays["labels"])
-        groups.setdefault((data, digest.hexdigest()), []).append((position, predicted, sureness, arrays["labels"]))
     sets = []
-    for (data, _), members in groups.items():
-        positions, predictions, sureness, labels = zip(*members, strict=True)
-        rows = table.iloc[list(positions)].reset_index(drop=True).join(pd.DataFrame(list(sureness)))
-        sets.append(TestSet(data, rows, np.stack(predictions), labels[0]))
-    return sets, broken
-
-
-def _sureness(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    return {
-        "ece": calibration(probabilities, labels).ece,
-        "perfect_ece": perfect_ece(probabilities),
-        "brier": brier(probabilities, labels),
-    }
+    for (data, _), rows in table.groupby(["data", "images"], sort=False):
+        predicted, labels = np.stack(list(rows["predicted"])), rows["labels"].iloc[0]
+        sets.append(TestSet(str(data), rows.reset_index(drop=True), predicted, labels))
+    return sets, []

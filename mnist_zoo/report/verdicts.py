@@ -21,7 +21,12 @@ from mnist_zoo.report.statistics import CONFIDENCE, WIDE, holm
 ALPHA = 1 - CONFIDENCE
 FEW = 5  # with fewer seeds, the standard deviation is pooled over comparable configurations
 ALIKE = 2.0  # configurations are comparable if the ratio of their mean errors is at most this
-AGREES, UNCLEAR, ABOVE, BELOW = "agrees", "agrees after correction", "ours is above", "ours is below"
+WORDS = {
+    "agrees": "agrees",
+    "unclear": "outside our interval, but not significant",
+    "above": "ours is above",
+    "below": "ours is below",
+}
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,11 @@ class Verdict:
 
     @property
     def outcome(self) -> str:
-        """``agrees``, ``above``, ``below`` or ``not comparable``."""
+        """``not comparable``, or one of `WORDS`. It is ``unclear`` if p is below 5 %, and the corrected p is not."""
         if self.reason:
             return "not comparable"
         if self.corrected >= ALPHA:
-            return "agrees"
+            return "agrees" if self.p >= ALPHA else "unclear"
         return "above" if self.mean > self.row.value else "below"
 
     @property
@@ -70,10 +75,8 @@ class Verdict:
         """The verdict as a table shows it."""
         if self.reason:
             return f"not comparable: {self.reason}"
-        found = {"above": ABOVE, "below": BELOW}.get(self.outcome, AGREES if self.p >= ALPHA else UNCLEAR)
-        if found == UNCLEAR:
-            found += f" for {self.compared} comparisons"
-        return found + (f"; {self.remark}" if self.remark else "")
+        among = f" among {self.compared}" if self.outcome == "unclear" else ""
+        return WORDS[self.outcome] + among + (f"; {self.remark}" if self.remark else "")
 
     @property
     def ours(self) -> str:
@@ -205,6 +208,9 @@ class _Scale:
 def count_test_accuracies(verdicts: Sequence[Verdict]) -> tuple[int, str]:
     """Return how many published test accuracies can be compared with ours, and a summary of the verdicts."""
     outcomes = [v.outcome for v in verdicts if v.row.metric == "test_acc" and not v.reason]
-    agree, above, below = (outcomes.count(name) for name in ("agrees", "above", "below"))
-    words = f"{agree} agree with what one further run of ours would give, ours is above {above} and below {below}"
-    return len(outcomes), words
+    counts = [outcomes.count(name) for name in WORDS]
+    words = (
+        "{} agree with what one further run of ours would give, {} are outside that interval but not significantly, "
+        "and ours is above {} and below {}"
+    )
+    return len(outcomes), words.format(*counts)

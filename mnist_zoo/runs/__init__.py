@@ -3,23 +3,43 @@
 Imports neither torch nor numpy, so that commands which only read JSON start quickly.
 """
 
-from mnist_zoo.runs.folder import (
-    CURVE_COLUMNS,
-    SWEEP_FILE,
-    FolderInUse,
-    RunFolder,
+from mnist_zoo.runs.folder import FolderInUse, RunFolder
+from mnist_zoo.runs.locks import in_use, sweeping, swept
+from mnist_zoo.runs.predictions import read_predictions
+from mnist_zoo.runs.reading import (
+    Damaged,
+    DamagedFile,
+    DamagedRuns,
+    find_runs,
+    read_config,
+    read_curves,
+    read_job,
+    read_metrics,
+    read_overrides,
+    read_status,
+    read_sweep,
 )
-from mnist_zoo.runs.reading import find_runs, in_use, read_curves, read_json, read_metrics, read_predictions
+from mnist_zoo.runs.records import CURVE_COLUMNS, JOB_FILE, SWEEP_FILE
 
 __all__ = [
     "CURVE_COLUMNS",
+    "JOB_FILE",
     "SWEEP_FILE",
+    "Damaged",
+    "DamagedFile",
+    "DamagedRuns",
     "FolderInUse",
     "RunFolder",
     "find_runs",
     "in_use",
+    "read_config",
     "read_curves",
-    "read_json",
+    "read_job",
     "read_metrics",
+    "read_overrides",
     "read_predictions",
+    "read_status",
+    "read_sweep",
+    "sweeping",
+    "swept",
 ]

@@ -22,7 +22,10 @@ NEUTRAL = (
     "experiment",
     "speed",
 )
+IMAGE_SIZE = "model.image_size"  # null, the default since 0.2.0, is the size of the images: the fingerprint covers it
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
+
+ORIGIN = ("config", "data_fingerprint", "version")  # what a run is made with, in status.json and in checkpoints
 
 
 def is_neutral(override: str) -> bool:
@@ -42,16 +45,22 @@ def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Return ``key: old -> new`` for each setting in which two configurations differ, sorted by key.
 
-    A setting that only one of them has counts as ``None`` in the other.
+    A setting that only one of them has counts as ``None`` in the other. An image size of None equals any.
     """
     found = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, f"{prefix}{key}.")
-        elif before != after:
+        elif before != after and not (f"{prefix}{key}" == IMAGE_SIZE and None in (before, after)):
             found.append(f"{prefix}{key}: {before} -> {after}")
     return found
+
+
+def origin(cfg: Mapping[str, Any], data_fingerprint: str) -> dict[str, Any]:
+    """Return what a run is made with: ``config`` (its comparable settings), ``data_fingerprint`` and ``version``."""
+    config = json.loads(json.dumps(comparable(cfg)))  # of plain types, which every checkpoint can hold
+    return {"config": config, "data_fingerprint": data_fingerprint, "version": __version__}
 
 
 def identity(cfg: Mapping[str, Any], data_fingerprint: str) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_zoo.errors import InputError
-from mnist_zoo.runs.folder import SWEEP_FILE
-from mnist_zoo.runs.reading import find_runs, in_use, read_json, read_metrics
+from mnist_zoo.errors import InputError, printable
+from mnist_zoo.runs.locks import in_use, swept
+from mnist_zoo.runs.reading import DamagedFile, DamagedRuns, find_runs, read_metrics, read_status, read_sweep
+from mnist_zoo.runs.records import SWEEP_FILE
 
-STATES = ("finished", "running", "interrupted", "failed", "to do")
+STATES = ("finished", "running", "interrupted", "failed", "damaged", "to do")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class RunStatus:
     Attributes:
         name: the name of its folder.
         state: one of `STATES`.
-        detail: progress, accuracies or the reason of a failure, as text.
+        detail: progress, accuracies, the reason of a failure, or what is damaged, as text.
         val_acc: validation accuracy as a fraction, if finished.
         test_acc: test accuracy as a fraction, if finished.
     """
@@ -36,13 +37,21 @@ def run_status(folder: Path) -> RunStatus:
     """Return the state of the run in a folder.
 
     ``running`` means that a process holds the lock of the folder now. A run whose process was killed is
-    ``interrupted``.
+    ``interrupted``. ``damaged`` means that a file does not hold what it must; such a run has no accuracies.
     """
+    try:
+        return _state_of(folder)
+    except DamagedFile as error:
+        return RunStatus(folder.name, "damaged", f"{error.path.name}: {error.what}; {error.cure}")
+
+
+def _state_of(folder: Path) -> RunStatus:
+    """Return the state of a run, or raise `DamagedFile`."""
     metrics = read_metrics(folder)
     if metrics is not None:
         detail = f"val {metrics['val_acc']:.4f}  test {metrics['test_acc']:.4f}  {metrics['epochs_run']} epochs"
         return RunStatus(folder.name, "finished", detail, metrics["val_acc"], metrics["test_acc"])
-    status = read_json(folder / "status.json")
+    status = read_status(folder)
     if status is None:
         return RunStatus(folder.name, "running" if in_use(folder) else "to do", "")
     epoch, epochs = status.get("epoch", 0), status.get("epochs", "?")
@@ -63,32 +72,57 @@ def sweep_status(folders: Iterable[str | Path]) -> list[RunStatus]:
     Raises:
         InputError: if a folder does not exist, or contains neither a run nor a sweep.
     """
-    found: dict[Path, None] = {}  # a set that keeps its order
+    found: dict[Path, RunStatus | None] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}")
         before = len(found)
-        for sweep in sorted({folder, *(path.parent for path in folder.rglob(SWEEP_FILE))}):
-            found |= dict.fromkeys(sweep / name for name in (read_json(sweep / SWEEP_FILE) or {}).get("jobs", []))
+        for sweep in _sweeps(folder):
+            try:
+                jobs = read_sweep(sweep)
+            except DamagedFile as error:
+                found[sweep] = RunStatus(sweep.name, "damaged", f"{error.path.name}: {error.what}; {error.cure}")
+            else:
+                found |= dict.fromkeys(sweep / name for name in jobs)
         found |= dict.fromkeys(find_runs([folder]))
         if len(found) == before:
             raise InputError(f"{folder} holds no run and no sweep")
-    return [run_status(path) for path in found]
+    return [status or run_status(path) for path, status in found.items()]
+
+
+def _sweeps(folder: Path) -> list[Path]:
+    """Return a folder and all sweeps below it."""
+    return sorted({folder, *(path.parent for path in folder.rglob(SWEEP_FILE))})
 
 
 def table(statuses: Sequence[RunStatus]) -> str:
     """Return one line for each run, in the order of `STATES`, then the counts and the best run by validation."""
     lines = []
     for state in STATES:
-        lines += [f"{state:12} {status.name}  {status.detail}".rstrip() for status in statuses if status.state == state]
+        rows = [status for status in statuses if status.state == state]
+        lines += [printable(f"{state:12} {row.name}  {row.detail}".rstrip()) for row in rows]
     counts = {state: sum(status.state == state for status in statuses) for state in STATES}
     lines.append("")
     lines.append(f"{len(statuses)} runs: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count))
     finished = [(status.val_acc, status) for status in statuses if status.val_acc is not None]
     if finished:
         _, best = max(finished, key=lambda pair: pair[0])
-        lines.append(f"best by validation: {best.name}  {best.detail}")
+        lines.append(printable(f"best by validation: {best.name}  {best.detail}"))
     return "\n".join(lines)
+
+
+def in_progress(folders: Iterable[str | Path], statuses: Iterable[RunStatus]) -> bool:
+    """Return whether a run of the folders is in progress, or a process works on a sweep at or below them."""
+    if any(status.state == "running" for status in statuses):
+        return True
+    return any(swept(path) for folder in map(Path, folders) for path in _sweeps(folder))
+
+
+def require_sound(statuses: Iterable[RunStatus]) -> None:
+    """Raise `DamagedRuns` if a run or a sweep is damaged."""
+    count = sum(status.state == "damaged" for status in statuses)
+    if count:
+        raise DamagedRuns(f"{count} damaged folder{'s' if count > 1 else ''}: see above")
 
 
 def _duration(seconds: float) -> str:

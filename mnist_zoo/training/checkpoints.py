@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins import TorchCheckpointIO
 
+from mnist_zoo.files import storage_errors, write_atomically
 from mnist_zoo.runs import RunFolder
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes the checkpoints of a Trainer in one step.
+
+    Lightning's own way leaves a file in the folder of temporary files if the disk is full.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint. Raises StorageError."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_atomically(path, content.getvalue())
 
 
 class Checkpoints:
@@ -27,13 +45,12 @@ class Checkpoints:
         trainer.save_checkpoint(new)  # in all processes: it waits for them
         if not trainer.is_global_zero:
             return
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        if best:
-            _link(new, self.folder.best_checkpoint)
-        if last.exists():
-            os.replace(last, self.folder.previous_checkpoint)
-        os.replace(new, last)
+        with storage_errors(last):
+            if best:
+                _link(new, self.folder.best_checkpoint)
+            if last.exists():
+                os.replace(last, self.folder.previous_checkpoint)
+            os.replace(new, last)
 
 
 def _link(source: Path, target: Path) -> None:

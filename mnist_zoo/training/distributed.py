@@ -12,7 +12,7 @@ from torch.multiprocessing import ProcessRaisedException
 
 from mnist_zoo import speed
 from mnist_zoo.classifier import LitClassifier
-from mnist_zoo.errors import DivergedError, InputError
+from mnist_zoo.errors import DivergedError, InputError, StorageError
 
 
 class DistributedClassifier(LitClassifier):
@@ -50,5 +50,5 @@ class ProcessSettings(Callback):
 def own_error(error: ProcessRaisedException) -> Exception:
     """Return the error of ours with which a process ended; for another error, the one that holds its traceback."""
     name, _, message = str(error).rstrip().splitlines()[-1].partition(": ")
-    own = {f"{kind.__module__}.{kind.__name__}": kind for kind in (InputError, DivergedError)}
+    own = {f"{kind.__module__}.{kind.__name__}": kind for kind in (InputError, StorageError, DivergedError)}
     return own[name](message) if name in own else error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -20,7 +21,9 @@ from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.machine import processor_name, versions
 from mnist_zoo.models.flops import count_flops
 from mnist_zoo.runs import RunFolder, read_curves
+from mnist_zoo.runs.interval import interval_text
 from mnist_zoo.splits import SPLITS
+from mnist_zoo.weights import read_archive
 
 # The Trainer's settings that say where it computes. All others can change the metrics by more than rounding.
 HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "deterministic")
@@ -33,11 +36,13 @@ def evaluate_best(
     data: MNISTDataModule,
     optimisations: list[str],
     off: Collection[str],
+    *,
+    brief: bool = False,
 ) -> float:
     """Evaluate the best epoch on all splits and finish the run folder. The test split is read here, once.
 
     (A finished run that is trained on is tested again; ``test_evaluations`` counts.) Writes ``metrics.json``,
-    ``predictions.npz`` and the logger's final metrics, and prints a summary.
+    ``predictions.npz`` and the logger's final metrics, and prints `summary_table`.
 
     Args:
         cfg: a composed config.
@@ -46,6 +51,7 @@ def evaluate_best(
         data: that it trained on.
         optimisations: names of the optimisations of speed that were on in training.
         off: names of those that are not to be used in evaluation either.
+        brief: whether to print nothing.
 
     Returns:
         The validation accuracy, a fraction.
@@ -64,14 +70,16 @@ def evaluate_best(
     }
     if trainer.logger:
         _log(trainer.logger, cfg["logger"]["name"], metrics, data, logits["test"])
+    dtype = torch.uint8 if data.num_classes <= 256 else torch.int32
     predictions = {
         "logits": logits["test"],
-        "labels": data.labels("test").to(torch.uint8),
+        "labels": data.labels("test").to(dtype),
         "val_logits": logits["val"],
-        "val_labels": data.labels("val").to(torch.uint8),
+        "val_labels": data.labels("val").to(dtype),
     }
     folder.finish(metrics, {key: tensor.numpy() for key, tensor in predictions.items()})
-    print(summary_table(metrics, folder))
+    if not brief:
+        print(summary_table(metrics, folder))
     return metrics["val_acc"]
 
 
@@ -144,7 +152,7 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
 def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict[str, Any]:
     rows = read_curves(folder.path)
     speeds = sorted(row["images_per_second"] for row in rows)
-    saved = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    saved = read_archive(folder.best_checkpoint)
     return {
         "epochs_run": len(rows),
         "best_epoch": saved["epoch"] + 1,
@@ -183,22 +191,28 @@ def score(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def summary_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
-    """Return the table that a run prints at its end."""
+    """Return the table that a run prints at its end, with what it means and what can be done next."""
     lines = [
         f"{metrics['model']} on {metrics['data']}: {metrics['num_params']:,} parameters, "
         f"{metrics['flops'] / 1e6:.2f} MFLOP an image; best epoch {metrics['best_epoch']} of {metrics['epochs_run']}",
-        f"  {'':10} {'images':>8} {'accuracy':>9} {'loss':>8}",
+        f"  {'':10} {'images':>8} {'accuracy':>9}   {'95 % interval':15} {'loss':>8}",
     ]
     for split, name in zip(SPLITS, ("train", "validation", "test"), strict=True):
         count, accuracy, loss = (metrics[key] for key in (f"n_{split}", f"{split}_acc", f"{split}_loss"))
-        lines.append(f"  {name:10} {count:8,} {accuracy:9.4f} {loss:8.4f}")
+        lines.append(f"  {name:10} {count:8,} {accuracy:9.4f}   {interval_text(accuracy, count)} {loss:8.4f}")
+    place = shlex.quote(str(folder.path))
     lines += [
-        f"  trained in {metrics['fit_seconds']:.1f} s on {metrics['device']}, "
-        f"{metrics['train_images_per_second']:,.0f} images/s",
+        "  interval: how exactly this many images determine the accuracy (Wilson); other seeds vary as well",
+        "  * (above): the best epoch so far, by validation; the last one is in this table",
+        f"  trained in {metrics['fit_seconds']:.1f} s on {metrics['device']}; images/s counts training images without "
+        f"validation: {metrics['train_images_per_second']:,.0f} in the median epoch",
         f"  run folder: {folder.path}",
+        f"  next:       python -m mnist_zoo.predict {place} IMAGES",
+        f"              python -m mnist_zoo.export {place}",
+        f"              python -m mnist_zoo.report {place} --open",
     ]
     if any(folder.path.glob("events.out.tfevents.*")):
-        lines.append(f"  curves:     tensorboard --logdir {folder.path.parent}")
+        lines.append(f"              tensorboard --logdir {shlex.quote(str(folder.path.parent))}")
     return "\n".join(lines)
 
 

@@ -16,13 +16,19 @@ from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.training.recorder import Recorder
 
 
-def progress(recorder: Recorder, style: str) -> list[Callback]:
-    """Return the callback for a style: ``bar``, ``lines``, ``none``, or ``auto`` (a bar on a terminal, else lines)."""
+def progress(recorder: Recorder, style: str, *, brief: bool = False) -> list[Callback]:
+    """Return the callback for a style: ``bar``, ``lines``, ``none``, or ``auto`` (a bar on a terminal, else lines).
+
+    Args:
+        recorder: has the metrics of the epochs.
+        style: how to show progress.
+        brief: whether the bar comes without the lines of the epochs, and disappears at its end.
+    """
     if style == "auto":
         style = "bar" if sys.stdout.isatty() else "lines"
     if style == "none":
         return []
-    return [Bar(recorder) if style == "bar" else Lines(recorder)]
+    return [Bar(recorder, brief=brief) if style == "bar" else Lines(recorder)]
 
 
 def epoch_line(row: Mapping[str, Any], best_epoch: int) -> str:
@@ -69,13 +75,19 @@ class Lines(Callback):
 
 
 class Bar(Lines):
-    """The lines, and below them a progress bar over the steps of the whole training, for a terminal."""
+    """The lines, and below them a progress bar over the steps of the whole training, for a terminal.
+
+    Args:
+        recorder: has the metrics of the epochs.
+        brief: whether to leave out the lines, and to remove the bar at its end.
+    """
 
     accepts_lists = True  # for mnist_zoo.speed.several_steps
     REFRESH = 0.1  # seconds between two updates
 
-    def __init__(self, recorder: Recorder):
+    def __init__(self, recorder: Recorder, *, brief: bool = False):
         super().__init__(recorder)
+        self._brief = brief
         self._progress: Progress | None = None
 
     @rank_zero_only
@@ -84,11 +96,14 @@ class Bar(Lines):
         assert isinstance(pl_module, LitClassifier)
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(),
+            BarColumn(bar_width=16),  # all columns fit into 80 characters
             MofNCompleteColumn(),
+            TextColumn("steps"),
             TextColumn("{task.fields[speed]} images/s"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             auto_refresh=False,
+            transient=self._brief,
         )
         total, _ = pl_module.count_steps()
         self._task = self._progress.add_task("", total=total, epoch=0, epochs=trainer.max_epochs, speed="-")
@@ -128,5 +143,5 @@ class Bar(Lines):
             self._progress.stop()
 
     def print_line(self, line: str) -> None:
-        if self._progress is not None:
+        if self._progress is not None and not self._brief:
             self._progress.console.print(line, highlight=False, soft_wrap=True)

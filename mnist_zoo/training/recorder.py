@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.errors import InputError
 from mnist_zoo.runs import RunFolder
+from mnist_zoo.runs.identity import ORIGIN
 from mnist_zoo.training.best import BestEpoch
 from mnist_zoo.training.checkpoints import Checkpoints
 from mnist_zoo.training.curves import Curves
@@ -44,7 +45,8 @@ class Recorder(Checkpoint):
         return "Record"
 
     def state_dict(self) -> dict[str, Any]:
-        return self.best.state_dict() | self.curves.state_dict()
+        origin = {key: self.folder.status[key] for key in ORIGIN if key in self.folder.status}
+        return self.best.state_dict() | self.curves.state_dict() | {"origin": origin}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best.load_state_dict(state_dict)

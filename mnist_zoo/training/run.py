@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -15,22 +17,25 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from torch.multiprocessing import ProcessRaisedException
 
-from mnist_zoo import __version__, speed
+from mnist_zoo import speed
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import load_data
 from mnist_zoo.errors import InputError
+from mnist_zoo.files import storage_errors
 from mnist_zoo.machine import cores
-from mnist_zoo.runs import RunFolder, read_metrics
-from mnist_zoo.runs.identity import comparable, identity
+from mnist_zoo.runs import DamagedFile, RunFolder, read_metrics, read_status
+from mnist_zoo.runs.identity import identity, origin
+from mnist_zoo.settings import check
 from mnist_zoo.training.distributed import DistributedClassifier, ProcessSettings, own_error
 from mnist_zoo.training.evaluation import evaluate_best
 from mnist_zoo.training.progress import progress
 from mnist_zoo.training.quiet import quiet_lightning
 from mnist_zoo.training.recorder import Recorder
-from mnist_zoo.training.resume import Resume, checkpoint_to_resume
+from mnist_zoo.training.resume import Resume, continue_from, recorded_origin
 from mnist_zoo.training.seeding import EpochSeed
-from mnist_zoo.training.settings import check
 from mnist_zoo.training.trainer import build_trainer
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 def run(
@@ -40,6 +45,7 @@ def run(
     resume: bool | None = None,
     callbacks: Iterable[Callback] = (),
     tune_process: bool = False,
+    brief: bool = False,
 ) -> float:
     """Train a network, choose its best epoch on the validation split, test it once, and write the run folder.
 
@@ -51,6 +57,7 @@ def run(
         callbacks: further callbacks for Lightning's Trainer.
         tune_process: whether to make the process-wide settings of `mnist_zoo.speed.apply_to_process`, as the command
             line does. They stay after the run.
+        brief: whether to print no table at the end, and no lines above a progress bar: for one run of many.
 
     Returns:
         The objective: validation accuracy of the best epoch, a fraction.
@@ -68,14 +75,37 @@ def run(
         raise InputError(f"{folder} already holds a run: continue it with resume={folder}, or choose another folder")
     tuned = speed.apply_to_process(_off(plain)) if tune_process else None
     with run_folder, quiet_lightning(), _matmul_precision(plain["trainer"]["matmul_precision"]):
-        finished = read_metrics(run_folder.path)
+        finished = _metrics(run_folder)
         if finished is not None and finished["epochs"] >= plain["epochs"]:
-            print(f"{run_folder.path} is finished; to continue training, add epochs={finished['epochs'] + 10}")
+            _complete(run_folder)
+            if not brief:
+                print(f"{run_folder.path} is finished; to continue training, add epochs={finished['epochs'] + 10}")
             return finished["val_acc"]
-        if finished is not None:
-            _reopen(run_folder, finished)
-        run_folder.start()
-        return _train_and_test(plain, run_folder, resume, callbacks, tuned)
+        # A Trainer and its loops refer to each other. Only this frees the images and the network of the last run, and
+        # Python itself does it so rarely that the memory of a sweep grows from job to job.
+        gc.collect()
+        with _full_disk_is_one_line(run_folder):
+            return _train_and_test(plain, run_folder, finished, resume, callbacks, tuned, brief)
+
+
+def _metrics(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the metrics of a finished run, or None. A run whose metrics are damaged is evaluated again."""
+    try:
+        return read_metrics(folder.path)
+    except DamagedFile as error:
+        warnings.warn(f"{error.path} is damaged ({error.what}): the run is evaluated again", stacklevel=3)
+        folder.reopen()
+        return None
+
+
+def _complete(folder: RunFolder) -> None:
+    """Write the status of a finished run if a process was killed before it did, or if the file is damaged."""
+    try:
+        status = read_status(folder.path) or {}
+    except DamagedFile:
+        status = {}
+    if status.get("state") != "finished":
+        folder.update(state="finished", **({} if "config" in status else recorded_origin(folder)))
 
 
 def _off(cfg: dict[str, Any]) -> list[str]:
@@ -94,6 +124,18 @@ def _matmul_precision(precision: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
+@contextmanager
+def _full_disk_is_one_line(folder: RunFolder) -> Iterator[None]:
+    """Within a block, raise StorageError if the disk is full or read-only for a library, such as TensorBoard."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        with storage_errors(folder.path):
+            raise
+
+
 def _reopen(folder: RunFolder, finished: dict[str, Any]) -> None:
     """Make a finished run unfinished, and warn that its test split will be read again."""
     times = finished.get("test_evaluations", 1)
@@ -103,20 +145,34 @@ def _reopen(folder: RunFolder, finished: dict[str, Any]) -> None:
         f"tests: test_evaluations)",
         stacklevel=3,
     )
-    folder.update(test_evaluations=times)
+    folder.start(test_evaluations=times)
     folder.reopen()
 
 
 def _train_and_test(
-    cfg: dict[str, Any], folder: RunFolder, resume: bool, callbacks: Iterable[Callback], tuned: list[str] | None
+    cfg: dict[str, Any],
+    folder: RunFolder,
+    finished: dict[str, Any] | None,
+    resume: bool,
+    callbacks: Iterable[Callback],
+    tuned: list[str] | None,
+    brief: bool,
 ) -> float:
+    if finished is None:
+        folder.start()
     pl.seed_everything(cfg["seed"], verbose=False)
     data = load_data(cfg)
     data.setup()
+    checkpoint, changes = continue_from(cfg, data.fingerprint, folder) if resume else (None, [])
+    if finished is not None:
+        _reopen(folder, finished)
+    folder.start(identity=identity(cfg, data.fingerprint), **origin(cfg, data.fingerprint))
+    if changes:
+        folder.update(changes=[*folder.status.get("changes", []), *changes])
     recorder = Recorder(folder, cfg["monitor"])
     settings = ProcessSettings(cfg["trainer"]["matmul_precision"], None if tuned is None else _off(cfg))
-    shown = progress(recorder, cfg["progress"])
-    trainer = build_trainer(cfg, folder, [settings, EpochSeed(cfg["seed"]), Resume(), recorder, *shown, *callbacks])
+    shown, resumed = progress(recorder, cfg["progress"], brief=brief), Resume()
+    trainer = build_trainer(cfg, folder, [settings, EpochSeed(cfg["seed"]), resumed, recorder, *shown, *callbacks])
     if cfg["batch_size"] % trainer.world_size:  # checked before the processes start
         raise InputError(
             f"batch_size={cfg['batch_size']} cannot be shared by {trainer.world_size} processes: use a multiple, or "
@@ -131,22 +187,18 @@ def _train_and_test(
         scheduler=cfg["scheduler"],
         label_smoothing=cfg["label_smoothing"],
         num_classes=data.num_classes,
-        in_chans=data.image_shape[0],
+        image_shape=data.image_shape,
     )
     optimisations = speed.apply(classifier, data, trainer, _off(cfg)) + (tuned or [])
-    folder.update(
-        identity=identity(cfg, data.fingerprint),
-        config=comparable(cfg),
-        data_fingerprint=data.fingerprint,
-        version=__version__,
-    )
-    checkpoint = checkpoint_to_resume(cfg["model"], folder) if resume else None
     try:
-        trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        return evaluate_best(cfg, folder, trainer, data, optimisations, _off(cfg))
+        with resumed.restoring(checkpoint):
+            trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        fitted = cfg | {"model": classifier.hparams["model"]}  # with the image_size that the data gave
+        return evaluate_best(fitted, folder, trainer, data, optimisations, _off(cfg), brief=brief)
     except SystemExit as error:  # Lightning turns Ctrl-C into it
         saved = "the state of training" if recorder.saved_within_epoch else "the last whole epoch"
-        raise KeyboardInterrupt(f"interrupted; {saved} is in {folder.path}") from error
+        kept = f"{saved} is in {folder.path}" if folder.last_checkpoint.exists() else "no epoch was complete"
+        raise KeyboardInterrupt(f"interrupted; {kept}") from error
     except ProcessRaisedException as error:
         raise own_error(error) from error
     finally:

@@ -12,8 +12,9 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, install_command
 from mnist_zoo.runs import RunFolder
+from mnist_zoo.training.checkpoints import AtomicCheckpointIO
 from mnist_zoo.training.ema import EMA
 
 LOGGER_EXTRAS = {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}  # name in the config: class of Lightning
@@ -50,6 +51,7 @@ def build_trainer(cfg: Mapping[str, Any], folder: RunFolder, callbacks: Iterable
             num_sanity_val_steps=0,
             enable_progress_bar=False,
             enable_model_summary=False,
+            plugins=[AtomicCheckpointIO()],
         )
     except (TypeError, ValueError, ImportError, MisconfigurationException) as error:
         raise InputError(f"trainer: {' '.join(str(error).split())}") from error
@@ -64,7 +66,7 @@ def _logger(cfg: Mapping[str, Any], folder: RunFolder) -> Logger | bool:
 
         return TensorBoardLogger(folder.path, name="", version="", default_hp_metric=False)
     if importlib.util.find_spec(name) is None:
-        raise InputError(f"logger={name} needs a package that is not installed: pip install 'mnist_zoo[{name}]'")
+        raise InputError(f"logger={name} needs a package that is not installed: {install_command(name)}")
     from pytorch_lightning import loggers
 
     options = {key: value for key, value in cfg["logger"].items() if key != "name"}

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.weights.description import INVALID, Weights, describe, summary
+from mnist_zoo.weights.archive import read_archive
+from mnist_zoo.weights.description import INVALID, Weights, check_state, describe, summary
 
 PREFIX = "model."  # LitClassifier keeps its network in the attribute `model`
 IMAGE_SIZE = 28  # pixels; the default of every network
@@ -25,20 +22,14 @@ def read_checkpoint(path: Path) -> Weights:
     Raises:
         InputError: if the file is damaged, contains code, or was not written by `LitClassifier`.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"):  # torch warns about pickles of other programs
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        problem = f"asks to run {found[1]}" if found else "is not a checkpoint, or asks to run code"
-        raise InputError(f"{path} {problem}: refused; a checkpoint may hold tensors, names and numbers only") from error
-    except Exception as error:  # torch.load raises errors of many types for damaged files
-        raise InputError(f"{path} is damaged or not a checkpoint ({summary(error)})") from error
+    checkpoint = read_archive(path)
     try:
         state, fields = _parse(checkpoint)
-        return Weights(state, describe(fields), path)
+        return Weights(check_state(state), describe(fields), path)
     except INVALID as error:
-        raise InputError(f"{path} does not describe its network: it was not written by LitClassifier") from error
+        raise InputError(
+            f"{path} does not describe its network: it was not written by LitClassifier ({summary(error)})"
+        ) from error
 
 
 def _parse(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -60,6 +51,6 @@ def _parse(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, 
         "data": data.get("data"),
         "mean": data.get("mean"),
         "std": data.get("std"),
-        "class_names": data.get("class_names", range(num_classes)),
+        "class_names": data.get("class_names"),
         "filters": checkpoint.get("datamodule_hyper_parameters", {}).get("filters") or {},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -51,3 +52,19 @@ def read_card(name: str, data: str = "mnist") -> dict[str, Any]:
         0
     """
     return json.loads(find_pretrained(name, data).with_suffix(".json").read_text())
+
+
+def check_shipped(path: Path, content: bytes) -> None:
+    """Compare a file with its card, if it is one of those that come with the package.
+
+    Raises:
+        InputError: if the SHA-256 of its content is not the one on its card, or the card cannot be read.
+    """
+    if path.resolve().parent != FOLDER.resolve():
+        return
+    try:
+        expected = json.loads(path.with_suffix(".json").read_text())["sha256"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"the card of {path} cannot be read: install mnist_zoo again") from error
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise InputError(f"{path} is not the file that its card describes: install mnist_zoo again")

@@ -1,0 +1,138 @@
+"""Checking a whole configuration against the table, before torch is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mnist_zoo.errors import InputError, unknown
+from mnist_zoo.settings.checks import Check, text
+from mnist_zoo.settings.table import GROUPS, NAMED, NEWER, SETTINGS, Group, NamedGroup
+
+
+def check(cfg: Mapping[str, Any]) -> None:
+    """Raise InputError for the first setting of a configuration that is unknown, missing or invalid.
+
+    Args:
+        cfg: a configuration with the keys of ``conf/config.yaml``; a node ``hydra`` is ignored.
+    """
+    known = (*SETTINGS, *GROUPS, *NAMED)
+    for key in cfg:
+        if key not in (*known, "hydra"):
+            raise unknown("setting", key, known)
+    for key in known:
+        if key not in cfg:
+            if key in NEWER:
+                continue
+            raise _missing(key)
+        _check_top(key, cfg)
+    _check_together(cfg)
+
+
+def check_value(key: str, value: object) -> None:
+    """Raise InputError if `value` is invalid for the setting `key` (a dot between levels).
+
+    Settings of groups with names are checked with the whole configuration, because they depend on the name.
+    """
+    group, _, rest = key.partition(".")
+    found = SETTINGS.get(key) or (GROUPS[group].required | GROUPS[group].optional if group in GROUPS else {}).get(rest)
+    if found is not None:
+        _apply(found, key, value)
+
+
+def checked_settings() -> Iterator[tuple[str, ...]]:
+    """Yield every setting that has a check: group, name (``""`` where the settings do not depend on it) and key."""
+    yield from (("", "", key) for key in SETTINGS)
+    for name, group in GROUPS.items():
+        yield from ((name, "", key) for key in (*group.required, *group.optional))
+    for name, named in NAMED.items():
+        for choice, options in named.options.items():
+            yield from ((name, choice, key) for key in ("name", *named.common, *options))
+        for below, group in named.groups.items():
+            yield from ((f"{name}.{below}", "", key) for key in (*group.required, *group.optional))
+
+
+def _check_top(key: str, cfg: Mapping[str, Any]) -> None:
+    value = cfg[key]
+    if key in SETTINGS:
+        _apply(SETTINGS[key], key, value)
+    elif key in GROUPS:
+        _check_group(key, GROUPS[key], value)
+    else:
+        _check_named(key, NAMED[key], value)
+
+
+def _check_group(path: str, group: Group, values: object) -> None:
+    values = _mapping(path, values)
+    for key in group.required:
+        if key not in values:
+            raise _missing(f"{path}.{key}")
+    checks = group.required | group.optional
+    for key, value in values.items():
+        if key in group.instead:
+            raise InputError(f"{path}.{key}: use {group.instead[key]} instead")
+        if key not in checks:
+            raise unknown(f"setting of {path}", key, checks)
+        _apply(checks[key], f"{path}.{key}", value)
+
+
+def _check_named(path: str, group: NamedGroup, values: object) -> None:
+    values = _mapping(path, values)
+    if "name" not in values:
+        raise _missing(f"{path}.name")
+    name = values["name"]
+    _apply(text, f"{path}.name", name)
+    if name not in group.options and not group.open:
+        raise unknown(group.kind, name, group.options)
+    options = group.common | group.options.get(name, {})
+    for key in (*options, *group.groups) if group.required else ():
+        if key not in values:
+            raise _missing(f"{path}.{key}")
+    for key, value in values.items():
+        if key in group.groups:
+            _check_group(f"{path}.{key}", group.groups[key], value)
+        elif key in options:
+            _apply(options[key], f"{path}.{key}", value)
+        elif key != "name" and name in group.options:  # only its signature tells the options of a plug-in's function
+            if not options:
+                raise InputError(f"{path}.{key}: {group.kind} '{name}' has no options")
+            raise unknown(f"option of {group.kind} '{name}'", key, [*options, *group.groups])
+
+
+def _check_together(cfg: Mapping[str, Any]) -> None:
+    """Raise InputError for values that are valid, but not together."""
+    data, optimizer = cfg["data"], cfg["optimizer"]
+    if data["fallback"] is not None and data["fallback"] not in NAMED["data"].options and not cfg["plugins"]:
+        problem = unknown("data set", data["fallback"], NAMED["data"].options)
+        raise InputError(f"data.fallback={data['fallback']}: {problem}")
+    if optimizer.get("nesterov") and not optimizer.get("momentum"):
+        raise InputError("optimizer.nesterov=true needs optimizer.momentum above 0: set optimizer.nesterov=false")
+    if cfg["scheduler"]["name"] == "cosine" and cfg["scheduler"].get("min_lr", 0) > cfg["lr"]:
+        raise InputError(f"scheduler.min_lr={cfg['scheduler']['min_lr']}: it must be lr={cfg['lr']} or less")
+
+
+def _apply(check: Check, key: str, value: object) -> None:
+    problem = check(value)
+    if problem:
+        raise InputError(f"{key}={_shown(value)}: {problem}")
+
+
+def _shown(value: object) -> str:
+    """Return a value as it is written on the command line, shortened."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    shown = str(value) if not isinstance(value, int) or abs(value) < 10**50 else "an integer of more than 50 digits"
+    return shown if len(shown) <= 200 else f"{shown[:200]}..."
+
+
+def _mapping(path: str, value: object) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    example = f"{path}=NAME" if path in NAMED or path in ("augment", "trainer", "speed") else f"{path}.setting=value"
+    raise InputError(f"{path}={_shown(value)}: it is a group of settings: write {example}")
+
+
+def _missing(key: str) -> InputError:
+    return InputError(f"the setting {key} is missing: it must have a value (~{key} removes it)")

@@ -1,0 +1,331 @@
+"""The checks of all settings: of the configuration itself, and of each group.
+
+A group of the first kind (``GROUPS``) has the same keys whatever was chosen. In a group of the second kind (``NAMED``)
+the key ``name`` says which keys there are: the options of that network, optimizer, schedule, logger or data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mnist_zoo.errors import unknown
+from mnist_zoo.settings.checks import (
+    Check,
+    boolean,
+    duration,
+    either,
+    file_name,
+    folder,
+    integer,
+    list_of,
+    module_name,
+    number,
+    one_of,
+    optional,
+    text,
+)
+from mnist_zoo.speed.names import ALL, OPTIMISATIONS
+
+MONITORS = ("val_acc", "val_loss", "train_acc", "train_loss")
+PRECISIONS = (
+    *("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"),
+    *("32", "16", "64", "bf16", 32, 16, 64),
+)
+STRATEGIES = ("auto", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook", "ddp_find_unused_parameters_true")
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
+SCHEMES = ("default", "xavier", "keras", "he", "normal")
+# Bounds of counts: far above what is useful, and low enough that a slip of the finger is not a run without end or a
+# process that the system kills for its memory.
+MOST_EPOCHS = MOST_IMAGES = 1_000_000
+MOST_STEPS, MOST_DEVICES, LARGEST_SEED = 1_000_000_000, 1024, 2**32 - 1
+MOST_CHANNELS, MOST_UNITS, LARGEST_IMAGE = 4096, 16384, 1024
+
+
+def _optimisations(value: object) -> str | None:
+    problem = list_of(text, f"[{OPTIMISATIONS[0]},{OPTIMISATIONS[1]}]")(value)
+    names = (ALL, *OPTIMISATIONS)
+    if problem is None and isinstance(value, Sequence):
+        return next((str(unknown("optimisation", name, names)) for name in value if name not in names), None)
+    return problem
+
+
+def _val_size(value: object) -> str | None:
+    problem = number(above=0, high=10 * MOST_IMAGES)(value)
+    if problem is None and isinstance(value, float) and value >= 1:
+        return "a fraction must be below 1 (a number of images must be an integer)"
+    return problem
+
+
+def _share(value: object) -> str | None:
+    return number(above=0, high=1.0)(value) if isinstance(value, float) else "it must have a decimal point"
+
+
+# Lightning's limit_..._batches and val_check_interval: 1 is one batch, and 1.0 is all batches.
+_BATCHES = either(
+    integer(1, MOST_STEPS),
+    _share,
+    otherwise="it must be a number of batches (an integer), or a share of them above 0 and at most 1.0",
+)
+
+SETTINGS: dict[str, Check] = {
+    "lr": number(above=0),
+    "batch_size": integer(1, MOST_IMAGES),
+    "epochs": integer(1, MOST_EPOCHS),
+    "seed": integer(0, LARGEST_SEED),
+    "label_smoothing": number(0, 0.99),
+    "grad_clip": optional(number(above=0)),
+    "ema": optional(number(above=0, high=0.99999)),
+    "monitor": one_of(*MONITORS),
+    "output_dir": folder,
+    "sweep": optional(file_name),
+    "resume": optional(text),
+    "on_change": one_of("stop", "rerun", "keep"),
+    "plugins": list_of(module_name, "[my_package.my_module]", most=100),
+    "progress": one_of("auto", "bar", "lines", "none"),
+    "debug": boolean,
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The settings of a group: those that must be there, and further ones that may be added (``+group.key=value``)."""
+
+    required: dict[str, Check] = field(default_factory=dict)
+    optional: dict[str, Check] = field(default_factory=dict)
+    instead: dict[str, str] = field(default_factory=dict)  # settings of Lightning that ours replace
+
+
+TRAINER_INSTEAD = {
+    "logger": "logger=NAME",
+    "callbacks": "the argument callbacks of mnist_zoo.training.run.run in Python",
+    "gradient_clip_val": "grad_clip=NUMBER",
+    "default_root_dir": "output_dir=DIR",
+    "fast_dev_run": "trainer=smoke",
+    "overfit_batches": "data.train_fraction=SHARE",
+    "enable_progress_bar": "progress=bar, lines or none",
+}
+GROUPS: dict[str, Group] = {
+    "early_stop": Group(
+        {
+            "monitor": optional(one_of(*MONITORS)),
+            "patience": integer(0, MOST_EPOCHS),
+            "min_delta": number(0, 1000),
+        }
+    ),
+    "augment": Group(
+        {
+            "rotate": number(0, 180),
+            "shift": number(0, 1),
+            "zoom": number(0, 0.99),
+            "flip_horizontal": boolean,
+            "flip_vertical": boolean,
+            "erase": number(0, 1),
+            "fill": one_of("zeros", "nearest"),
+        }
+    ),
+    "trainer": Group(
+        {
+            "accelerator": one_of("auto", "cpu", "gpu", "cuda", "mps"),
+            "devices": either(
+                integer(1, MOST_DEVICES),
+                one_of("auto", -1),
+                list_of(integer(0, MOST_DEVICES), "[0,1]", 1, MOST_DEVICES),
+                otherwise=f"it must be a number of devices (1 to {MOST_DEVICES}), auto, or a list such as [0,1]",
+            ),
+            "precision": one_of(*PRECISIONS),
+            "matmul_precision": one_of("highest", "high", "medium"),
+            "deterministic": either(boolean, one_of("warn"), otherwise="it must be true, false or warn"),
+        },
+        {
+            "strategy": one_of(*STRATEGIES),
+            "num_nodes": integer(1, MOST_DEVICES),
+            "max_epochs": integer(1, MOST_EPOCHS),
+            "min_epochs": optional(integer(1, MOST_EPOCHS)),
+            "max_steps": integer(1, MOST_STEPS),
+            "min_steps": optional(integer(1, MOST_STEPS)),
+            "max_time": optional(duration),
+            "limit_train_batches": _BATCHES,
+            "limit_val_batches": _BATCHES,
+            "val_check_interval": _BATCHES,
+            "accumulate_grad_batches": integer(1, MOST_IMAGES),
+            "gradient_clip_algorithm": one_of("norm", "value"),
+            "benchmark": boolean,
+            "detect_anomaly": boolean,
+            "sync_batchnorm": boolean,
+            "profiler": optional(one_of("simple", "advanced")),
+        },
+        TRAINER_INSTEAD,
+    ),
+    "speed": Group({"off": _optimisations}),
+}  # fmt: skip
+
+_BETAS = list_of(number(0, below=1), "[0.9,0.999]", 2, 2)
+_TORCH = {"maximize": boolean, "foreach": optional(boolean)}
+_FUSED = {"fused": optional(boolean)}
+_ADAM = {"betas": _BETAS, "eps": number(0, 1), "weight_decay": number(0, 1000), "amsgrad": boolean, **_TORCH, **_FUSED}
+_MOMENTUM = {"momentum": number(0, below=1), "weight_decay": number(0, 1000), **_TORCH}
+_CNN = {
+    "image_size": optional(integer(1, LARGEST_IMAGE)),  # null: that of the images
+    "channels": list_of(
+        either(
+            integer(1, MOST_CHANNELS), list_of(integer(1, MOST_CHANNELS), "[32,32]", 1),
+            otherwise=f"each entry must be a number of channels (1 to {MOST_CHANNELS:,}) or a list of them",
+        ),
+        "[32,64]",
+        1,
+    ),
+    "kernel_size": either(
+        integer(1, LARGEST_IMAGE), list_of(integer(1, LARGEST_IMAGE), "[5,3]", 1),
+        otherwise=f"it must be an integer (1 to {LARGEST_IMAGE:,}), or a list with one for each stage",
+    ),
+    "padding": one_of("valid", "same"),
+    "downsampling": one_of("pooling", "stride"),
+    "ceil_mode": boolean,
+    "dense": either(
+        integer(1, MOST_UNITS), list_of(integer(1, MOST_UNITS), "[128]"),
+        otherwise=f"it must be a number of units (1 to {MOST_UNITS:,}), or a list of them such as [128,64]",
+    ),
+    "dropout": number(0, below=1),
+    "dropout_dense": number(0, below=1),
+    "batch_norm": boolean,
+    "activation": one_of(*ACTIVATIONS),
+    "l2": number(0, 1000),
+}  # fmt: skip
+_MLP = {
+    "image_size": _CNN["image_size"],
+    "hidden": list_of(integer(1, MOST_UNITS), "[120,84]"),
+    "dropout": _CNN["dropout"],
+    "activation": _CNN["activation"],
+}
+_SIMPLE = {
+    "image_size": _CNN["image_size"],
+    "kernel_size": integer(1, LARGEST_IMAGE),
+    "channels": list_of(integer(1, MOST_CHANNELS), "[32,48,64]", 1),
+}
+_CNNS = (
+    *("cnn", "cnn_dropout", "cnn_2dense", "cnn_batchnorm", "cnn_l2", "cnn_2dense_dropout", "deep_cnn"),
+    *("cnn_strided", "two_conv", "double_conv"),
+)
+_INIT = {"init": one_of(*SCHEMES)}
+_DATA = {
+    "root": text,
+    "val_size": _val_size,
+    "split_seed": integer(0, LARGEST_SEED),
+    "train_fraction": number(above=0, high=1),
+    "normalize": boolean,
+    "fallback": optional(text),
+}
+
+
+@dataclass(frozen=True)
+class NamedGroup:
+    """A group whose key ``name`` says which settings it has.
+
+    Attributes:
+        kind: what is named, for messages.
+        options: by name. Those that are left out have the default of the library.
+        common: settings of every name, also of those that plug-ins register.
+        groups: groups below this one, of every name.
+        required: whether all settings and groups must be there.
+        open: whether plug-ins can register further names, with options that only their signature can check.
+    """
+
+    kind: str
+    options: dict[str, dict[str, Check]]
+    common: dict[str, Check] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    required: bool = False
+    open: bool = False
+
+
+_ONECYCLE = {
+    "pct_start": number(above=0, below=1),
+    "anneal_strategy": one_of("cos", "linear"),
+    "div_factor": number(above=0),
+    "final_div_factor": number(above=0),
+    "three_phase": boolean,
+    "cycle_momentum": boolean,
+    "base_momentum": number(0, below=1),
+    "max_momentum": number(0, below=1),
+}
+_PLATEAU = {
+    "monitor": one_of(*MONITORS),
+    "patience": integer(0, MOST_EPOCHS),
+    "factor": number(above=0, below=1),
+    "min_lr": number(0, 1000),
+    "threshold": number(0),
+    "threshold_mode": one_of("rel", "abs"),
+    "cooldown": integer(0, MOST_EPOCHS),
+}
+NAMED: dict[str, NamedGroup] = {
+    "model": NamedGroup(
+        "model",
+        {
+            **dict.fromkeys(_CNNS, _CNN),
+            **dict.fromkeys(("mlp", "mlp_128", "mlp_128_128"), _MLP),
+            "lenet5": {
+                "image_size": optional(integer(12, LARGEST_IMAGE)),
+                "activation": _CNN["activation"],
+                "pooling": one_of("avg", "max"),
+            },
+            "resnet18": {"stem": one_of("standard", "small")},
+            "googlenet": {},
+            **dict.fromkeys(("simple_m3", "simple_m5", "simple_m7"), _SIMPLE),
+        },
+        _INIT,
+        open=True,
+    ),
+    "optimizer": NamedGroup(
+        "optimizer",
+        {
+            "adam": _ADAM,
+            "adamw": _ADAM,
+            "rmsprop": {"alpha": number(0, below=1), "eps": number(0, 1), "centered": boolean, **_MOMENTUM},
+            "sgd": {"nesterov": boolean, "dampening": number(0, 1), **_MOMENTUM, **_FUSED},
+        },
+    ),
+    "scheduler": NamedGroup(
+        "scheduler",
+        {
+            "none": {},
+            "plateau": _PLATEAU,
+            "exponential": {"gamma": number(above=0, high=1)},
+            "cosine": {"min_lr": number(0)},
+            "onecycle": _ONECYCLE,
+        },
+    ),
+    "logger": NamedGroup(
+        "logger",
+        {
+            "none": {},
+            "tensorboard": {},
+            "mlflow": {"experiment_name": text, "tracking_uri": text, "run_name": optional(text)},
+            "wandb": {
+                "project": text,
+                "save_dir": text,
+                "offline": boolean,
+                **dict.fromkeys(("entity", "group", "job_type", "notes"), optional(text)),
+            },
+        },
+    ),
+    "data": NamedGroup(
+        "data set",
+        {
+            **{
+                name: {}
+                for name in ("mnist", "fashion_mnist", "kmnist", "emnist_digits", "qmnist", "mnist5k", "cifar10", "npz")
+            },
+            "csv": {"train_csv": text, "test_csv": optional(text)},
+            "folder": {
+                "image_size": optional(list_of(integer(1, LARGEST_IMAGE), "[28,28]", 2, 2)),
+                "channels": optional(one_of(1, 3)),
+            },
+        },
+        _DATA,
+        {"filters": Group({"blur": integer(0, 100), "sharpen": boolean})},
+        required=True,
+        open=True,
+    ),
+}
+NEWER = ("speed",)  # groups that configurations of version 0.1.0 do not have
