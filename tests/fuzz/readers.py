@@ -115,12 +115,18 @@ def judge_reader(case: Case, how: str, world: Path, run: Call, truth: Mapping[st
     work = world / "work"
     door, words = READERS[case.reader]
     path = work / _file(case, work)
-    before, invalid, siblings = _others(world, path), _is_invalid(path), _siblings(work)
+    before, invalid, siblings = _others(world, path), _is_invalid(path), jobs(work)
     outcome = run(door, words, work)
     places = [work / name for name in ("outputs", ".tmp", "out.safetensors")]
     several = door in ("status", "report", "predict") or "-m" in words
     found = faults(
-        outcome, several=several, noise="-m" in words, places=places, before=before, after=_others(world, path)
+        outcome,
+        several=several,
+        noise="-m" in words,
+        places=places,
+        before=before,
+        after=_others(world, path),
+        downloads=[work / name for name in ("data", "idx", "idxgz")],
     )
     if outcome.status is None or found:
         return f"{door} {' '.join(words)}", found
@@ -171,11 +177,6 @@ def _is_invalid(path: Path) -> bool:
 
 def _file(case: Case, work: Path) -> str:
     return case.file.replace("JOB", jobs(work)[0]) if "JOB" in case.file else case.file
-
-
-def _siblings(work: Path) -> list[str]:
-    """Return the folders of the sweep's jobs, the damaged one first."""
-    return sorted(str(path.relative_to(work)) for path in work.glob("outputs/sweeps/pair/*seed=*"))
 
 
 def _others(world: Path, path: Path) -> dict[str, tuple[int, ...]]:
