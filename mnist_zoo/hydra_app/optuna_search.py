@@ -256,7 +256,6 @@ def _draw(study: optuna.Study, folder: Path) -> None:
     Importances (fANOVA) need trials of different accuracy.
     """
     import matplotlib
-
     import optuna
 
     matplotlib.use("Agg")
