@@ -435,11 +435,11 @@ def test_predictions_are_read_once_and_long_tables_are_cut(tmp_path, monkeypatch
 @pytest.mark.slow
 @pytest.mark.parametrize(("configurations", "seeds"), [(20, 100), (400, 5)])
 def test_a_report_of_2000_runs_is_complete(tmp_path, configurations, seeds):
-    """`python -m benchmarks` measures times; here a generous bound finds what grows with the square of the runs."""
+    """Less than 30 s where nothing else runs. The bound leaves room for slow machines."""
     runs = write_runs(tmp_path / "runs", configurations, seeds)
     started = time.process_time()
     out = write_report([runs], tmp_path / "out").parent
-    assert time.process_time() - started < 90  # seconds of one core; less than 30 where nothing else runs
+    assert time.process_time() - started < 90  # seconds of CPU time: this finds what grows with the square of the runs
     assert (out / "runs.csv").read_text().count("\n") == 2001
     assert (out / "report.html").stat().st_size < 20_000_000
     shutil.rmtree(runs)
