@@ -114,8 +114,8 @@ def test_files_outside_the_allowed_places_are_found(tmp_path: Path) -> None:
 
 def test_temporary_files_beside_an_output_and_folders_of_downloads_are_allowed(tmp_path: Path) -> None:
     def writes() -> None:
+        Path("data/.download-1").mkdir(parents=True)
         for name in (".out.x1", "other.x1", "data/.download-1/x", "data/images"):
-            Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text("x")
         shutil.rmtree("data/.download-1")  # it removes by names relative to open folders
 
