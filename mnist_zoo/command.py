@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import warnings
@@ -19,6 +20,14 @@ def stop(message: object, status: int = FAILED) -> NoReturn:
     """Print ``error: message`` on stderr as one line, and leave the program."""
     print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(status)
+
+
+class Parser(argparse.ArgumentParser):
+    """Parser of a command's words. A word with control characters cannot give commands to the terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and one line of error, and leave the program with status 2."""
+        super().error(printable(message))
 
 
 @contextmanager

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from pathlib import Path
 
-from mnist_zoo.command import one_line_errors, one_line_warnings, path_of
+from mnist_zoo.command import Parser, one_line_errors, one_line_warnings, path_of
 
 
 def main() -> None:
     """Entry point of ``python -m mnist_zoo.explore`` and ``mnist-zoo-explore``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mnist_zoo.explore",
         description="Draw a data set: class counts, samples, augmented samples, mean images, t-SNE.",
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
-from mnist_zoo.command import one_line_errors
+from mnist_zoo.command import Parser, one_line_errors
 from mnist_zoo.inference.formats import SUFFIXES
 
 
@@ -30,8 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"  load it: {exported.loading}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m mnist_zoo.export",
         description="Write a trained network for other programs, and check that its logits are the same.",
     )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import textwrap
 
-from mnist_zoo.command import one_line_errors
+from mnist_zoo.command import Parser, one_line_errors
 from mnist_zoo.hydra_app.catalogue import KINDS, Choice, choices
 
 
 def main() -> None:
     """Entry point of ``python -m mnist_zoo.list`` and ``mnist-zoo-list``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mnist_zoo.list", description="List what can be chosen on the command line, with a line on each."
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}; without it, all names")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
-from mnist_zoo.command import one_line_errors
+from mnist_zoo.command import Parser, one_line_errors
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,8 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(1 if failed else 0)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m mnist_zoo.predict",
         description="Predict the digits that images show. Images are first converted to the format of MNIST: the digit "
         "is found by its difference from the border's colour, scaled to 20x20 and centred by mass in 28x28.",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 
-from mnist_zoo.command import one_line_errors
+from mnist_zoo.command import Parser, one_line_errors
 from mnist_zoo.errors import InputError
 from mnist_zoo.internals import keep_tensorflow_out
 
@@ -14,7 +13,7 @@ SETTINGS = ("search", "trials", "study")  # words of this command; all others ar
 
 def main() -> None:
     """Entry point of ``python -m mnist_zoo.search`` and ``mnist-zoo-search``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mnist_zoo.search", description="Search settings with Optuna, compared by validation accuracy."
     )
     parser.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 from mnist_zoo.command import one_line_errors
@@ -16,7 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``python -m results``: known errors print one line and exit with status 1."""
     options = _parser().parse_args(arguments)
     with one_line_errors():
-        {"collect": _collect, "render": _render, "ship": _ship}[options.command](options)
+        {"collect": _collect, "render": _render, "missing": _missing, "ship": _ship}[options.command](options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,6 +34,15 @@ def _parser() -> argparse.ArgumentParser:
     ship.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="finished run folders")
     ship.add_argument("--data-root", default="data", metavar="DIR", help="folder of the data set's files (data)")
     ship.add_argument("--to", type=Path, metavar="DIR", help="output folder (the package)")
+    lacking = commands.add_parser("missing", help="list the runs that the tables need and the CSV files lack")
+    lacking.add_argument(
+        "--experiment", metavar="NAME", help="only of this experiment (zoo: of the library's defaults)"
+    )
+    lacking.add_argument("--run", action="store_true", help="train them one after the other, and collect each")
+    lacking.add_argument("--hours", type=float, default=1e9, metavar="H", help="with --run: start none after H hours")
+    lacking.add_argument(
+        "--output-dir", type=Path, default=Path("outputs"), metavar="DIR", help="of the runs (outputs)"
+    )
     return parser
 
 
@@ -54,6 +64,20 @@ def _render(options: argparse.Namespace) -> None:
 
     write(options.results, options.readme)
     print(f"{options.results / 'README.md'} and the results in {options.readme} are up to date")
+
+
+def _missing(options: argparse.Namespace) -> None:
+    from results.plan import missing, train
+
+    found = list(missing(options.results, options.experiment))
+    for each in found:
+        experiment, words = each.planned.experiment, " ".join(each.planned.settings)
+        print(f"{experiment:24} {words:60} seeds {','.join(map(str, each.seeds)):20} {each.hours:6.1f} h")
+    total = sum(each.hours for each in found)
+    print(f"{sum(len(each.seeds) for each in found)} runs are missing, about {total:.0f} hours on one core of a CPU")
+    until = time.monotonic() + 3600 * options.hours
+    if options.run and all(train(each, options.output_dir, options.results, until) for each in found):
+        print("next: python -m results render")
 
 
 def _ship(options: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ from mnist_zoo.report.reading import name_configurations, read_runs
 from mnist_zoo.runs import Damaged, read_predictions
 from mnist_zoo.runs.identity import is_neutral
 from results.experiments import EXPERIMENTS, ZOO
+from results.predictions import add as add_predictions
 
 COLUMNS = [
     *("model", "data", "lr", "seed", "epochs_run", "best_epoch", "num_params", "flops", "n_train", "n_val", "n_test"),
@@ -33,7 +34,7 @@ VOTES_FILE = "ensemble_votes.csv"
 def collect(
     folders: Iterable[str | Path], results: str | Path = "results", damaged: Damaged | None = None
 ) -> dict[Path, int]:
-    """Add finished runs to ``<results>/<experiment>.csv``, one row for each run.
+    """Add finished runs to ``<results>/<experiment>.csv``, one row for each run, and keep their predictions.
 
     A row replaces an older row of the same configuration and seed.
 
@@ -65,6 +66,7 @@ def collect(
         rows = pd.concat([old, rows]) if len(old) else rows
         rows = rows.drop_duplicates(["settings", "seed"], keep="last").sort_values(["model", "data", "lr", "seed"])
         write_atomically(path, rows.to_csv(index=False))
+        add_predictions(target, str(experiment), runs)
         written[path] = len(runs)
         if experiment == "ensemble":
             written |= _collect_votes(runs, target / VOTES_FILE)
@@ -77,10 +79,10 @@ def _record(run: pd.Series) -> dict[str, Any]:
     record = {column: run.get(column) for column in COLUMNS} | {"overrides": " ".join(kept)}
     record |= {package: run["versions"].get(package) for package in VERSIONS}
     for row in rows_of(run):
-        if row.metric not in run and row.metric not in ("claimed_acc", "epochs", "train_seconds"):
-            values = measured(row.metric, pd.DataFrame([run]))
+        if row.ours not in run:
+            values = measured(row.ours, pd.DataFrame([run]))
             if values is not None:
-                record[row.metric] = values[0] / 100 if row.unit == "%" else values[0]
+                record[row.ours] = values[0] / 100 if row.unit == "%" else values[0]
     return record
 
 

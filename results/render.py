@@ -11,8 +11,9 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.files import write_atomically
 from mnist_zoo.plots.style import duration
 from mnist_zoo.plots.tables import escape, markdown
-from mnist_zoo.report.published import Row, Verdict, published_rows
-from mnist_zoo.report.tables import accuracy_cells, against_papers, compare, count_test_accuracies
+from mnist_zoo.report.published import RELATED, Row, published_rows
+from mnist_zoo.report.tables import accuracy_cells, compare
+from mnist_zoo.report.verdicts import Verdict, against_papers, count_test_accuracies
 from results.collect import VOTES_FILE, read_results
 from results.experiments import EXPERIMENTS, ZOO, ZOO_NOTE, ZOO_TITLE
 
@@ -37,7 +38,9 @@ def write(results: Path, readme: Path) -> None:
 def render(results: str | Path = "results") -> tuple[str, str]:
     """Return the text of ``results/README.md``, and the tables for ``README.md``."""
     tables = {experiment: read_results(results, experiment) for experiment in EXPERIMENTS}
-    verdicts = [v for table in tables.values() if table is not None for v in against_papers(table)]
+    zoo = read_results(results, ZOO)
+    related = None if zoo is None else zoo.assign(experiment=RELATED)
+    verdicts = against_papers(table for table in [*tables.values(), related] if table is not None)
     summary = _summary(verdicts)
     pages = ["# Results", "", f"Written by `python -m results render` from the CSV files here. {summary}", ""]
     for experiment, (title, note) in EXPERIMENTS.items():
@@ -46,7 +49,6 @@ def render(results: str | Path = "results") -> tuple[str, str]:
     votes = Path(results) / VOTES_FILE
     if votes.exists():
         pages += _votes(pd.read_csv(votes))
-    zoo = read_results(results, ZOO)
     if zoo is not None:
         note = ZOO_NOTE.replace("results/", "")
         pages += [f"## `{ZOO}`: {ZOO_TITLE}", "", note, "", *_configurations(zoo), ""]

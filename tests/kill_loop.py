@@ -28,6 +28,7 @@ from mnist_zoo.runs import find_runs, read_curves, read_metrics, read_prediction
 SMALL = ["data=mnist5k", "model=mlp", "data.train_fraction=0.3", "trainer=cpu", "logger=none", "epochs=3"]
 SMALL += ["augment=affine", "ema=0.9", "scheduler=onecycle", "batch_size=32"]
 DAMAGES = [b"", b"{", b"[1]", b'{"state": 7}', b"\x00" * 300, b"[" * 5000]
+UNKNOWN = "its settings are not known"
 CURVES = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc")
 TIMES = ("fit_seconds", "train_images_per_second", "peak_memory_bytes", "date")
 
@@ -82,16 +83,20 @@ def leftovers(place: Path) -> list[str]:
 def trial(kind: str, place: Path, whole: dict, span: float, rng: random.Random, most: int) -> tuple[int, int]:
     """Kill a run or a sweep up to `most` times and compare its end. Return the kills and the damaged files."""
     kills = damaged = 0
+    rerun: list[str] = []
     log = place.with_suffix(".log")
     while True:
         resume = kind == "run" and (place / "status.json").exists()
         if kind == "sweep":
-            arguments = ["-m", *SMALL, "seed=0,1", f"hydra.sweep.dir={place}"]
+            arguments = ["-m", *SMALL, "seed=0,1", f"hydra.sweep.dir={place}", *rerun]
         else:
             arguments = [f"resume={place}"] if resume else [*SMALL, f"hydra.run.dir={place}"]
         code = command(arguments, log, rng.uniform(0.05, span) if kills < most else None)
-        if code is not None:
+        if code is not None and UNKNOWN not in log.read_text():
             break
+        if code is not None:  # a sweep does not use a result whose settings are lost until it is told to
+            rerun = ["on_change=rerun"]
+            continue
         kills += 1
         for path in sorted(place.rglob("status.json")):
             if rng.random() < 0.4:

@@ -26,7 +26,8 @@ def composed(*overrides: str):
 # experiment, settings that the paper states, number of jobs of the sweep (1: no sweep)
 RECIPES = [
     ("architectures", {"batch_size": 128, "epochs": 20, "early_stop.monitor": "val_loss", "optimizer.name": "adam"}, 7),
-    ("keras_cnn", {"lr": 1e-3, "batch_size": 32, "epochs": 20, "early_stop.patience": 2, "data.val_size": 0.2}, 1),
+    ("architectures_diagnosis", {"batch_size": 128, "epochs": 20, "early_stop.monitor": "val_loss"}, 1),
+    ("keras_cnn", {"lr": 1e-3, "batch_size": 32, "epochs": 20, "early_stop.patience": 2, "data.val_size": 0.2}, 2),
     ("dropout", {"epochs": 15, "early_stop.monitor": "val_loss", "early_stop.patience": 2}, 2),
     ("dropout_search", {"epochs": 15, "early_stop.patience": 2}, 18),
     (
@@ -45,7 +46,20 @@ RECIPES = [
         },
         4,
     ),
-    ("lr_sweep", {"batch_size": 64, "epochs": 10, "optimizer.name": "adam"}, 16),
+    (
+        "digits_fashion_logged",
+        {
+            "optimizer.name": "rmsprop",
+            "batch_size": 640,
+            "epochs": 40,
+            "early_stop.monitor": None,
+            "augment.rotate": 0.0,
+            "data.filters.blur": 5,
+            "scheduler.min_lr": 1e-4,
+        },
+        4,
+    ),
+    ("lr_sweep", {"batch_size": 64, "epochs": 10, "optimizer.name": "adam", "data.normalize": False}, 16),
     ("lr_sweep_final", {"batch_size": 64, "epochs": 25, "lr": 0.0002}, 4),
     ("ensemble", {"batch_size": 120, "epochs": 150, "ema": 0.999, "scheduler.gamma": 0.98, "augment.rotate": 20}, 3),
 ]

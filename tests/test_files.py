@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_zoo.command import one_line_errors
+from mnist_zoo.command import Parser, one_line_errors
 from mnist_zoo.errors import InputError, StorageError, printable
 from mnist_zoo.files import storage_errors, write_atomically
 
@@ -97,6 +97,11 @@ class TestCommand:
     def test_a_mistake_of_ours_is_not_hidden(self):
         with pytest.raises(ZeroDivisionError), one_line_errors():
             raise ZeroDivisionError
+
+    def test_a_word_that_no_option_takes_is_repeated_without_its_control_characters(self, capsys):
+        with pytest.raises(SystemExit, match="2"):
+            Parser(prog="x").parse_args(["a\nb\x1b[2J"])
+        assert capsys.readouterr().err.endswith("x: error: unrecognized arguments: a b\\x1b[2J\n")
 
     def test_a_closed_pipe_is_no_error_message(self):
         code = "from mnist_zoo.command import one_line_errors\nwith one_line_errors():\n  print('x\\n' * 100_000)"

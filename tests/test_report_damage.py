@@ -17,6 +17,7 @@ from PIL import Image
 from synthetic_runs import write_runs
 from test_report import LABELS, write_run
 
+from mnist_zoo.data import sources
 from mnist_zoo.errors import InputError
 from mnist_zoo.plots.tables import escape
 from mnist_zoo.report import __main__ as report
@@ -333,6 +334,7 @@ def test_a_run_folder_imports_nothing_and_downloads_nothing(tmp_path, monkeypatc
 
 def test_a_data_set_of_a_plugin_is_shown_if_the_user_names_the_module(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "_SOURCES", dict(sources._SOURCES))
     (tmp_path / "report_plugin.py").write_text(
         "import numpy as np\n"
         "from mnist_zoo.data import ImageSet, register_dataset\n"
@@ -433,11 +435,11 @@ def test_predictions_are_read_once_and_long_tables_are_cut(tmp_path, monkeypatch
 @pytest.mark.slow
 @pytest.mark.parametrize(("configurations", "seeds"), [(20, 100), (400, 5)])
 def test_a_report_of_2000_runs_is_complete(tmp_path, configurations, seeds):
-    """`python -m benchmarks` measures times; here a generous bound finds what grows with the square of the runs."""
+    """Less than 30 s where nothing else runs. The bound leaves room for slow machines."""
     runs = write_runs(tmp_path / "runs", configurations, seeds)
     started = time.process_time()
     out = write_report([runs], tmp_path / "out").parent
-    assert time.process_time() - started < 90  # seconds of one core; less than 30 where nothing else runs
+    assert time.process_time() - started < 90  # seconds of CPU time: this finds what grows with the square of the runs
     assert (out / "runs.csv").read_text().count("\n") == 2001
     assert (out / "report.html").stat().st_size < 20_000_000
     shutil.rmtree(runs)

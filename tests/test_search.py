@@ -82,6 +82,24 @@ def test_a_study_runs_continues_and_prints_its_best_trial(tmp_path, monkeypatch,
     assert len(optuna.load_study(study_name="mine", storage=f"sqlite:///{folder}/study.db").trials) == 6
 
 
+@pytest.mark.parametrize(("values", "drawn"), [([0.5, 0.5], False), ([0.5, 0.5, 0.5, 0.6], True)])
+def test_trials_of_equal_accuracy_have_no_importances(values, drawn, tmp_path, capsys):
+    optuna = pytest.importorskip("optuna")
+    study = optuna.create_study(direction="maximize")
+    ranges = {
+        "lr": optuna.distributions.FloatDistribution(1e-4, 1e-1),
+        "dropout": optuna.distributions.IntDistribution(0, 9),
+    }
+    for number, value in enumerate(values):
+        params = {"lr": 0.01 * (1 + number), "dropout": number}
+        study.add_trial(optuna.trial.create_trial(value=value, params=params, distributions=ranges))
+    optuna_search._write_results(study, tmp_path)
+    said = capsys.readouterr().out
+    assert (tmp_path / "slices.png").exists() and "best by validation: trial" in said
+    assert (tmp_path / "importances.png").exists() == drawn
+    assert ("no importances.png: the accuracy of all finished trials is the same" in said) is not drawn
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -14,25 +14,24 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from mnist_zoo.report import statistics as st
 
 T_QUANTILE = 4.302653  # Student's t, 97.5 %, 2 degrees of freedom
-Z_QUANTILE, Z_POWER = 1.959964, 0.841621  # normal distribution, 97.5 % and 80 %
 
 
 def test_the_interval_of_a_mean_is_students():
     mean, half = st.mean_interval([1.0, 2.0, 3.0])  # standard deviation 1
     assert mean == 2.0
     assert half == pytest.approx(T_QUANTILE / math.sqrt(3), rel=1e-6)
-    assert st.single_run_half_width([1.0, 2.0, 3.0]) == pytest.approx(T_QUANTILE * math.sqrt(4 / 3), rel=1e-6)
 
 
 def test_one_seed_has_no_interval():
     mean, half = st.mean_interval([0.5])
     assert mean == 0.5 and math.isnan(half)
-    assert math.isnan(st.single_run_half_width([0.5]))
 
 
 WORDS = [  # mean, half, least, greatest; text; why
     ((98.0, 1.234, 97.0, 99.0), "98.00 ± 1.23", "an interval"),
     ((98.0, math.nan, 98.0, 98.0), "98.00", "one seed"),
+    ((99.8, 0.4, 99.5, 100.0), "99.80 [98.54, 99.97]", "an interval that would exceed 100"),
+    ((100.0, 0.0, 100.0, 100.0), "100.00 ± 0.00", "no seed errs"),
     ((66.0, 120.0, 10.0, 99.0), "10.00 to 99.00", "too wide: some seeds failed"),
 ]
 
@@ -42,10 +41,7 @@ def test_an_accuracy_in_a_table(numbers, text, why):
     assert st.accuracy_words(*numbers) == text, why
 
 
-def test_wilsons_interval_and_the_sampling_error():
-    k, n, z = 9910, 10_000, Z_QUANTILE
-    centre, half = (k + z**2 / 2) / (n + z**2), z * math.sqrt(k * (n - k) / n + z**2 / 4) / (n + z**2)
-    assert st.wilson_interval(k, n) == pytest.approx((centre - half, centre + half), abs=1e-8)
+def test_the_sampling_error():
     assert st.sampling_error(0.991, 10_000) == pytest.approx(0.00094, abs=1e-5)
 
 
@@ -92,40 +88,6 @@ def test_holms_correction(p, corrected, why):
     assert st.holm(p) == pytest.approx(corrected, nan_ok=True), why
 
 
-WELCH = [  # scores of two sets of seeds, p, why
-    ([0.99], [0.98, 0.97], math.nan, "one seed has no variance"),
-    ([0.5, 0.5], [0.5, 0.5], 1.0, "neither varies, equal"),
-    ([0.5, 0.5], [0.6, 0.6], 0.0, "neither varies, different"),
-    ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], 0.021312, "t = -3.674235, 4 degrees of freedom"),
-    ([0.5, 0.5], [0.6, 0.8], 0.295167, "only one varies: t = -2, p = 1 - 2 atan(2) / pi"),
-]
-
-
-@pytest.mark.parametrize(("first", "second", "p", "why"), WELCH, ids=[case[3] for case in WELCH])
-def test_welchs_test(first, second, p, why):
-    assert st.welch(np.array(first), np.array(second)) == pytest.approx(p, abs=1e-6, nan_ok=True), why
-
-
-def test_the_smallest_significant_difference():
-    assert st.smallest_resolved(5, 1000) == math.inf, "5 to 0 has p = 0.0625"
-    assert st.smallest_resolved(6, 1000) == pytest.approx(6 / 1000), "6 to 0 has p = 0.03125"
-    for count in (20, 101, 500):
-        least = round(st.smallest_resolved(count, 1000) * 1000)
-        losses = (count - least) // 2
-        assert st.mcnemar(count - losses, losses) <= 0.05 < st.mcnemar(count - losses - 1, losses + 1)
-
-
-def test_the_detectable_difference_has_the_stated_power():
-    found = st.detectable(0.01, 10_000)
-    formula = (Z_QUANTILE * math.sqrt(0.01) + Z_POWER * math.sqrt(0.01 - found**2)) / 100
-    assert found == pytest.approx(formula, rel=1e-5)
-    # Simulation: discordant images of two models with this true difference, on 10,000 images
-    draws = np.random.default_rng(0).multinomial(10_000, [(0.01 + found) / 2, (0.01 - found) / 2, 0.99], size=4000)
-    power = (st.mcnemar(draws[:, 0], draws[:, 1]) < 0.05).mean()
-    assert power == pytest.approx(0.8, abs=0.04)
-    assert st.detectable(0.0001, 1000) == math.inf, "more than all discordant images"
-
-
 def test_softmax_equals_torchs_and_is_computed_in_float64():
     logits = np.array([[1000.0, 0.0, -1000.0], [0.1, 0.2, 0.3]], dtype=np.float32)
     found = st.softmax(logits)
@@ -153,14 +115,21 @@ def test_the_calibration_error_of_four_images():
     assert (found.confidence.tolist(), found.accuracy.tolist()) == ([0.6, 0.9], [1.0, 0.5])
 
 
-def test_many_pairs_are_tested_as_each_pair_alone():
-    rng = np.random.default_rng(0)
-    scores = [rng.random(3), rng.random(2), np.full(3, 0.1), np.full(2, 0.1), np.full(4, 0.3), np.array([0.5])]
-    first, second = np.triu_indices(len(scores), 1)
-    alone = [st.welch(scores[i], scores[j]) for i, j in zip(first, second, strict=True)]
-    assert st.welch_pairs(scores, first, second) == pytest.approx(np.array(alone), nan_ok=True)
-    counts = np.arange(40).reshape(4, 10)
-    assert (st.smallest_resolved(counts, 100) == [[st.smallest_resolved(n, 100) for n in row] for row in counts]).all()
+def test_the_brier_score():
+    probabilities = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
+    assert st.brier(probabilities, np.array([0, 2, 0])) == pytest.approx((0 + 2 + 0.5) / 3)
+
+
+def test_a_perfectly_calibrated_network_has_a_calibration_error_too():
+    rng = np.random.default_rng(1)
+    probabilities = st.softmax(2 * rng.normal(size=(2000, 10)))
+    labels = np.array([rng.choice(10, p=row) for row in probabilities])  # drawn from its own probabilities
+    expected = st.perfect_ece(probabilities)
+    assert 0.01 < expected < 0.05
+    assert st.calibration(probabilities, labels).ece == pytest.approx(expected, abs=0.01)
+    assert st.perfect_ece(np.tile(probabilities, (16, 1))) == pytest.approx(expected / 4, rel=0.2), (
+        "falls with 1/sqrt(N)"
+    )
 
 
 @pytest.mark.parametrize("classes", [0, 12])

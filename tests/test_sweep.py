@@ -249,6 +249,14 @@ class TestDamage:
         assert grid.run(JOBS, "on_change=keep") == [0.1, 0.2, 0.3] and grid.launched == []
         assert grid.run(JOBS, "on_change=rerun") == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[0])]
 
+    def test_an_unfinished_job_with_a_damaged_status_continues(self, grid):
+        """Its checkpoints know the settings, and training compares them."""
+        grid.run()
+        folder = grid.place / job_name(JOBS[0])
+        (folder / "metrics.json").unlink()
+        (folder / "status.json").write_text('{"state": 7}')
+        assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[0])]
+
     def test_a_damaged_job_record_leads_to_a_comparison_of_all_settings(self, grid):
         grid.run()
         for job in JOBS[:2]:

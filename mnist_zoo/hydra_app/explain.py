@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,9 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         return _explain_override(error, arguments)
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return _one_line(error)
+    if any(frame.f_globals.get("__name__") == "logging.config" for frame, _ in traceback.walk_tb(error.__traceback__)):
+        reasons = ": ".join(_one_line(one) for one in (error, error.__cause__) if one)
+        return f"the log cannot be set up ({reasons}): check hydra.job_logging and hydra.hydra_logging"
     return None
 
 
@@ -60,7 +64,7 @@ def _explain_path(error: OSError, arguments: Sequence[str]) -> str:
     return f"{error.filename}: {error.strerror}"
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 

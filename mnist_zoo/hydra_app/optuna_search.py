@@ -8,6 +8,7 @@ import shlex
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -250,8 +251,12 @@ def _write_results(study: optuna.Study, folder: Path) -> None:
 
 
 def _draw(study: optuna.Study, folder: Path) -> None:
-    """Write Optuna's plots of a study with at least one finished trial as PNG files."""
+    """Write Optuna's plots of a study with at least one finished trial as PNG files.
+
+    Importances (fANOVA) need trials of different accuracy.
+    """
     import matplotlib
+    import optuna
 
     matplotlib.use("Agg")
     from optuna.trial import TrialState
@@ -265,7 +270,13 @@ def _draw(study: optuna.Study, folder: Path) -> None:
         "curves": plots.plot_intermediate_values,
     }
     if len(finished) > 1:
-        draw |= {"slices": plots.plot_slice, "importances": plots.plot_param_importances}
+        draw["slices"] = plots.plot_slice
+    if len({trial.value for trial in finished}) > 1:
+        # By name: the default of Optuna 5 is another method. The seed makes the plot of a study reproducible.
+        fanova = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        draw["importances"] = partial(plots.plot_param_importances, evaluator=fanova)
+    elif len(finished) > 1:  # there is no variance to explain
+        print("no importances.png: the accuracy of all finished trials is the same")
     for name, plot in draw.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna warns that its matplotlib plots are experimental

@@ -17,8 +17,13 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
     Raises:
         OverrideParseException: if one is not an override.
+        InputError: if one has no key (``=0``), which Hydra's parser accepts.
     """
-    return OverridesParser.create().parse_overrides(list(overrides))
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    for override in parsed:
+        if not override.key_or_group:
+            raise InputError(f"'{override.input_line}' is not an override: write key=value")
+    return parsed
 
 
 def values(override: Override) -> list[object]:

@@ -54,7 +54,8 @@ class Job:
 def plan_job(overrides: list[str], folders: JobFolders, current: Current) -> Job:
     """Return the job of these overrides, compared with what is in its folder.
 
-    A job with damaged metrics is not finished. Metrics whose settings are not known count as a change.
+    A job with damaged metrics is not finished. Metrics whose settings are not known count as a change. If there are no
+    metrics, the job continues from its checkpoints, whose settings are compared then.
     """
     folder = folders.find(overrides)
     damage, measured, changes, status = None, False, [], {}
@@ -69,7 +70,8 @@ def plan_job(overrides: list[str], folders: JobFolders, current: Current) -> Job
         elif measured or damage:
             changes = ["its settings are not known: status.json has no configuration"]
     except DamagedFile as error:
-        changes = [f"its settings are not known: {error.path.name} is damaged ({error.what})"]
+        if measured or damage:
+            changes = [f"its settings are not known: {error.path.name} is damaged ({error.what})"]
     # A process may have been killed between metrics.json and status.json: the job then only completes its folder.
     return Job(overrides, folder, changes, measured and status.get("state") == "finished", damage)
 

@@ -8,6 +8,7 @@ from mnist_zoo.errors import unknown
 
 SCHEMES = {
     "xavier": nn.init.xavier_uniform_,
+    "keras": nn.init.xavier_uniform_,
     "he": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
     "normal": lambda weight: nn.init.normal_(weight, std=0.05),
 }
@@ -16,7 +17,8 @@ SCHEMES = {
 def initialise(model: nn.Module, scheme: str) -> nn.Module:
     """Draw new weights for all convolutions and linear layers, set their biases to zero, and return the model.
 
-    Schemes: ``default`` keeps the network's own initialisation; ``xavier`` is Glorot uniform; ``he`` is Kaiming normal
+    Schemes: ``default`` keeps the network's own initialisation; ``xavier`` is Glorot uniform,
+    and so is ``keras``, whose default it is; ``he`` is Kaiming normal
     with fan-in and ReLU gain; ``normal`` has mean 0 and standard deviation 0.05.
 
     Raises:

@@ -15,7 +15,7 @@ _MODULES = {
     "group_by_images": "report.testsets",
     "read_predictions": "runs",
     "read_runs": "report.reading",
-    "significance": "report.tables",
+    "significance": "report.pairs",
     "vote": "report.ensembles",
     "write_report": "report.page",
 }
@@ -24,8 +24,9 @@ __all__ = [*_MODULES]
 if TYPE_CHECKING:
     from mnist_zoo.report.ensembles import vote
     from mnist_zoo.report.page import write_report
+    from mnist_zoo.report.pairs import significance
     from mnist_zoo.report.reading import Runs, read_runs
-    from mnist_zoo.report.tables import compare, significance
+    from mnist_zoo.report.tables import compare
     from mnist_zoo.report.testsets import group_by_images
     from mnist_zoo.runs import read_predictions
 

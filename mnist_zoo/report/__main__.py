@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import webbrowser
 from pathlib import Path
 
-from mnist_zoo.command import one_line_errors, one_line_warnings, path_of
+from mnist_zoo.command import Parser, one_line_errors, one_line_warnings, path_of
 from mnist_zoo.plugins import import_plugin
 from mnist_zoo.runs import Damaged
 
 
 def main() -> None:
     """Entry point of ``python -m mnist_zoo.report`` and ``mnist-zoo-report``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mnist_zoo.report",
         description="Write report.html (opens offline), report.md, plots and CSV tables of finished runs.",
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mnist_zoo.report.statistics import softmax
+from mnist_zoo.report.statistics import holm, mcnemar, softmax
 
 VOTES = ("mean probability", "majority")
 CANDIDATES = 60  # the report considers this many networks, best on validation first, to limit memory
@@ -44,6 +44,8 @@ class Ensemble:
     """One ensemble and one way to vote; accuracies are fractions, `val_loss` is in nats.
 
     `chosen` marks the one with the highest validation accuracy (ties: the lowest loss of the mean probability).
+    `best_member_acc` is the test accuracy of the member that is best on validation. `p` belongs to McNemar's exact test
+    between that member and the ensemble, corrected for the number of ensembles (Holm).
     """
 
     name: str
@@ -52,6 +54,8 @@ class Ensemble:
     val_acc: float
     val_loss: float
     test_acc: float
+    best_member_acc: float
+    p: float
     chosen: bool = False
 
 
@@ -80,13 +84,26 @@ def ensembles(table: pd.DataFrame, predictions: Sequence[dict[str, np.ndarray]])
             correct = vote(val[members], how).argmax(axis=1) == labels
             found.append((float(correct.mean()), loss, name, how, members))
     found.sort(key=lambda item: (-item[0], item[1]))
-    result = []
-    for place, (val_acc, val_loss, name, how, members) in enumerate(found):
-        test = np.stack([softmax(predictions[i]["logits"]) for i in members])
-        test_acc = float((vote(test, how).argmax(axis=1) == predictions[0]["labels"]).mean())
-        member_names = tuple(names[i] for i in members)
-        result.append(Ensemble(name, how, member_names, val_acc, val_loss, test_acc, chosen=place == 0))
-    return result
+    tested = [_test(predictions, members, how, ranks) for *_, how, members in found]
+    corrected = holm([p for _, _, p in tested])
+    return [
+        Ensemble(name, how, tuple(names[i] for i in members), val_acc, val_loss, acc, best_acc, float(p), place == 0)
+        for place, ((val_acc, val_loss, name, how, members), (acc, best_acc, _), p) in enumerate(
+            zip(found, tested, corrected, strict=True)
+        )
+    ]
+
+
+def _test(
+    predictions: Sequence[dict[str, np.ndarray]], members: list[int], how: str, ranks: np.ndarray
+) -> tuple[float, float, float]:
+    """Return the test accuracies of an ensemble and of its best member on validation, and McNemar's p-value."""
+    labels = predictions[0]["labels"]
+    test = np.stack([softmax(predictions[i]["logits"]) for i in members])
+    best = members.index(next(int(i) for i in ranks if i in members))
+    ours, its_best = vote(test, how).argmax(axis=1) == labels, test[best].argmax(axis=1) == labels
+    p = float(mcnemar(int((ours & ~its_best).sum()), int((its_best & ~ours).sum())))
+    return float(ours.mean()), float(its_best.mean()), p
 
 
 def _candidates(table: pd.DataFrame, ranks: np.ndarray, val: np.ndarray, labels: np.ndarray) -> dict[str, list[int]]:

@@ -24,8 +24,8 @@ from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
 from mnist_zoo.report.sections import MOST_ROWS, Block, Section, beside_papers, comparison, shared_sections
 from mnist_zoo.report.studies import study_sections
-from mnist_zoo.report.tables import against_papers
 from mnist_zoo.report.testsets import group_by_images
+from mnist_zoo.report.verdicts import against_papers
 from mnist_zoo.report.writing import FIGURES, Output, png
 from mnist_zoo.runs import Damaged
 
@@ -62,7 +62,7 @@ def write_report(
     with style(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.filterwarnings("ignore", message="Glyph")  # of a name in a script that matplotlib's font lacks
         found = [*table["folder"], *(folder for folder, _ in runs.skipped)]
-        verdicts = against_papers(table)
+        verdicts = against_papers([table])
         for section in [comparison(table, verdicts), *beside_papers(verdicts), *study_sections(found, damaged)]:
             page.add(section)
         for each in sets:

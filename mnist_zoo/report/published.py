@@ -1,4 +1,4 @@
-"""Published numbers, and verdicts on how ours compare with them."""
+"""Published numbers, and what of ours each one is to be compared with."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import numpy as np
 import pandas as pd
 
 from mnist_zoo.report.reading import augment_name
-from mnist_zoo.report.statistics import (
-    WIDE,
-    accuracy_words,
-    macro_f1,
-    mean_interval,
-    plus_minus,
-    single_run_half_width,
-    wilson_interval,
-)
+from mnist_zoo.report.statistics import macro_f1
+from mnist_zoo.runs import CURVE_COLUMNS
 from mnist_zoo.runs.identity import is_neutral
 
 PRECISION = ("trainer.precision", "trainer.matmul_precision")  # allowed, but named in the verdict
 DEVICES = ("trainer=auto", "trainer=cpu", "trainer=cuda", "trainer=ddp")
 IN_PERCENT = ("acc", "f1", "precision", "recall")  # published in per cent, measured as fractions
-OUTCOMES = ("not comparable", "not resolved", "inside", "above", "below")
+RELATED = "related"  # numbers that the papers cite: compared with the library's defaults, runs of no experiment
+FITTED = ("architectures_diagnosis",)  # experiments whose settings were chosen to give the published numbers
+# Metrics of curves.csv: the column, and how its epochs become one number.
+OF_CURVES: dict[str, tuple[str, Callable[[list[float]], float]]] = {
+    "best_val_acc": ("val_acc", max),
+    "best_running_train_acc": ("train_acc", max),
+    "last_running_train_acc": ("train_acc", lambda epochs: epochs[-1]),
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Row:
         experiment: of the zoo (the paper).
         model, data, lr, augment: what the number belongs to; `lr` is None if the paper does not state it.
         metric: name of the metric.
+        ours: name of the metric of ours that it is to be compared with.
         value, unit: the number; the unit is ``%``, ``nats`` or another word.
         half_unit: largest rounding error of `value`.
         note: a remark, or empty.
@@ -49,6 +50,7 @@ class Row:
     data: str
     lr: float | None
     metric: str
+    ours: str
     value: float
     half_unit: float
     unit: str
@@ -73,13 +75,14 @@ def published_rows() -> tuple[Row, ...]:
 
 def _row(fields: dict[str, str]) -> Row:
     overrides = dict(word.split("=", 1) for word in fields["zoo_overrides"].split())
-    decimals = len(fields["value"].partition(".")[2])
+    decimals, metric = len(fields["value"].partition(".")[2]), fields["metric"]
     return Row(
         experiment=fields["paper"],
         model=fields["zoo_model"],
         data=fields["dataset"],
         lr=float(fields["lr"]) if fields["lr"] else None,
-        metric=fields["metric"],
+        metric=metric,
+        ours=fields["ours"] or {"epochs": "epochs_run", "train_seconds": "fit_seconds"}.get(metric, metric),
         value=float(fields["value"]),
         half_unit=0.5 * 10.0**-decimals if fields["unit"] in ("%", "nats") else 0.0,
         unit=fields["unit"],
@@ -116,15 +119,17 @@ def _scalar(value: object) -> object:
 
 def why_not_comparable(row: Row, run: pd.Series) -> str | None:
     """Return the reason why a run does not repeat the published one, or None if it does."""
-    if row.metric == "claimed_acc":
-        if "in truth" in row.note:
-            return "the thesis prints a running training accuracy as its result"
+    if row.metric == "claimed_acc" and "in truth" not in row.note:
         return "the thesis does not say of which images"
+    if row.metric == "loss":
+        return "the paper does not say of which images"
+    if row.experiment in FITTED:
+        return "settings fitted to this number"
     if row.metric == "train_seconds":
         return f"other hardware: ours is {run['device']}"
     if run["data"] != row.data:
         return f"trained and tested on {run['data']}, not on {row.data}"
-    if run["experiment"] is None:
+    if row.experiment != (run["experiment"] or RELATED):
         return f"not run with experiment={row.experiment}"
     constrained = ("seed", "model", "data", "lr" if row.lr else "", *(f"model.{key}" for key, _ in row.options))
     for override in run["overrides"]:
@@ -136,12 +141,21 @@ def why_not_comparable(row: Row, run: pd.Series) -> str | None:
 
 
 def measured(metric: str, runs: pd.DataFrame) -> np.ndarray | None:
-    """Return a published metric of each of our runs, in the published unit; None if we do not measure it."""
-    if metric == "claimed_acc":
-        metric = "train_acc"
-    column = {"epochs": "epochs_run", "train_seconds": "fit_seconds"}.get(metric, metric)
-    if column in runs:
-        values = runs[column].to_numpy(dtype=float)
+    """Return a metric of each of our runs that has it, in the published unit; None if none has.
+
+    Args:
+        metric: ``ours`` of a `Row`.
+        runs: rows of `Runs`, or of a table of results, which has such metrics as columns instead of run folders.
+    """
+    if metric in runs:
+        values = pd.to_numeric(runs[metric], errors="coerce").dropna().to_numpy(dtype=float)
+        if not len(values):
+            return None
+    elif "predicted" not in runs:
+        return None
+    elif metric in OF_CURVES:
+        column, reduce = OF_CURVES[metric]
+        values = np.array([reduce(curves[:, CURVE_COLUMNS.index(column)]) for curves in runs["curves"]], dtype=float)
     else:
         score = _prediction_metric(metric)
         if score is None:
@@ -167,79 +181,3 @@ def _digit_score(score: str, positive: np.ndarray, predicted: np.ndarray) -> flo
     """Return precision or recall, 0 if there is no image to compute it from."""
     chosen = predicted if score == "precision" else positive
     return float((positive & predicted).sum() / max(chosen.sum(), 1))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Comparison of one of our configurations with a published number; all numbers are in its unit.
-
-    Attributes:
-        label: of the configuration.
-        row: the published number.
-        mean, half: of our seeds, and half the 95 % interval of the mean (NaN for one seed).
-        least, greatest: range over our seeds.
-        words: the verdict as a table shows it.
-    """
-
-    label: str
-    row: Row
-    mean: float
-    half: float
-    least: float
-    greatest: float
-    words: str
-
-    @property
-    def outcome(self) -> str:
-        """One of `OUTCOMES`."""
-        return next(outcome for outcome in OUTCOMES if outcome in self.words)
-
-    @property
-    def ours(self) -> str:
-        """Our number as a table shows it."""
-        if self.row.unit == "%":
-            return accuracy_words(self.mean, self.half, self.least, self.greatest)
-        return plus_minus(self.mean, self.half, 4 if self.row.unit == "nats" else 2)
-
-    @property
-    def difference(self) -> float:
-        """Our mean minus the published number."""
-        return self.mean - self.row.value
-
-
-def judge(row: Row, runs: pd.DataFrame) -> Verdict | None:
-    """Compare the runs of one configuration with a published number; None if we do not measure its metric.
-
-    The published number is inside if our 95 % interval of the mean over seeds overlaps its rounding range. For one
-    seed, an accuracy is judged by its interval for random test images instead, and the verdict says so. If some seeds
-    learn and others fail, the interval is too wide to resolve anything.
-    """
-    values = measured(row.metric, runs)
-    if values is None:
-        return None
-    mean, half = mean_interval(values)
-    words = _verdict_words(row, runs, values, mean, half)
-    if precision := sorted({o for asked in runs["overrides"] for o in asked if o.partition("=")[0] in PRECISION}):
-        words += f"; {', '.join(precision)}"
-    return Verdict(runs["label"].iloc[0], row, mean, half, values.min(), values.max(), words)
-
-
-def _verdict_words(row: Row, runs: pd.DataFrame, values: np.ndarray, mean: float, half: float) -> str:
-    reason = next((why for _, run in runs.iterrows() if (why := why_not_comparable(row, run))), None)
-    if reason:
-        return f"not comparable: {reason}"
-    if row.unit == "%" and half > WIDE:
-        return "not resolved: our seeds are too far apart"
-    low, high, basis = mean - half, mean + half, ""
-    if len(values) == 1:
-        split = row.metric.partition("_")[0]
-        if not row.metric.endswith("_acc"):
-            return "not comparable: one seed, no interval"
-        images = int(runs[f"n_{split}"].iloc[0])
-        low, high = (100 * bound for bound in wilson_interval(round(mean / 100 * images), images))
-        basis = " (one seed: interval of drawing the images)"
-    if low <= row.value + row.half_unit and high >= row.value - row.half_unit:
-        return f"inside our interval{basis}"
-    if len(values) > 1 and abs(mean - row.value) - row.half_unit <= single_run_half_width(values):
-        basis = ", within what single runs vary"
-    return ("ours is above" if mean > row.value else "ours is below") + basis

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mnist_zoo.errors import InputError, printable
-from mnist_zoo.report.statistics import calibration, softmax
+from mnist_zoo.report.statistics import brier, calibration, perfect_ece, softmax
 from mnist_zoo.runs import (
     CURVE_COLUMNS,
     Damaged,
@@ -44,9 +44,10 @@ class Runs:
             (name or None), ``overrides`` (list of str, as on the command line), ``settings`` (a text that is equal
             for runs of one configuration) and ``label`` (the shortest name that tells its configuration from the
             others in the table). Of the other files: ``curves`` (float64 ``(epochs, columns)``, see `CURVE_COLUMNS`),
-            ``predicted`` and ``labels`` (predicted and true classes of the test images, ``(N,)``), ``ece`` (the
-            expected calibration error on the test images, a fraction), ``classes`` (their number) and ``images`` (a
-            text that is equal for runs on the same validation and test labels and classes).
+            ``predicted`` and ``labels`` (predicted and true classes of the test images, ``(N,)``), on the test images
+            ``ece`` (the expected calibration error, a fraction), ``perfect_ece`` (that of a perfectly calibrated
+            network with the same probabilities) and ``brier`` (the Brier score), ``classes`` (their number) and
+            ``images`` (a text that is equal for runs on the same validation and test labels and classes).
         skipped: ``(folder, reason)`` of each run folder that is unfinished, failed, damaged or a repetition.
     """
 
@@ -131,9 +132,17 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
         "curves": np.array(curves, dtype=float).reshape(-1, len(CURVE_COLUMNS)),
         "predicted": logits.argmax(axis=1).astype(np.min_scalar_type(classes)),
         "labels": known_labels.setdefault(images, labels),
-        "ece": calibration(softmax(logits), labels).ece,
+        **_sureness(softmax(logits), labels),
         "classes": classes,
         "images": images,
+    }
+
+
+def _sureness(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    return {
+        "ece": calibration(probabilities, labels).ece,
+        "perfect_ece": perfect_ece(probabilities),
+        "brier": brier(probabilities, labels),
     }
 
 

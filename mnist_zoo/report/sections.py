@@ -11,17 +11,13 @@ from matplotlib.figure import Figure
 
 from mnist_zoo.plots.style import duration
 from mnist_zoo.report import figures
+from mnist_zoo.report.difference import PAIRED_FROM
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
-from mnist_zoo.report.published import Verdict
-from mnist_zoo.report.statistics import CONFIDENCE, POWER, plus_minus
-from mnist_zoo.report.tables import (
-    Significance,
-    accuracy_cells,
-    compare,
-    count_test_accuracies,
-    significance,
-)
+from mnist_zoo.report.pairs import Significance, significance
+from mnist_zoo.report.statistics import POWER, plus_minus
+from mnist_zoo.report.tables import accuracy_cells, compare
 from mnist_zoo.report.testsets import TestSet
+from mnist_zoo.report.verdicts import Verdict, count_test_accuracies
 from mnist_zoo.runs import read_predictions
 
 OPEN_ROWS = 30  # longer tables are folded on the HTML page
@@ -80,20 +76,21 @@ def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
         verdicts: of `against_papers`.
     """
     rows = compare(table)
-    rows["ece"] = rows["label"].map(table.groupby("label")["ece"].mean())
+    rows = rows.join(table.groupby("label")[["ece", "perfect_ece", "brier"]].mean(), on="label")
     tested = {v.label: v for v in reversed(verdicts) if v.row.metric == "test_acc"}
     constant = [name for name in ("data", "lr", "device") if table[name].nunique() == 1]  # the page's head states them
     configurations: list[Any] = list(rows.itertuples())
     accuracy = _noted(pd.DataFrame([_accuracy_row(row, tested.get(row.label)) for row in configurations]), table)
     cost = pd.DataFrame([_cost_row(row) for row in configurations])
     note = (
-        "Accuracies in per cent, best on validation first. The verdict says whether the published number, within its "
-        "rounding, lies in our 95 % interval of the mean over seeds."
+        "Accuracies in per cent with 95 % intervals of the mean over seeds, best on validation first. The verdict says "
+        "whether the published number could be that of one further run of ours (corrected for the number of verdicts)."
     )
     costs_note = (
         "Losses in nats. Seed SD: standard deviation of the test accuracy over seeds. Sampling SE: standard error of "
-        "the test accuracy for random test images. Both are in percentage points. ECE: expected calibration error on "
-        "the test images."
+        "the test accuracy for random test images. Both are in percentage points. Brier: mean squared distance of the "
+        "probabilities to the true class, 0 to 2. ECE: expected calibration error on the test images; perfect: that of "
+        "a perfectly calibrated network with the same probabilities, which is not 0 on finitely many images."
     )
     by_rate, times = figures.learning_rates(rows), figures.times(rows) if len(rows) > 1 else None
     longest = f" Shown are the {figures.BARS} longest of {len(rows)}." if len(rows) > figures.BARS else ""
@@ -140,7 +137,9 @@ def _cost_row(row: Any) -> dict:
         "test loss": plus_minus(row.test_loss, row.test_loss_half, 4),
         "seed SD": "-" if math.isnan(row.seed_sd) else f"{100 * row.seed_sd:.3f}",
         "sampling SE": f"{100 * row.sampling_se:.3f}",
+        "Brier": f"{row.brier:.4f}",
         "ECE (%)": f"{100 * row.ece:.2f}",
+        "perfect": f"{100 * row.perfect_ece:.2f}",
         "time": duration(row.fit_seconds),
         "images/s": f"{row.images_per_second:,.0f}",
         "device": row.device,
@@ -162,6 +161,7 @@ def beside_papers(verdicts: list[Verdict]) -> list[Section]:
             "data": v.row.data,
             "metric": v.row.metric,
             "published": f"{v.row.value:g} {v.row.unit}",
+            "seeds": v.seeds,
             "ours": v.ours,
             "difference": f"{v.difference:+.{4 if v.row.unit == 'nats' else 2}f}",
             "verdict": v.words,
@@ -176,7 +176,11 @@ def beside_papers(verdicts: list[Verdict]) -> list[Section]:
         else "None of these runs repeats a published test accuracy; the verdicts say why."
     )
     frame = pd.DataFrame(rows)
-    caption = "All published numbers of these configurations, in the papers' units."
+    caption = (
+        "All published numbers of these configurations, in the papers' units. Ours: mean over seeds, and the 95 % "
+        "prediction interval of one further run, which is what a published number is. Training accuracies that a paper "
+        "took while training, and its best validation accuracies, are compared with ours of the same kind."
+    )
     raw = frame.rename(columns={"metric": "figure"})  # the name of this CSV column since 0.1.0
     table_block = Block("table", frame, caption, "published", raw, folded=len(frame) > OPEN_ROWS)
     return [Section("Published results", [Block("text", text), table_block])]
@@ -233,46 +237,60 @@ def _significance_section(found: Significance) -> Section:
         {
             "first": pairs["first"],
             "second": pairs["second"],
-            "difference": [f"{100 * d:+.2f}" for d in pairs["difference"]],
+            "seeds": pairs["seeds"],
+            "difference": [_points(d, h) for d, h in zip(pairs["difference"], pairs["half"], strict=True)],
+            "p": [_p(p) for p in pairs["p"]],
+            "p, equivalent": [_p(p) for p in pairs["p_equivalent"]],
+            "detectable": ["-" if math.isnan(d) else f"{100 * d:.2f}" for d in pairs["detectable"]],
+            "conclusion": pairs["conclusion"],
             "only first correct": pairs["only_first"],
             "only second correct": pairs["only_second"],
-            "p, images": [_p(p) for p in pairs["p_images"]],
-            "p, seeds": [_p(p) for p in pairs["p_seeds"]],
-            "smallest": ["none" if math.isinf(s) else f"{100 * s:.2f}" for s in pairs["smallest"]],
-            "conclusion": pairs["conclusion"],
+            "p, two networks": [_p(p) for p in pairs["p_networks"]],
         }
     )
-    caption = "All pairs. Difference in mean test accuracy, and smallest significant difference, in percentage points."
+    margin = f"{100 * found.margin:g}"
+    caption = (
+        f"All pairs. Difference: of mean test accuracies in percentage points, with the 95 % interval over seeds and "
+        f"images. p, equivalent: that they differ by {margin} points or more. Detectable: the true difference that "
+        f"these seeds find four times in five. The last three columns compare the two networks with the lowest seed "
+        f"(McNemar's exact test), which says nothing about other seeds. All p-values are corrected for the number of "
+        f"pairs (Holm)."
+    )
     heat = figures.differences(found.pairs, found.labels) if len(pairs) > 1 else None
-    legend = f"Difference in mean test accuracy. A dot: not resolved.{_only_best(found.labels)}"
+    legend = f"Difference in mean test accuracy. A dot: neither is better.{_only_best(found.labels)}"
     table = Block("table", shown, caption, "significance", found.pairs, folded=len(pairs) > OPEN_ROWS)
     sentences = Block("list", _significance_sentences(found))
     return Section("Significance", [sentences, *figure_block("differences", heat, legend), table])
 
 
+def _points(difference: float, half: float) -> str:
+    """Return a difference of accuracies, given as fractions, in percentage points with its interval."""
+    return f"{100 * difference:+.2f}" + ("" if math.isnan(half) else f" ± {100 * half:.2f}")
+
+
 def _significance_sentences(found: Significance) -> list[str]:
-    pairs = found.pairs
-    resolved = int(pairs["conclusion"].str.contains("is better").sum())
-    smallest = float(pairs["smallest"].replace(math.inf, math.nan).median())
+    pairs, margin = found.pairs, f"{100 * found.margin:g}"
+    better, equivalent = (int(pairs["conclusion"].str.contains(word).sum()) for word in ("is better", "^equivalent"))
     sentences = [
-        f"Do the configurations differ at all? Cochran's Q = {found.cochran.q:.1f} for {found.cochran.models} networks "
-        f"on the same {found.images:,} test images, p {_equals(found.cochran.p)}.",
-        f"Pairs that are resolved at the {round(100 * CONFIDENCE)} % level: {resolved} of {len(pairs)}.",
-        "Two sources of noise are tested separately: the choice of test images (McNemar's exact test between the "
-        "networks with the lowest seed) and the choice of seeds (Welch's t test between the accuracies over seeds). "
-        "Both are corrected for the number of pairs (Holm). A difference is resolved if both tests are significant; "
-        "with one seed, only the first test is possible.",
+        f"Of {len(pairs)} pairs of configurations, one is better in {better}, {equivalent} are equivalent within "
+        f"{margin} percentage points, and {len(pairs) - better - equivalent} are undecided (95 % level, corrected for "
+        f"the number of pairs).",
+        "A difference must hold for other seeds and for other test images: the interval crosses both sources of noise. "
+        f"From {PAIRED_FROM} shared seeds on, equal seeds are paired. Equivalence: two one-sided tests.",
     ]
-    if not math.isnan(smallest):
+    known = pairs["detectable"].dropna()
+    if len(known):
         sentences.append(
-            f"The smallest difference that could be significant is {100 * smallest:.2f} percentage points (median over "
-            f"pairs, from the number of images that exactly one of the two networks classifies correctly)."
+            f"With these seeds and {found.images:,} test images, a true difference of {100 * known.median():.2f} "
+            f"percentage points (median over pairs) is found with a probability of {round(100 * POWER)} %. Seeds of "
+            f"each configuration that would find a true difference of "
+            + ", ".join(f"{100 * wanted:g} points: {seeds or 'too few images'}" for wanted, seeds in found.plan)
+            + "."
         )
-    if math.isfinite(found.detectable):
-        sentences.append(
-            f"A true difference of {100 * found.detectable:.2f} percentage points is detected with a probability of "
-            f"{round(100 * POWER)} %."
-        )
+    sentences.append(
+        f"Do the single networks with the lowest seeds differ at all? Cochran's Q = {found.cochran.q:.1f} for "
+        f"{found.cochran.models} networks, p {_equals(found.cochran.p)}."
+    )
     return sentences
 
 
@@ -295,16 +313,22 @@ def _ensemble_section(runs: TestSet) -> list[Section]:
             "vote": each.vote,
             "validation": f"{100 * each.val_acc:.2f}",
             "test": f"{100 * each.test_acc:.2f}",
+            "best member": f"{100 * each.best_member_acc:.2f}",
+            "p": _p(each.p),
         }
         for each in found
     ]
     chosen = found[0]
     text = (
-        f"Best on validation: {chosen.name}, by {chosen.vote}. Its test accuracy is {100 * chosen.test_acc:.2f} %. The "
-        f"best single network on validation ({single['label']} seed={single['seed']}) has "
-        f"{100 * single['test_acc']:.2f} %. Members: {', '.join(chosen.members)}."
+        f"Best on validation: {chosen.name}, by {chosen.vote}. Its test accuracy is {100 * chosen.test_acc:.2f} %, "
+        f"that of its best member on validation {100 * chosen.best_member_acc:.2f} % (McNemar's exact test, corrected "
+        f"for {len(found)} ensembles: p {_equals(chosen.p)}). The best single network on validation ({single['label']} "
+        f"seed={single['seed']}) has {100 * single['test_acc']:.2f} %. Members: {', '.join(chosen.members)}."
     )
-    caption = "Accuracies in per cent. Members are chosen on validation; each ensemble is tested once."
+    caption = (
+        "Accuracies in per cent. Members are chosen on validation; each ensemble is tested once. p: McNemar's exact "
+        "test between the ensemble and its best member on validation, with Holm's correction."
+    )
     if len(runs.table) > CANDIDATES:
         caption += f" Only the {CANDIDATES} best networks on validation are considered."
     frame = pd.DataFrame(rows)

@@ -1,7 +1,7 @@
 """Intervals and tests for accuracies measured with a few seeds on one test set.
 
-Two sources of noise are kept apart. Another seed trains another network: intervals over seeds and Welch's test. Other
-test images give the same network another accuracy: Wilson's interval, McNemar's test and Cochran's Q.
+Another seed trains another network: intervals over seeds. Other test images give the same network another accuracy:
+McNemar's test and Cochran's Q compare single networks. `mnist_zoo.report.difference` crosses both sources of noise.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mnist_zoo.plots.reliability import Calibration
 CONFIDENCE = 0.95
 POWER = 0.8
 BINS = 15
+DRAWS = 20  # of the labels of a perfectly calibrated network
 WIDE = 10.0  # percentage points: a wider half interval means that some seeds learned and others failed
 
 Numbers = np.ndarray | Sequence[float]
@@ -46,21 +47,16 @@ def plus_minus(mean: float, half: float, digits: int = 2) -> str:
 def accuracy_words(mean: float, half: float, least: float, greatest: float) -> str:
     """Return an accuracy over seeds for a table: mean and interval, or the range if the interval is too wide.
 
-    All arguments are in per cent.
+    All arguments are in per cent. If the interval would leave 0 to 100, it is that of the log-odds, written as bounds.
     """
-    return f"{least:.2f} to {greatest:.2f}" if half > WIDE else plus_minus(mean, half)
-
-
-def single_run_half_width(values: Numbers, confidence: float = CONFIDENCE) -> float:
-    """Return the half width of the prediction interval for one further run, around the mean; NaN for one value."""
-    _, half = mean_interval(values, confidence)
-    return half * math.sqrt(1 + len(values))
-
-
-def wilson_interval(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return Wilson's interval of an accuracy (a fraction) for random test images (Wilson 1927)."""
-    interval = stats.binomtest(correct, images).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    if half > WIDE:
+        return f"{least:.2f} to {greatest:.2f}"
+    if 0 < mean < 100 and (mean + half > 100 or mean - half < 0):
+        centre = special.logit(mean / 100)
+        reach = half / 100 / (mean / 100 * (1 - mean / 100))  # the delta method: d logit(p) = dp / (p (1 - p))
+        low, high = (100 * special.expit(centre + sign * reach) for sign in (-1, 1))
+        return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+    return plus_minus(mean, half)
 
 
 def sampling_error(accuracy: float, images: int) -> float:
@@ -135,70 +131,6 @@ def holm(p: Numbers) -> np.ndarray:
     return corrected
 
 
-def welch(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the two-sided p-value of Welch's t test between the scores of two sets of seeds.
-
-    It is NaN if a set has one seed. If neither set varies, it is 1 for equal scores and 0 for different scores.
-    """
-    return float(welch_pairs([first, second], np.array([0]), np.array([1]))[0])
-
-
-def welch_pairs(scores: Sequence[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the p-value of `welch` for each of many pairs, float ``(P,)``.
-
-    Args:
-        scores: of G sets of seeds.
-        first, second: index of each pair's sets in `scores`, int ``(P,)``.
-    """
-    counts = np.array([len(values) for values in scores])
-    varies = np.array([np.ptp(values) > 0 for values in scores])
-    # The mean of equal numbers can differ from them in the last bit.
-    means = np.array([np.mean(v) if differ else v[0] for v, differ in zip(scores, varies, strict=True)])
-    deviations = np.array([np.std(v, ddof=1) if differ else 0.0 for v, differ in zip(scores, varies, strict=True)])
-    p = np.where(means[first] == means[second], 1.0, 0.0)  # where neither set varies, t would be 0/0 or infinite
-    tested = varies[first] | varies[second]
-    one, two = first[tested], second[tested]
-    sets = (means[one], deviations[one], counts[one], means[two], deviations[two], counts[two])
-    with np.errstate(invalid="ignore", divide="ignore"):  # pairs with one seed, which are NaN below
-        # Not ttest_ind: it warns if one of the sets does not vary.
-        p[tested] = stats.ttest_ind_from_stats(*sets, equal_var=False).pvalue
-    p[(counts[first] < 2) | (counts[second] < 2)] = math.nan
-    return p
-
-
-def smallest_resolved(discordant_images: np.ndarray | int, images: int, alpha: float = 1 - CONFIDENCE) -> np.ndarray:
-    """Return the smallest difference in accuracy that McNemar's exact test can call significant; infinite if none.
-
-    Args:
-        discordant_images: number of images that exactly one of the two models classifies correctly, of any shape.
-        images: size of the test set.
-        alpha: significance level, already divided by the number of comparisons.
-    """
-    total = np.asarray(discordant_images)
-    fewest = stats.binom.ppf(alpha / 2, total, 0.5)  # the first count whose tail reaches alpha / 2
-    losses = np.where(2 * stats.binom.cdf(fewest, total, 0.5) > alpha, fewest - 1, fewest)
-    return np.where(losses >= 0, (total - 2 * losses) / images, math.inf)
-
-
-def detectable(discordant_share: float, images: int, alpha: float = 1 - CONFIDENCE, power: float = POWER) -> float:
-    """Return the true difference in accuracy that McNemar's test detects with the given power (Connor 1987).
-
-    It is infinite if it would exceed the share of discordant images, the largest possible difference.
-
-    Args:
-        discordant_share: share of the images that exactly one of the two models classifies correctly.
-        images: size of the test set.
-        alpha: significance level.
-        power: probability that the test detects the difference.
-    """
-    z_alpha, z_power = stats.norm.ppf(1 - alpha / 2), stats.norm.ppf(power)
-    difference = 0.0
-    for _ in range(50):  # solves images = ((z_a sqrt(d) + z_b sqrt(d - D^2)) / D)^2 for D by fixed-point iteration
-        rest = math.sqrt(max(0.0, discordant_share - difference**2))
-        difference = (z_alpha * math.sqrt(discordant_share) + z_power * rest) / math.sqrt(images)
-    return difference if difference <= discordant_share else math.inf
-
-
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int = 0) -> float:
     """Return the mean F1 score over classes.
 
@@ -234,3 +166,31 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     accuracy = np.bincount(which, correct, bins)[used] / counts[used]
     ece = float(np.sum(counts[used] * np.abs(accuracy - mean_confidence)) / len(labels))
     return Calibration(mean_confidence, accuracy, counts[used], ece)
+
+
+def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the Brier score: the mean squared distance to the true class, 0 to 2 (Brier 1950).
+
+    Args:
+        probabilities: ``(N, C)``.
+        labels: true classes, ``(N,)``.
+    """
+    right = probabilities[np.arange(len(labels)), labels]
+    return float((np.square(probabilities).sum(axis=1) - 2 * right + 1).mean())
+
+
+def perfect_ece(probabilities: np.ndarray, bins: int = BINS) -> float:
+    """Return the expected calibration error that a perfectly calibrated network with these probabilities would show.
+
+    It is not 0, because its accuracy in a bin of finitely many images deviates from its confidence by chance. The value
+    is the mean over `DRAWS` draws of which predictions are correct, with a fixed seed.
+
+    Args:
+        probabilities: ``(N, C)``.
+        bins: as in `calibration`.
+    """
+    confidence = probabilities.max(axis=1)
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    correct = np.random.default_rng(0).random((DRAWS, len(confidence))) < confidence
+    gaps = [np.abs(np.bincount(which, right - confidence, bins)).sum() for right in correct]
+    return float(np.mean(gaps) / len(confidence))

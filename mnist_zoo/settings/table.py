@@ -34,7 +34,7 @@ PRECISIONS = (
 )
 STRATEGIES = ("auto", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook", "ddp_find_unused_parameters_true")
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
-SCHEMES = ("default", "xavier", "he", "normal")
+SCHEMES = ("default", "xavier", "keras", "he", "normal")
 # Bounds of counts: far above what is useful, and low enough that a slip of the finger is not a run without end or a
 # process that the system kills for its memory.
 MOST_EPOCHS = MOST_IMAGES = 1_000_000

@@ -26,11 +26,15 @@ def _save_quickly(figure: object, target: str | Path | IO[bytes], **options: Any
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return the world that the cases copy. To save time, plots are not drawn and speeds are not measured."""
+    """Return the world that the cases copy.
+
+    To save time, plots are not drawn, speeds are not measured and files are not flushed to the disk.
+    """
     import torch.utils.benchmark  # noqa: F401  (it looks for a compiler when it is imported)
 
     with (
         mock.patch("mnist_zoo.inference.export.TIMED", 0.01),
+        mock.patch("os.fsync"),
         mock.patch("matplotlib.figure.Figure.savefig", _save_quickly),
     ):
         place = make_world(tmp_path_factory.mktemp("fuzz") / "world")

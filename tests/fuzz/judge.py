@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from fuzz.commands import Outcome
 from fuzz.lines import Line
 from fuzz.oracle import faults, run_faults
+from fuzz.table import BASE
 from fuzz.watch import snapshot
 
 SHOWS = ("--help", "-h", "--cfg", "-c", "--info", "-i", "--version", "--hydra-help", "-sc", "--shell-completion")
@@ -21,7 +23,7 @@ def shows(line: Line) -> bool:
 def places(line: Line, work: Path) -> list[Path]:
     """Return where a line may write."""
     found = [work / "outputs", work / ".tmp"]
-    for word, following in zip(line.words, [*line.words[1:], ""], strict=True):
+    for word, following in pairwise([*line.words, ""]):
         if word in WRITES and following:
             found.append(work / following)
         key, _, value = word.lstrip("+").partition("=")
@@ -34,6 +36,12 @@ def places(line: Line, work: Path) -> list[Path]:
     if line.door == "report" and "--out" not in line.words and line.words:
         found.append(work / line.words[0] / "report")
     return found
+
+
+def downloads(line: Line, work: Path) -> list[Path]:
+    """Return the folders of data into which a line may download."""
+    named = [word.partition("=")[2].strip("'\"") for word in line.words if word.startswith("data.root=")]
+    return [work / name for name in ("data", *named)]
 
 
 def protected(world: Path) -> dict[str, tuple[int, ...]]:
@@ -52,8 +60,8 @@ def judge_line(
     work = world / "work"
     several = line.door in ("predict", "status", "report") or "-m" in line.words
     noise = shows(line) or any(word.lstrip("+").startswith("hydra") for word in line.words)
-    found = faults(outcome, several=several, noise=noise, places=places(line, work), before=before,
-                   after=None if before is None else protected(world))  # fmt: skip
+    found = faults(outcome, several=several, noise=noise, places=places(line, work), downloads=downloads(line, work),
+                   before=before, after=None if before is None else protected(world))  # fmt: skip
     if before is not None:  # a process of its own has no watch: look for new files beside its folder
         new = [key for key in protected(world).keys() - before.keys() if not key.startswith("finished/")]
         found += [f"escape: wrote {key}" for key in sorted(new)]
@@ -72,7 +80,8 @@ def _results(line: Line, work: Path) -> list[str]:
     """Return what is not true about the runs that an accepted line made."""
     old = {"finished", "interrupted"}
     if any(
-        word.startswith(("resume", "output_dir", "hydra", "+hydra", "++hydra", "~hydra")) for word in line.words[9:]
+        word.startswith(("resume", "output_dir", "hydra", "+hydra", "++hydra", "~hydra")) and word not in BASE
+        for word in line.words
     ):
         return []
     runs = [path for path in (work / "outputs" / "runs").glob("*") if path.name not in old]

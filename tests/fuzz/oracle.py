@@ -28,6 +28,7 @@ def faults(
     several: bool = False,
     noise: bool = False,
     places: Iterable[Path] = (),
+    downloads: Iterable[Path] = (),
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> list[str]:
@@ -38,6 +39,7 @@ def faults(
         several: whether it may print several lines of error: one for each file, run or job.
         noise: whether anything may be on stderr beside the line of error (``--cfg``, ``hydra.verbose=true``).
         places: folders and files that it may write.
+        downloads: folders of data, which it may create, and in which it may have temporary folders of downloads.
         before: the protected files before the command (see `watch.snapshot`).
         after: and after it.
     """
@@ -51,7 +53,7 @@ def faults(
     if not found:
         found += _message_faults(outcome, several, noise)
     if outcome.watch is not None:
-        found += _watch_faults(outcome, [place.resolve() for place in places])
+        found += _watch_faults(outcome, [place.resolve() for place in places], [*downloads])
     if before is not None and after is not None:
         changed = sorted(key for key, state in before.items() if after.get(key) != state)
         found += [f"lost: {key} was changed" for key in changed[:3]]
@@ -64,7 +66,7 @@ def _message_faults(outcome: Outcome, several: bool, noise: bool) -> list[str]:
     if outcome.status not in STATUSES:
         return [f"status: exit status {outcome.status}; stderr ends: {' '.join(lines[-2:])[:300]}"]
     if outcome.status == 2 and lines and re.match(r"\S+( -m \S+)?: error: ", lines[-1]):
-        return []  # of argparse, after its lines of usage
+        return _control_characters(outcome.stderr)  # the line of argparse, after its lines of usage
     errors = [line for line in lines if line.startswith("error: ")]
     other = [line for line in lines if not line.startswith(("error: ", "warning: ", "wrote ", "skipped: ", "to see "))]
     if outcome.status == 0:
@@ -77,25 +79,41 @@ def _message_faults(outcome: Outcome, several: bool, noise: bool) -> list[str]:
         found.append(f"message: noise on stderr: {other[0][:200]}")
     if any(len(line) > 2000 for line in errors):
         found.append(f"message: a line of {max(map(len, errors)):,} characters")
-    if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202e]", outcome.stderr):
-        found.append("message: a control character on stderr")
-    return found
+    return found + _control_characters(outcome.stderr)
 
 
-def _watch_faults(outcome: Outcome, places: list[Path]) -> list[str]:
+def _control_characters(text: str) -> list[str]:
+    hostile = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202e]", text)
+    return ["message: a control character on stderr"] if hostile else []
+
+
+def _watch_faults(outcome: Outcome, places: list[Path], downloads: list[Path]) -> list[str]:
     """Return what was written outside of `places`, and the programs that were started."""
     assert outcome.watch is not None
     harmless = ("/dev/null", "/dev/tty", "/proc/self", "/dev/shm")
     outside = [
         path
         for path in sorted(outcome.watch.written)
-        if not any(path.is_relative_to(place) for place in places)
+        if not any(path.is_relative_to(place) or _is_temporary(path, place) for place in places)
+        and not any(_is_download(path, folder.resolve()) for folder in downloads)
         and not str(path).startswith(harmless)
         and "__pycache__" not in path.parts
         and ".cache" not in path.parts
     ]
     programs = [name for name in outcome.watch.programs if not any(word in name for word in HARMLESS_PROGRAMS)]
     return [f"escape: wrote {path}" for path in outside[:3]] + [f"program: {name}" for name in programs[:3]]
+
+
+def _is_temporary(path: Path, place: Path) -> bool:
+    """Return whether a path is that of `mnist_zoo.files.write_atomically` for another one."""
+    return path.parent == place.parent and path.name.startswith(f".{place.name}.")
+
+
+def _is_download(path: Path, folder: Path) -> bool:
+    """Return whether a path is a folder of data, or within a temporary folder of downloads there."""
+    return path == folder or (
+        path.is_relative_to(folder) and path.relative_to(folder).parts[0].startswith(".download-")
+    )
 
 
 def run_faults(folder: Path) -> list[str]:

@@ -82,7 +82,7 @@ REFUSED = _words(
     # words
     x | = | lr | == | lr==1 | -x | --nosuch | --cfg | --cfg x | --cfg job -m | --info x | --resolve | lr=${nosuch} |
     lr=${oc.env:NO_SUCH_VARIABLE} | lr=${ | lr='1 | model.hidden=[4 | search=dropout | lr=??? | data=csv | data=custom |
-    model=custom | experiment=architectures | experiment=nosuch | data=csv data.train_csv=nosuch.csv |
+    model=custom | experiment=nosuch | data=csv data.train_csv=nosuch.csv |
     data=csv data.train_csv=images | trainer=cuda | trainer=nosuch
     """
 )
@@ -97,7 +97,8 @@ ACCEPTED = _words(
     scheduler=exponential | model=cnn model.channels=[4,4] model.dense=[8] | model=lenet5 | model.dropout=0.5 |
     model.init=he | speed=none | speed.off=[fused] | logger=tensorboard | trainer.precision=bf16-mixed | trainer=cpu |
     progress=lines | -m seed=0,1 | -m sweep=a seed=0,1 | --help | --cfg job | --info searchpath |
-    output_dir=outputs/deeper/place | debug=true
+    output_dir=outputs/deeper/place | debug=true |
+    experiment=architectures
     """
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -79,6 +80,8 @@ def test_a_command_in_this_process(command: Callable[[], None], found: set[str],
         (done(1, "error: a: b\n"), set()),
         (done(1, "warning: c\nerror: a: b\n"), set()),
         (done(2, "usage: x [-h]\nx: error: no\n"), set()),
+        (done(2, "usage: x [-h]\nx: error: a\nb\n"), {"message"}),
+        (done(2, "usage: x [-h]\nx: error: \x1b[2J\n"), {"message"}),
         (done(0, "warning: c\n"), set()),
         (done(1, ""), {"message"}),
         (done(1, "error: a\nerror: b\n"), {"message"}),
@@ -107,6 +110,17 @@ def test_files_outside_the_allowed_places_are_found(tmp_path: Path) -> None:
 
     found = faults(call(writes, [], work), places=[tmp_path / "inside"])
     assert found == [f"escape: wrote {tmp_path / 'folder'}", f"escape: wrote {tmp_path / 'outside'}"]
+
+
+def test_temporary_files_beside_an_output_and_folders_of_downloads_are_allowed(tmp_path: Path) -> None:
+    def writes() -> None:
+        Path("data/.download-1").mkdir(parents=True)
+        for name in (".out.x1", "other.x1", "data/.download-1/x", "data/images"):
+            Path(name).write_text("x")
+        shutil.rmtree("data/.download-1")  # it removes by names relative to open folders
+
+    found = faults(call(writes, [], tmp_path), places=[tmp_path / "out"], downloads=[tmp_path / "data"])
+    assert found == [f"escape: wrote {tmp_path / 'data/images'}", f"escape: wrote {tmp_path / 'other.x1'}"]
 
 
 def test_programs_are_found_and_the_network_is_refused(tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ class Watch:
             if isinstance(path, (str, bytes, os.PathLike)) and flags is not None and flags & WRITING:
                 self._wrote(path)
         elif event in CHANGES:
-            for path in arguments[: 2 if event in ("os.rename", "os.link", "shutil.move") else 1]:
+            for path, folder in _changed(event, arguments):
                 if isinstance(path, (str, bytes, os.PathLike)):
-                    self._wrote(path)
+                    self._wrote(os.path.join(folder, os.fsdecode(path)))
         elif event in PROGRAMS:
             self.programs.append(f"{event} {arguments[0]}")
         elif event in NETWORK and not isinstance(arguments[-1], (str, bytes)):
@@ -46,6 +46,16 @@ class Watch:
         folder, name = os.path.split(os.path.abspath(os.fsdecode(path)))
         if not name.startswith(":memory:"):
             self.written.add(Path(os.path.realpath(folder), name))
+
+
+def _changed(event: str, arguments: tuple[Any, ...]) -> list[tuple[Any, str]]:
+    """Return the paths that an event changes, each with the folder that it is relative to."""
+    paths = arguments[:2] if event in ("os.rename", "os.link", "shutil.move") else arguments[:1]
+    numbers = [number for number in arguments[len(paths) :] if isinstance(number, int)]
+    folder = "."
+    if event in ("os.remove", "os.rmdir", "os.mkdir") and numbers[-1] >= 0:  # relative to an open folder
+        folder = os.readlink(f"/proc/self/fd/{numbers[-1]}")
+    return [(path, folder) for path in paths]
 
 
 _active: list[Watch] = []

@@ -45,8 +45,8 @@ def copy_world(world: Path, folder: Path) -> Path:
 
 
 def jobs(work: Path) -> list[str]:
-    """Return the folders of the sweep's jobs, relative to the world's ``work``."""
-    return sorted(str(path.parent.relative_to(work)) for path in work.glob("outputs/sweeps/pair/*/metrics.json"))
+    """Return the folders of the sweep's jobs, relative to the world's ``work``. Damage to their files changes none."""
+    return sorted(str(path.parent.relative_to(work)) for path in work.glob("outputs/sweeps/pair/*/checkpoints"))
 
 
 def _search_words() -> list[str]:

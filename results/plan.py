@@ -1,0 +1,148 @@
+"""Which runs the tables need, and which of them ``results/`` lacks."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mnist_zoo.errors import InputError
+from mnist_zoo.report.published import DEVICES
+from results.collect import collect, read_results
+from results.experiments import ZOO
+from results.predictions import path_of, read
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One configuration that the tables need.
+
+    Attributes:
+        experiment: its experiment, or `ZOO` for the library's defaults.
+        settings: the overrides that choose the configuration.
+        seeds: how many, counted from 0.
+        minutes: of one seed on one core of a CPU (Intel Xeon with AVX-512), roughly.
+    """
+
+    experiment: str
+    settings: tuple[str, ...]
+    seeds: int
+    minutes: float
+
+    def command(self, seed: int) -> list[str]:
+        """Return the arguments of ``python -m mnist_zoo`` that train one seed."""
+        chosen = ["sweep=zoo"] if self.experiment == ZOO else [f"experiment={self.experiment}"]
+        return ["-m", *chosen, *self.settings, f"seed={seed}"]
+
+
+def _grid(experiment: str, seeds: int, minutes: float, *settings: str) -> list[Planned]:
+    """Return one configuration for each text of settings, which spaces separate."""
+    return [Planned(experiment, tuple(text.split()), seeds, minutes) for text in settings]
+
+
+RATES = ("0.02", "0.01", "0.0002", "0.0001")
+PLAN: tuple[Planned, ...] = (
+    *_grid("architectures", 10, 0.2, "model=mlp_128_128"),
+    *_grid("lr_sweep", 10, 0.3, *(f"model=mlp lr={lr}" for lr in RATES)),
+    *_grid("lr_sweep", 3, 0.2, *(f"model=mlp lr={lr} batch_size=256" for lr in RATES)),
+    *_grid("lr_sweep_final", 10, 0.8, "model=mlp lr=0.0002"),
+    *_grid("architectures_diagnosis", 10, 0.3, "model=mlp_128_128 model.dropout=0.2 early_stop.monitor=null"),
+    *_grid(ZOO, 10, 0.3, "model=mlp", "model=mlp_128", "model=mlp_128_128"),
+    *_grid("keras_cnn", 5, 1.0, "model=cnn_4"),
+    *_grid("keras_cnn", 5, 1.5, "model=cnn"),
+    *_grid("dropout", 5, 2.5, "model=cnn", "model=cnn_dropout"),
+    *_grid("architectures_diagnosis", 5, 3, "model=cnn_l2 model.l2=0.001"),
+    *_grid("lr_sweep", 5, 1, *(f"model=lenet5 lr={lr}" for lr in RATES)),
+    *_grid("lr_sweep_final", 5, 2, "model=lenet5 lr=0.0002"),
+    *_grid("architectures", 5, 3, *(f"model=cnn_{kind}" for kind in ("2dense", "batchnorm", "l2", "2dense_dropout"))),
+    *_grid("architectures", 5, 4, "model=cnn_2dense_augmented"),
+    *_grid(ZOO, 5, 2, "model=lenet5", "model=cnn_strided"),
+    *_grid(ZOO, 5, 4, "model=cnn", "model=cnn_dropout", "model=cnn_2dense", "model=cnn_batchnorm", "model=cnn_l2"),
+    *_grid(ZOO, 5, 5, "model=cnn_2dense_dropout"),
+    *_grid("architectures", 5, 11, "model=deep_cnn"),
+    *_grid(ZOO, 5, 14, "model=two_conv"),
+    *_grid(ZOO, 5, 45, "model=double_conv"),
+    *_grid(ZOO, 5, 60, "model=deep_cnn"),
+    *_grid(
+        "digits_fashion_logged", 3, 40, *(f"data={data} model=two_conv" for data in ("mnist_31500", "fashion_mnist"))
+    ),
+    *_grid("digits_fashion", 3, 40, *(f"data={data} model=two_conv" for data in ("mnist", "fashion_mnist"))),
+    *_grid("digits_fashion_logged", 3, 120, *(f"data={d} model=double_conv" for d in ("mnist_31500", "fashion_mnist"))),
+    *_grid("digits_fashion", 3, 120, *(f"data={data} model=double_conv" for data in ("mnist", "fashion_mnist"))),
+    *_grid("lr_sweep_final", 3, 75, "model=googlenet lr=0.0002", "model=resnet18 lr=0.0002"),
+    *_grid("lr_sweep", 3, 30, *(f"model={model} lr={lr}" for model in ("googlenet", "resnet18") for lr in RATES)),
+)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A configuration and the seeds whose row or predictions ``results/`` lacks."""
+
+    planned: Planned
+    seeds: tuple[int, ...]
+
+    @property
+    def hours(self) -> float:
+        """Rough duration of all of them, one after the other."""
+        return self.planned.minutes * len(self.seeds) / 60
+
+
+def train(found: Missing, output_dir: Path, results: Path, until: float) -> bool:
+    """Train the missing seeds of a configuration one after the other, and collect each as it ends.
+
+    Args:
+        found: what is missing.
+        output_dir: folder of the runs.
+        results: folder of the CSV files.
+        until: time (`time.monotonic`) after which no further seed is started.
+
+    Returns:
+        Whether all were trained.
+
+    Raises:
+        InputError: if a training failed.
+    """
+    for seed in found.seeds:
+        if time.monotonic() > until:
+            return False
+        words = [*found.planned.command(seed), f"output_dir={output_dir}", "logger=none"]
+        print(shlex.join(["python", "-m", "mnist_zoo", *words]), flush=True)
+        if subprocess.run([sys.executable, "-m", "mnist_zoo", *words]).returncode:
+            raise InputError("this training failed, for the reason above: the same command continues it")
+        collect([output_dir / "sweeps"], results)
+    return True
+
+
+def missing(results: Path, experiment: str | None = None) -> Iterator[Missing]:
+    """Yield what ``results/`` lacks, in the order of `PLAN`.
+
+    Args:
+        results: folder of the CSV files.
+        experiment: only of this one; by default of all.
+    """
+    for planned in PLAN:
+        if experiment in (None, planned.experiment):
+            done = _done(results, planned)
+            seeds = tuple(seed for seed in range(planned.seeds) if seed not in done)
+            if seeds:
+                yield Missing(planned, seeds)
+
+
+def _done(results: Path, planned: Planned) -> set[int]:
+    """Return the seeds of a configuration with a row and with stored predictions."""
+    table = read_results(results, planned.experiment)
+    if table is None:
+        return set()
+    rows = table[[set(asked).difference(DEVICES) == set(planned.settings) for asked in table["overrides"]]]
+    done: set[int] = set()
+    for (label, settings), own in rows.groupby(["label", "settings"]):
+        path = path_of(results, planned.experiment, str(label), str(settings))
+        if path.exists():
+            done |= set(np.intersect1d(read(path)["seeds"], own["seed"]).tolist())
+    return done

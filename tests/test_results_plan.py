@@ -1,0 +1,99 @@
+"""The committed predictions of measured runs, and the plan of the runs that the tables need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_report import LABELS, write_run
+
+from mnist_zoo.errors import InputError
+from mnist_zoo.hydra_app.compose import compose_config
+from mnist_zoo.report import read_runs, significance
+from results.collect import collect, read_results
+from results.plan import PLAN, RATES, missing
+from results.predictions import add, path_of, read, with_predictions
+
+
+def mlp(folder: Path, seed: int, lr: float = 0.01, wrong=None) -> Path:
+    overrides = ["model=mlp", f"lr={lr}", "trainer=cpu"]
+    wrong = range(4 + seed) if wrong is None else wrong
+    return write_run(folder, seed=seed, wrong=wrong, experiment="lr_sweep", overrides=overrides, lr=lr)
+
+
+class TestPredictions:
+    def test_classes_of_every_seed_and_probabilities_of_one_are_kept(self, tmp_path):
+        for seed in (2, 0):
+            mlp(tmp_path / "runs" / str(seed), seed)
+        (path,) = add(tmp_path, "lr_sweep", read_runs([tmp_path / "runs"]).table)
+        arrays = read(path)
+        assert arrays["seeds"].tolist() == [0, 2] and arrays["labels"].tolist() == LABELS.tolist()
+        assert [(classes != LABELS).sum() for classes in arrays["classes"]] == [4, 6]
+        assert (arrays["probabilities"].argmax(axis=1) == arrays["classes"][0]).all(), "of the lowest seed"
+        assert arrays["probabilities"].dtype == np.float16 and path.stat().st_size < 4000
+
+    def test_new_seeds_are_added_and_known_ones_replaced(self, tmp_path):
+        for place, seed, wrong in (("a", 1, [1]), ("b", 0, [2, 3]), ("c", 1, [4, 5, 6])):
+            mlp(tmp_path / place / "run", seed, wrong=wrong)
+            (path,) = add(tmp_path, "lr_sweep", read_runs([tmp_path / place]).table)
+        arrays = read(path)
+        assert [(classes != LABELS).sum() for classes in arrays["classes"]] == [2, 3]
+        assert (arrays["probabilities"].argmax(axis=1) != LABELS).sum() == 2
+
+    def test_other_test_images_are_refused(self, tmp_path):
+        mlp(tmp_path / "runs" / "a", 0)
+        runs = read_runs([tmp_path / "runs"]).table
+        (path,) = add(tmp_path, "lr_sweep", runs)
+        np.savez(path, **(read(path) | {"labels": np.zeros(3, np.uint8)}))
+        with pytest.raises(InputError, match="the new runs were tested on other images"):
+            add(tmp_path, "lr_sweep", runs)
+
+    def test_a_damaged_file_is_named(self, tmp_path):
+        (tmp_path / "a.npz").write_bytes(b"PK")
+        with pytest.raises(InputError, match=r"a\.npz cannot be read"):
+            read(tmp_path / "a.npz")
+
+    def test_p_values_can_be_computed_again_without_the_runs(self, tmp_path):
+        for seed in range(3):
+            mlp(tmp_path / "runs" / f"a{seed}", seed)
+            mlp(tmp_path / "runs" / f"b{seed}", seed, lr=0.02, wrong=range(30, 70 + seed))
+        collect([tmp_path / "runs"], tmp_path)
+        rows, predicted, labels = with_predictions(read_results(tmp_path, "lr_sweep"), tmp_path, "lr_sweep")
+        assert predicted.shape == (6, len(LABELS)) and len(rows) == 6
+        (pair,) = significance(rows, predicted, labels).pairs.to_dict("records")
+        assert pair["conclusion"] == "mlp lr=0.01 is better" and pair["p"] < 1e-3
+
+    def test_a_table_without_predictions_is_empty(self, tmp_path):
+        mlp(tmp_path / "runs" / "a", 0)
+        collect([tmp_path / "runs"], tmp_path / "results")
+        table = read_results(tmp_path / "results", "lr_sweep")
+        rows, predicted, _ = with_predictions(table, tmp_path / "elsewhere", "lr_sweep")
+        assert len(rows) == len(predicted) == 0
+
+
+class TestPlan:
+    def test_every_planned_run_composes(self):
+        for planned in PLAN:
+            chosen = [] if planned.experiment == "zoo" else [f"experiment={planned.experiment}"]
+            assert compose_config([*chosen, *planned.settings, "seed=0"])["seed"] == 0
+            assert planned.command(3)[0] == "-m" and planned.command(3)[-1] == "seed=3"
+
+    def test_no_configuration_is_planned_twice(self):
+        keys = [(planned.experiment, frozenset(planned.settings)) for planned in PLAN]
+        assert len(keys) == len(set(keys))
+
+    def test_what_has_a_row_and_predictions_is_not_missing(self, tmp_path):
+        for seed in (0, 3):
+            mlp(tmp_path / "runs" / str(seed), seed)
+        collect([tmp_path / "runs"], tmp_path)
+        found = {planned.planned.settings: planned.seeds for planned in missing(tmp_path, "lr_sweep")}
+        assert found["model=mlp", "lr=0.01"] == (1, 2, 4, 5, 6, 7, 8, 9)
+        assert found["model=mlp", "lr=0.02"] == tuple(range(10))
+        path_of(tmp_path, "lr_sweep", "mlp", read_results(tmp_path, "lr_sweep")["settings"].iloc[0]).unlink()
+        assert len(next(missing(tmp_path, "lr_sweep")).seeds) == 10, "the predictions are gone"
+
+    def test_all_four_rates_of_the_paper_are_planned(self):
+        planned = [each.settings for each in PLAN if each.experiment == "lr_sweep" and len(each.settings) == 2]
+        models = {settings[0] for settings in planned}
+        assert {(model, f"lr={lr}") for model in models for lr in RATES} == set(planned)
