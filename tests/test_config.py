@@ -249,8 +249,8 @@ def test_the_table_has_the_names_of_the_library():
     assert set(table.NAMED["model"].options) == set(list_models())
     assert set(table.NAMED["optimizer"].options) == set(OPTIMIZERS)
     assert set(table.NAMED["scheduler"].options) == set(SCHEDULERS)
-    own = {name for name in list_datasets() if source_of(name).__module__.startswith("mnist_zoo.")}  # not of a test
-    assert set(table.NAMED["data"].options) == own
+    ours = {name for name in list_datasets() if source_of(name).__module__.startswith("mnist_zoo.")}  # not of tests
+    assert set(table.NAMED["data"].options) == ours
     assert set(table.NAMED["logger"].options) == set(group("logger"))
     assert set(table.ACTIVATIONS) == set(layers.ACTIVATIONS) and set(table.SCHEMES) == {"default", *init.SCHEMES}
 

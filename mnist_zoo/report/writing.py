@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -65,9 +66,11 @@ class Output:
 
 
 def png(figure: Figure) -> bytes:
-    """Return a plot as PNG."""
+    """Return a plot as PNG. Texts that leave no room for the axes, such as an endless name of a model, overlap them."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=FIGURE_DPI, bbox_inches="tight", pad_inches=0.08)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
+        figure.savefig(picture, format="png", dpi=FIGURE_DPI, bbox_inches="tight", pad_inches=0.08)
     return picture.getvalue()
 
 
