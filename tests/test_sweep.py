@@ -238,6 +238,13 @@ class TestDamage:
         assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[0])]
         assert capsys.readouterr().err.startswith(f"warning: {path} is damaged (")
 
+    def test_a_job_without_its_predictions_is_run_again(self, grid, capsys):
+        grid.run()
+        path = grid.place / job_name(JOBS[0]) / "predictions.npz"
+        path.unlink()
+        assert grid.run() == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[0])]
+        assert capsys.readouterr().err.startswith(f"warning: {path} is damaged (there is no such file)")
+
     @pytest.mark.parametrize("content", ["{", '{"state": "finished"}', None])
     def test_a_result_whose_settings_are_not_known_stops_the_sweep(self, grid, content):
         grid.run()

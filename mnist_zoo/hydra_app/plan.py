@@ -18,7 +18,7 @@ from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, resolved
 from mnist_zoo.hydra_app.names import job_name
 from mnist_zoo.hydra_app.overrides import top_level_key
 from mnist_zoo.hydra_app.places import JobFolders
-from mnist_zoo.runs import JOB_FILE, DamagedFile, read_job, read_metrics, read_status
+from mnist_zoo.runs import JOB_FILE, DamagedFile, read_job, read_metrics, read_result, read_status
 from mnist_zoo.runs.identity import NEUTRAL, comparable, differences
 from mnist_zoo.settings import check
 
@@ -60,7 +60,7 @@ def plan_job(overrides: list[str], folders: JobFolders, current: Current) -> Job
     folder = folders.find(overrides)
     damage, measured, changes, status = None, False, [], {}
     try:
-        measured = read_metrics(folder) is not None
+        measured = read_result(folder) is not None
     except DamagedFile as error:
         damage = error
     try:

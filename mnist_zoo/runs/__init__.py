@@ -16,6 +16,7 @@ from mnist_zoo.runs.reading import (
     read_job,
     read_metrics,
     read_overrides,
+    read_result,
     read_status,
     read_sweep,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "read_metrics",
     "read_overrides",
     "read_predictions",
+    "read_result",
     "read_status",
     "read_sweep",
     "sweeping",

@@ -25,6 +25,7 @@ from mnist_zoo.runs.records import (
     JOB,
     METRICS,
     OVERRIDES_FILE,
+    PREDICTIONS_FILE,
     STATUS,
     STATUS_FILE,
     SWEEP,
@@ -119,6 +120,18 @@ def read_metrics(folder: str | Path) -> dict[str, Any] | None:
     if record is not None and not is_text(json.dumps(record, ensure_ascii=False)):
         raise DamagedFile(Path(folder) / METRICS.name, "a text in it cannot be written", METRICS.cure)
     return record
+
+
+def read_result(folder: str | Path) -> dict[str, Any] | None:
+    """Return what `read_metrics` returns. The predictions of a finished run must be there, too.
+
+    Raises:
+        DamagedFile: if ``metrics.json`` is damaged, or there are metrics but no file ``predictions.npz``.
+    """
+    metrics, predictions = read_metrics(folder), Path(folder) / PREDICTIONS_FILE
+    if metrics is not None and not predictions.is_file():
+        raise DamagedFile(predictions, "there is no such file", METRICS.cure)
+    return metrics
 
 
 def read_job(folder: str | Path) -> dict[str, Any] | None:

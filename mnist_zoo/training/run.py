@@ -23,7 +23,7 @@ from mnist_zoo.data import load_data
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import storage_errors
 from mnist_zoo.machine import cores
-from mnist_zoo.runs import DamagedFile, RunFolder, read_metrics, read_status
+from mnist_zoo.runs import DamagedFile, RunFolder, read_result, read_status
 from mnist_zoo.runs.identity import identity, origin
 from mnist_zoo.settings import check
 from mnist_zoo.training.distributed import DistributedClassifier, ProcessSettings, own_error
@@ -91,7 +91,7 @@ def run(
 def _metrics(folder: RunFolder) -> dict[str, Any] | None:
     """Return the metrics of a finished run, or None. A run whose metrics are damaged is evaluated again."""
     try:
-        return read_metrics(folder.path)
+        return read_result(folder.path)
     except DamagedFile as error:
         warnings.warn(f"{error.path} is damaged ({error.what}): the run is evaluated again", stacklevel=3)
         folder.reopen()
