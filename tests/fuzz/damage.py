@@ -166,11 +166,11 @@ def change_zip(rng: random.Random, path: Path) -> None:
     others = [content[: len(content) // 2], bytes(changed), b"", bytes(100_000_000)]
     kinds = [[], [(f"x/{name}", content)], [(name, content)] * 2, *([(name, other)] for other in others)]
     entries[number : number + 1] = rng.choice(kinds)
-    kind = rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+    kind = rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])  # zipfile warns of a name that occurs twice
     with (
         warnings.catch_warnings(action="ignore"),
         zipfile.ZipFile(path, "w", kind) as archive,
-    ):  # a name may occur twice
+    ):
         for entry, data in entries:
             archive.writestr(zipfile.ZipInfo(entry), data)
 
