@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from mnist_zoo import __main__ as command_line
@@ -105,6 +106,7 @@ class TestWholeCommands:
         assert "[1/4] lr=0.1 seed=0: validation 0." in done.stdout and "best by validation: lr=0.1\n" in done.stdout
         assert not re.search(r"\btest\b", done.stdout), "it is in metrics.json and in the report"
 
+    @pytest.mark.slow
     def test_a_killed_run_is_continued_in_its_folder(self, tmp_path):
         folder = tmp_path / "a run, named=oddly"
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -130,6 +132,7 @@ class TestWholeCommands:
 class TestPlugins:
     """What a module of a user registers are options of the command line, as those of the library are."""
 
+    @pytest.mark.slow
     def test_the_example_of_the_readme_works_word_for_word(self, tmp_path):
         text = (ROOT / "README.md").read_text().partition("## Add a model or a data set")[2]
         code, command = re.findall(r"```(?:python|bash)\n(.*?)```", text, re.DOTALL)[:2]
@@ -144,6 +147,7 @@ class TestPlugins:
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         assert "my_net on my_set" in done.stdout
 
+    @pytest.mark.slow
     def test_a_sweep_over_networks_of_the_library_and_of_a_plug_in(self, tmp_path):
         (tmp_path / "mine.py").write_text(
             "from torch import nn\n"

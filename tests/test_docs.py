@@ -64,6 +64,7 @@ def test_every_public_name_has_an_example(name):
     assert ">>> " in getattr(mnist_zoo, name).__doc__
 
 
+@pytest.mark.slow
 def test_the_reference_builds_without_warnings_and_has_every_public_name(tmp_path):
     pytest.importorskip("pdoc")
     line = [sys.executable, str(ROOT / "docs" / "build.py"), str(tmp_path / "api")]

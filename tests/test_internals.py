@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import pytorch_lightning as pl
 import torch
 
@@ -65,6 +66,7 @@ def test_later_checkpoints_have_no_such_position(tmp_path):
     assert internals.loader_state(torch.load(tmp_path / "new.ckpt", weights_only=True)) is None
 
 
+@pytest.mark.slow
 def test_tensorboard_writes_without_importing_tensorflow(tmp_path):
     """A package named tensorflow is there; its import would fail the test and print a line."""
     (tmp_path / "tensorflow").mkdir()

@@ -161,6 +161,7 @@ def my_set(root, count=120):
 '''
 
 
+@pytest.mark.slow
 def test_a_plugins_network_and_data_set_are_trained_and_used_for_predictions(tmp_path, monkeypatch, capsys):
     (tmp_path / "my_lab").mkdir()
     (tmp_path / "my_lab" / "shapes.py").write_text(PLUGIN)

@@ -592,6 +592,7 @@ def test_an_error_is_one_line(arguments, message, tmp_path, monkeypatch, capsys)
     assert (stopped.value.code, capsys.readouterr().err) == (1, message)
 
 
+@pytest.mark.slow
 def test_the_command_runs_without_warnings(tmp_path, command):
     write_run(tmp_path / "run", wrong=range(3))
     done = command(str(tmp_path / "run"), module="mnist_zoo.report")

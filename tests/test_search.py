@@ -57,6 +57,7 @@ def test_a_suggested_value_has_the_type_of_its_entry(entry, kind):
         assert float(entry["low"]) <= value <= float(entry["high"])
 
 
+@pytest.mark.slow
 def test_a_study_runs_continues_and_prints_its_best_trial(tmp_path, monkeypatch, capsys):
     optuna = pytest.importorskip("optuna")
     space = {
