@@ -195,7 +195,7 @@ def _convert(format: str, model: nn.Module, example: Tensor, weights: Weights) -
     try:
         with _quiet():
             return _FORMATS[format](model, example, weights)
-    except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:  # torch's exporters
+    except (RuntimeError, TypeError, ValueError) as error:  # torch's exporters
         raise ExportError(f"{format}: {weights.description.name} cannot be converted ({summary(error)})") from error
 
 

@@ -42,7 +42,7 @@ def read_predictions(folder: str | Path) -> dict[str, np.ndarray]:
             _check_split(arrays, logits, labels)
     except _Invalid as error:
         raise DamagedFile(path, str(error), METRICS.cure) from error
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, RuntimeError) as error:
         raise DamagedFile(path, f"it cannot be read: {type(error).__name__}", METRICS.cure) from error
     return arrays
 
