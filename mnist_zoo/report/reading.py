@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mnist_zoo.errors import InputError, printable
+from mnist_zoo.report.label_errors import clean_accuracy
 from mnist_zoo.report.statistics import brier, calibration, perfect_ece, softmax
 from mnist_zoo.runs import (
     CURVE_COLUMNS,
@@ -31,6 +33,7 @@ FIELDS = (*METRICS.required, *METRICS.optional)  # of metrics.json that the tabl
 # Runs with equal values of these, "model_options" and "data_fingerprint" belong to one configuration.
 PLAIN_SETTINGS = ("model", "data", "n_train", "lr", "batch_size", "epochs")
 SETTINGS = (*PLAIN_SETTINGS, "augment", "optimizer", "scheduler", "config")
+GOALS = (98, 99)  # per cent: the validation accuracies whose first epoch the table has
 LONGEST_LABEL = 120  # characters
 NOT_IN_CSV = ("settings", "overrides", "folder", "curves", "predicted", "labels", "images")  # columns of the table
 
@@ -46,7 +49,9 @@ class Runs:
             others in the table). Of the other files: ``curves`` (float64 ``(epochs, columns)``, see `CURVE_COLUMNS`),
             ``predicted`` and ``labels`` (predicted and true classes of the test images, ``(N,)``), on the test images
             ``ece`` (the expected calibration error, a fraction), ``perfect_ece`` (that of a perfectly calibrated
-            network with the same probabilities) and ``brier`` (the Brier score), ``classes`` (their number) and
+            network with the same probabilities) and ``brier`` (the Brier score), ``clean_test_acc`` (the accuracy
+            without MNIST's mislabelled test images, NaN for other test sets), ``epochs_to_98`` and ``epochs_to_99``
+            (the first epoch with that validation accuracy, infinite if there is none), ``classes`` (their number) and
             ``images`` (a text that is equal for runs on the same validation and test labels and classes).
         skipped: ``(folder, reason)`` of each run folder that is unfinished, failed, damaged or a repetition.
     """
@@ -114,7 +119,8 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
     if metrics is None:
         raise DamagedFile(folder / METRICS_FILE, "it cannot be read", METRICS.cure)
     overrides = read_overrides(folder)
-    curves = [[row[column] for column in CURVE_COLUMNS] for row in read_curves(folder)]
+    rows = [[row[column] for column in CURVE_COLUMNS] for row in read_curves(folder)]
+    curves = np.array(rows, dtype=float).reshape(-1, len(CURVE_COLUMNS))
     arrays = read_predictions(folder)
     if problem := _contradiction(metrics, arrays):
         raise DamagedFile(folder / PREDICTIONS_FILE, problem, METRICS.cure)
@@ -124,18 +130,27 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
     digest.update(arrays["val_labels"].astype(np.int64).tobytes())
     images = f"{digest.hexdigest()}-{classes}"
     settings = {key: metrics[key] for key in (*SETTINGS, "model_options", "data_fingerprint")}
+    predicted = logits.argmax(axis=1).astype(np.min_scalar_type(classes))
     return {key: metrics[key] for key in FIELDS if key in metrics} | {
         "folder": folder,
         "experiment": next((o.partition("=")[2] for o in overrides if o.startswith("experiment=")), None),
         "overrides": overrides,
         "settings": json.dumps(settings, sort_keys=True),
-        "curves": np.array(curves, dtype=float).reshape(-1, len(CURVE_COLUMNS)),
-        "predicted": logits.argmax(axis=1).astype(np.min_scalar_type(classes)),
+        "curves": curves,
+        **{f"epochs_to_{goal}": _first_epoch(curves, goal / 100) for goal in GOALS},
+        "predicted": predicted,
+        "clean_test_acc": clean_accuracy(labels, predicted),
         "labels": known_labels.setdefault(images, labels),
         **_sureness(softmax(logits), labels),
         "classes": classes,
         "images": images,
     }
+
+
+def _first_epoch(curves: np.ndarray, accuracy: float) -> float:
+    """Return the first epoch with at least this validation accuracy; infinity if there is none."""
+    reached = curves[:, CURVE_COLUMNS.index("val_acc")] >= accuracy
+    return float(curves[reached.argmax(), CURVE_COLUMNS.index("epoch")]) if reached.any() else math.inf
 
 
 def _sureness(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
