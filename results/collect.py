@@ -17,7 +17,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.files import storage_errors, write_atomically
 from mnist_zoo.report.ensembles import ensembles
 from mnist_zoo.report.published import measured, rows_of
-from mnist_zoo.report.reading import GOALS, name_configurations, read_runs
+from mnist_zoo.report.reading import FIXED, GOALS, name_configurations, read_runs
 from mnist_zoo.runs import Damaged, read_predictions
 from mnist_zoo.runs.identity import is_neutral
 from results.experiments import EXPERIMENTS, ZOO
@@ -95,7 +95,7 @@ def _collect_votes(runs: pd.DataFrame, path: Path) -> dict[Path, int]:
     """Write the accuracies of ensembles of runs that share their images, if there are any."""
     found = [
         each
-        for _, shared in runs.groupby(["data", "images"])
+        for _, shared in runs[runs["split"] == FIXED].groupby(["data", "images"])
         for each in ensembles(shared, [read_predictions(folder) for folder in shared["folder"]])
     ]
     if not found:
@@ -129,6 +129,7 @@ def read_results(results: str | Path, experiment: str) -> pd.DataFrame | None:
         raise InputError(f"{path} is damaged (settings: {error}): restore it with git") from error
     table["overrides"] = [text.split() for text in table["overrides"]]
     table["augment"] = [each["augment"] for each in settings]
+    table["split"] = [each.get("split", FIXED) for each in settings]
     table["model_options"] = [each["model_options"] for each in settings]
     for column in SINCE_0_2:
         table[column] = pd.to_numeric(table[column], errors="coerce") if column in table else math.nan

@@ -10,7 +10,7 @@ import pandas as pd
 from mnist_zoo.plots.style import duration
 from mnist_zoo.report import figures
 from mnist_zoo.report.label_errors import MISLABELLED
-from mnist_zoo.report.reading import GOALS
+from mnist_zoo.report.reading import GOALS, VARIES
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
 from mnist_zoo.report.statistics import WIDE, plus_minus
 from mnist_zoo.report.tables import accuracy_cells, compare, goal_cells, megabytes, seeds_cell
@@ -46,6 +46,13 @@ def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
         )
     else:
         constant.append(CLEAN)
+    if (rows["split"] == VARIES).any():
+        note += (
+            " Split: where it varies, each seed has a training and validation split of its own, and the interval "
+            "covers other seeds and other splits; where it is fixed, the interval covers other seeds on this split."
+        )
+    else:
+        constant.append("split")
     costs_note = (
         "Losses in nats. Seed SD: standard deviation of the test accuracy over seeds. Sampling SE: standard error of "
         "the test accuracy for random test images. Both are in percentage points. Brier: mean squared distance of the "
@@ -77,6 +84,7 @@ def _accuracy_row(row: Any, verdict: Verdict | None) -> dict:
         "configuration": row.label,
         "data": row.data,
         "lr": f"{row.lr:g}",
+        "split": row.split,
         "seeds": seeds_cell(row.n),
         "parameters": f"{row.num_params:,}",
         "MB": megabytes(row.num_params),

@@ -13,6 +13,7 @@ from mnist_zoo.report import figures
 from mnist_zoo.report.difference import PAIRED_FROM
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
 from mnist_zoo.report.pairs import Significance, significance
+from mnist_zoo.report.reading import FIXED
 from mnist_zoo.report.statistics import POWER
 from mnist_zoo.report.tables import compare
 from mnist_zoo.report.testsets import TestSet
@@ -174,7 +175,8 @@ def _equals(p: float) -> str:
 
 
 def _ensemble_section(runs: TestSet) -> list[Section]:
-    best = runs.table["val_acc"].sort_values(ascending=False, kind="stable").index[:CANDIDATES]
+    shared = runs.table[runs.table["split"] == FIXED]  # members are chosen on the same validation images
+    best = shared["val_acc"].sort_values(ascending=False, kind="stable").index[:CANDIDATES]
     table = runs.table.loc[best]
     found = ensembles(table, [read_predictions(folder) for folder in table["folder"]])
     if not found:
@@ -203,7 +205,7 @@ def _ensemble_section(runs: TestSet) -> list[Section]:
         "Accuracies in per cent. Members are chosen on validation; each ensemble is tested once. p: McNemar's exact "
         "test between the ensemble and its best member on validation, with Holm's correction."
     )
-    if len(runs.table) > CANDIDATES:
+    if len(shared) > CANDIDATES:
         caption += f" Only the {CANDIDATES} best networks on validation are considered."
     frame = pd.DataFrame(rows)
     return [Section("Ensembles", [Block("text", text), Block("table", frame, caption, "ensembles", frame)])]

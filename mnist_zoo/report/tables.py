@@ -26,8 +26,8 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
         table: of `Runs`.
 
     Returns:
-        Columns ``label, model, data, lr, num_params, flops, n_test, device`` and ``n``, the number of seeds. Then the
-        mean over seeds of each accuracy (a fraction) and loss (nats), of ``epochs``, ``fit_seconds`` and
+        Columns ``label, model, data, lr, split, num_params, flops, n_test, device`` and ``n``, the number of seeds.
+        Then the mean over seeds of each accuracy (a fraction) and loss (nats), of ``epochs``, ``fit_seconds`` and
         ``images_per_second``, each with ``..._half``: half the 95 % interval of the mean (NaN for one seed).
         ``clean_test_acc`` is the test accuracy without MNIST's mislabelled images. ``epochs_to_98`` and
         ``epochs_to_99`` are means over the seeds that reach this validation accuracy, ``..._reached`` is their number
@@ -38,7 +38,7 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for label, runs in table.groupby("label", sort=False):
         first = runs.iloc[0]
-        row = {key: first[key] for key in ("model", "data", "lr", "num_params", "flops", "n_test", "device")}
+        row = {key: first[key] for key in ("model", "data", "lr", "split", "num_params", "flops", "n_test", "device")}
         row = {"label": label} | row | {"n": len(runs)}
         for name, column in MEASURED.items():
             row[name], row[f"{name}_half"] = st.mean_interval(runs[column].to_numpy())

@@ -138,6 +138,7 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
         "flops": count_flops(best.model, data.image_shape),
         "data": data.name,
         "data_fingerprint": data.fingerprint,
+        "images_fingerprint": data.images_fingerprint,
         **{f"n_{split}": len(data.labels(split)) for split in SPLITS},
         **{key: cfg[key] for key in ("lr", "batch_size", "seed", "epochs", "augment", "optimizer", "scheduler")},
         "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
