@@ -6,6 +6,7 @@ Runs of no experiment go to ``zoo.csv``.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,20 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.files import storage_errors, write_atomically
 from mnist_zoo.report.ensembles import ensembles
 from mnist_zoo.report.published import measured, rows_of
-from mnist_zoo.report.reading import name_configurations, read_runs
+from mnist_zoo.report.reading import FIXED, GOALS, name_configurations, read_runs
 from mnist_zoo.runs import Damaged, read_predictions
 from mnist_zoo.runs.identity import is_neutral
 from results.experiments import EXPERIMENTS, ZOO
 from results.predictions import add as add_predictions
+from results.predictions import clean_accuracies
 
 COLUMNS = [
     *("model", "data", "lr", "seed", "epochs_run", "best_epoch", "num_params", "flops", "n_train", "n_val", "n_test"),
     *(f"{split}_{metric}" for split in ("train", "val", "test") for metric in ("acc", "loss")),
     *("fit_seconds", "train_images_per_second", "device", "date", "overrides", "settings"),
 ]
+# Columns that older rows lack: the first epoch with this validation accuracy, "inf" if there is none.
+SINCE_0_2 = [f"epochs_to_{goal}" for goal in GOALS]
 VERSIONS = ("mnist_zoo", "python", "torch", "pytorch-lightning")
 VOTES_FILE = "ensemble_votes.csv"
 
@@ -77,6 +81,7 @@ def _record(run: pd.Series) -> dict[str, Any]:
     """Return a run's row: values of metrics.json, and published metrics that only its predictions can give."""
     kept = [override for override in run["overrides"] if not (is_neutral(override) or override.startswith("seed="))]
     record = {column: run.get(column) for column in COLUMNS} | {"overrides": " ".join(kept)}
+    record |= {column: run[column] for column in SINCE_0_2}
     record |= {package: run["versions"].get(package) for package in VERSIONS}
     for row in rows_of(run):
         if row.ours not in run:
@@ -90,7 +95,7 @@ def _collect_votes(runs: pd.DataFrame, path: Path) -> dict[Path, int]:
     """Write the accuracies of ensembles of runs that share their images, if there are any."""
     found = [
         each
-        for _, shared in runs.groupby(["data", "images"])
+        for _, shared in runs[runs["split"] == FIXED].groupby(["data", "images"])
         for each in ensembles(shared, [read_predictions(folder) for folder in shared["folder"]])
     ]
     if not found:
@@ -124,6 +129,9 @@ def read_results(results: str | Path, experiment: str) -> pd.DataFrame | None:
         raise InputError(f"{path} is damaged (settings: {error}): restore it with git") from error
     table["overrides"] = [text.split() for text in table["overrides"]]
     table["augment"] = [each["augment"] for each in settings]
+    table["split"] = [each.get("split", FIXED) for each in settings]
     table["model_options"] = [each["model_options"] for each in settings]
+    for column in SINCE_0_2:
+        table[column] = pd.to_numeric(table[column], errors="coerce") if column in table else math.nan
     table["label"] = name_configurations(table)
-    return table
+    return table.assign(clean_test_acc=clean_accuracies(table, Path(results), experiment))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.report.published import DEVICES
@@ -57,6 +58,7 @@ PLAN: tuple[Planned, ...] = (
     *_grid("keras_cnn", 5, 1.0, "model=cnn_4"),
     *_grid("keras_cnn", 5, 1.5, "model=cnn"),
     *_grid("dropout", 5, 2.5, "model=cnn", "model=cnn_dropout"),
+    *_grid("dropout_search", 3, 3, "model=cnn model.channels=[64,64] model.dense=128 lr=0.001"),
     *_grid("architectures_diagnosis", 5, 3, "model=cnn_l2 model.l2=0.001"),
     *_grid("lr_sweep", 5, 1, *(f"model=lenet5 lr={lr}" for lr in RATES)),
     *_grid("lr_sweep_final", 5, 2, "model=lenet5 lr=0.0002"),
@@ -126,17 +128,19 @@ def missing(results: Path, experiment: str | None = None) -> Iterator[Missing]:
         results: folder of the CSV files.
         experiment: only of this one; by default of all.
     """
+    tables: dict[str, pd.DataFrame | None] = {}
     for planned in PLAN:
         if experiment in (None, planned.experiment):
-            done = _done(results, planned)
+            if planned.experiment not in tables:
+                tables[planned.experiment] = read_results(results, planned.experiment)
+            done = _done(results, planned, tables[planned.experiment])
             seeds = tuple(seed for seed in range(planned.seeds) if seed not in done)
             if seeds:
                 yield Missing(planned, seeds)
 
 
-def _done(results: Path, planned: Planned) -> set[int]:
+def _done(results: Path, planned: Planned, table: pd.DataFrame | None) -> set[int]:
     """Return the seeds of a configuration with a row and with stored predictions."""
-    table = read_results(results, planned.experiment)
     if table is None:
         return set()
     rows = table[[set(asked).difference(DEVICES) == set(planned.settings) for asked in table["overrides"]]]

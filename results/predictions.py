@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pandas as pd
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import write_atomically
+from mnist_zoo.report.label_errors import clean_accuracy
 from mnist_zoo.report.statistics import softmax
 from mnist_zoo.runs import read_predictions
 
@@ -94,6 +96,24 @@ def read(path: Path) -> dict[str, Any]:
             return {key: arrays[key] for key in ("seeds", "classes", "labels", "probabilities")}
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read ({type(error).__name__}): take it from the repository") from error
+
+
+def clean_accuracies(table: pd.DataFrame, results: Path, experiment: str) -> list[float]:
+    """Return each row's test accuracy without MNIST's mislabelled images; NaN without stored predictions.
+
+    Args:
+        table: of results, with the column ``label``.
+        results: folder of the CSV files.
+        experiment: name of the experiment.
+    """
+    found: dict[tuple[str, int], float] = {}
+    for label, settings in set(zip(table["label"], table["settings"], strict=True)):
+        path = path_of(results, experiment, label, settings)
+        if path.exists():
+            arrays = read(path)
+            for seed, classes in zip(arrays["seeds"].tolist(), arrays["classes"], strict=True):
+                found[settings, seed] = clean_accuracy(arrays["labels"], classes)
+    return [found.get(key, math.nan) for key in zip(table["settings"], table["seed"], strict=True)]
 
 
 def with_predictions(

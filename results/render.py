@@ -9,15 +9,48 @@ import pandas as pd
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import write_atomically
-from mnist_zoo.plots.style import duration
 from mnist_zoo.plots.tables import escape, markdown
-from mnist_zoo.report.published import RELATED, Row, published_rows
-from mnist_zoo.report.tables import accuracy_cells, compare
-from mnist_zoo.report.verdicts import Verdict, against_papers, count_test_accuracies
+from mnist_zoo.report.published import FITTED, RELATED, Row, published_rows
+from mnist_zoo.report.tables import seeds_cell
+from mnist_zoo.report.verdicts import WORDS, against_papers, count_test_accuracies
 from results.collect import VOTES_FILE, read_results
-from results.experiments import EXPERIMENTS, ZOO, ZOO_NOTE, ZOO_TITLE
+from results.experiments import (
+    EXPERIMENTS,
+    FAST99,
+    FAST99_NOTE,
+    FAST99_TITLE,
+    PAPERS,
+    RELATED_NOTE,
+    RELATED_TITLE,
+    ZOO,
+    ZOO_NOTE,
+    ZOO_TITLE,
+    Paper,
+)
+from results.plan import missing
+from results.rows import command
+from results.tables import (
+    Measured,
+    configurations,
+    not_reproduced,
+    pairs_sentence,
+    published,
+    verdict_sentence,
+    votes_table,
+)
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"  # in README.md, around the tables
+HOW_TO_READ = """\
+**How to read the tables.** *Ours* is the mean over seeds in the unit of the paper and, in brackets, the 95 % prediction
+interval of one further run: a published number is one run. It *agrees* if it lies within the interval. Outside, ours is
+*above* or *below* only if that holds after a correction for the number of comparisons (Holm). With fewer than five
+seeds the spread is pooled over comparable configurations. Losses, training times, fitted settings and other recipes
+are shown and not compared. *One seed* has no interval of its own. In the tables of our runs, accuracies are means with
+95 % intervals of the mean, in per cent. *MB*: the parameters in float32. *To 98 %*, *to 99 %*: the first epoch with
+that validation accuracy, mean over the seeds that reach it; `-`: not recorded. *Clean test*: without the 15 images of
+MNIST's test set whose label is known to be wrong (Northcutt et al. 2021, `mnist_zoo/report/label_errors.py`); `-`:
+other images, or no stored predictions. Times are of one seed and were taken beside other work on the machine.
+"""
 
 
 def write(results: Path, readme: Path) -> None:
@@ -37,117 +70,123 @@ def write(results: Path, readme: Path) -> None:
 
 def render(results: str | Path = "results") -> tuple[str, str]:
     """Return the text of ``results/README.md``, and the tables for ``README.md``."""
-    tables = {experiment: read_results(results, experiment) for experiment in EXPERIMENTS}
-    zoo = read_results(results, ZOO)
-    related = None if zoo is None else zoo.assign(experiment=RELATED)
-    verdicts = against_papers(table for table in [*tables.values(), related] if table is not None)
-    summary = _summary(verdicts)
-    pages = ["# Results", "", f"Written by `python -m results render` from the CSV files here. {summary}", ""]
-    for experiment, (title, note) in EXPERIMENTS.items():
-        own = [v for v in verdicts if v.row.experiment == experiment]
-        pages += [f"## `{experiment}`: {title}", "", note, "", *_experiment(experiment, tables[experiment], own), ""]
-    votes = Path(results) / VOTES_FILE
-    if votes.exists():
-        pages += _votes(pd.read_csv(votes))
-    if zoo is not None:
-        note = ZOO_NOTE.replace("results/", "")
-        pages += [f"## `{ZOO}`: {ZOO_TITLE}", "", note, "", *_configurations(zoo), ""]
-    pages += ["The papers' numbers for `masking` are not listed: no experiment reproduces them yet.", ""]
-    page = re.sub(r"\n{3,}", "\n\n", "\n".join(pages))
-    block = [f"{summary} Every row, run or not: [results/README.md](results/README.md).", ""]
-    block += _overview(verdicts) if verdicts else []
-    if zoo is not None:
-        block = [f"{ZOO_TITLE}. {ZOO_NOTE}", "", *_configurations(zoo), "", "### Beside the papers", "", *block]
-    return page, "\n".join(block) + "\n"
+    read = {experiment: read_results(results, experiment) for experiment in (*EXPERIMENTS, ZOO)}
+    tables = {experiment: table for experiment, table in read.items() if table is not None}
+    if ZOO in tables:
+        tables[RELATED] = tables[ZOO].assign(experiment=RELATED)
+    verdicts = against_papers([table for experiment, table in tables.items() if experiment != ZOO])
+    measured = Measured(Path(results), tables, verdicts)
+    return _page(measured), _block(measured)
 
 
-def _summary(verdicts: list[Verdict]) -> str:
-    tested, counts = count_test_accuracies(verdicts)
-    published = sum(row.metric == "test_acc" for row in published_rows())
-    return f"Of {published} published test accuracies {tested} were run: {counts}."
+def _page(measured: Measured) -> str:
+    lines = ["# Results", "", "Written by `python -m results render` from the CSV files here.", ""]
+    lines += [_summary(measured), "", *_overview_of_papers(measured), "", HOW_TO_READ]
+    for paper in PAPERS:
+        lines += _paper(paper, measured)
+    related = _rows(RELATED)
+    lines += [f"## {RELATED_TITLE}", "", verdict_sentence(related, measured), "", RELATED_NOTE, ""]
+    lines += [*published(related, measured), "", *not_reproduced(), ""]
+    lines += [f"## {FAST99_TITLE}", "", FAST99_NOTE, "", *_runs(FAST99, measured), ""]
+    note = ZOO_NOTE.partition(" The command of each row")[0]
+    lines += [f"## {ZOO_TITLE}", "", note, "", *_runs(ZOO, measured), "", *_still_to_run(measured), ""]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
 
 
-def _experiment(experiment: str, table: pd.DataFrame | None, verdicts: list[Verdict]) -> list[str]:
-    """Return the tables of an experiment: our configurations, then the published numbers."""
-    lines = []
-    if table is None:
-        lines += [f"Not run yet: `python -m mnist_zoo -m experiment={experiment} seed=0,1,2`", ""]
-    else:
-        lines += [*_configurations(table), ""]
-    published = [row for row in published_rows() if row.experiment == experiment]
-    if published:
-        found = _by_row(verdicts)
-        header = ("published row", "data", "metric", "published", "ours", "verdict", "note")
-        body = [
-            (row.name, row.data, row.metric, f"{row.value:g} {row.unit}", *_ours(found.get(row)), row.note)
-            for row in published
-        ]
-        lines += markdown(header, body)
-    return lines
+def _rows(*experiments: str) -> list[Row]:
+    return [row for row in published_rows() if row.experiment in experiments]
 
 
-def _configurations(table: pd.DataFrame) -> list[str]:
-    """Return the table of our configurations, one row each."""
-    shares = "train %", "validation %", "test %"
-    header = "configuration", "data", "lr", "epochs", "seeds", "parameters", *shares, "time", "device"
-    rows = compare(table)
-    body = [
-        (
-            *(
-                escape(row["label"]),
-                escape(row["data"]),
-                f"{row['lr']:g}",
-                f"{row['epochs']:.3g}",
-                row["n"],
-                f"{row['num_params']:,}",
-            ),
-            *(*accuracy_cells(named), duration(row["fit_seconds"]), escape(row["device"])),
-        )
-        for row, named in zip(rows.to_dict("records"), rows.itertuples(), strict=True)
-    ]
+def _summary(measured: Measured) -> str:
+    tested, counts = count_test_accuracies(measured.verdicts)
+    of = sum(row.metric == "test_acc" and row.experiment not in FITTED for row in published_rows())
+    return f"Of {of} comparisons with a published test accuracy {tested} were run: {counts}."
+
+
+def _overview_of_papers(measured: Measured) -> list[str]:
+    """Return the table of the papers: how many of their test accuracies were run, and our verdicts."""
+    header = ("paper", "test accuracies", "run", *WORDS.values())
+    sections = [(paper.title, tuple(paper.parts)) for paper in PAPERS] + [(RELATED_TITLE, (RELATED,))]
+    body = []
+    for title, experiments in sections:
+        rows = [row for row in _rows(*experiments) if row.metric == "test_acc" and row.experiment not in FITTED]
+        outcomes = [measured.best[row].outcome for row in rows if row in measured.best]
+        counts = [outcomes.count(name) for name in WORDS]
+        body.append((title, len(rows), sum(counts), *counts))
     return markdown(header, body)
 
 
-def _overview(verdicts: list[Verdict]) -> list[str]:
+def _paper(paper: Paper, measured: Measured) -> list[str]:
+    """Return the section of a paper: verdict in words, then for each experiment its published numbers and our runs."""
+    lines = [f"## {paper.title}", "", verdict_sentence(_rows(*paper.parts), measured), "", paper.note, ""]
+    for experiment, part in paper.parts.items():
+        rows = _rows(experiment)
+        lines += [f"### {part.heading}: `experiment={experiment}`", "", part.note, ""]
+        lines += [*published(rows, measured), ""] if rows else []
+        lines += [*_runs(experiment, measured), ""]
+    votes = measured.folder / VOTES_FILE
+    if "ensemble" in paper.parts and votes.exists():
+        lines += ["### Votes, chosen on validation", "", *votes_table(pd.read_csv(votes)), ""]
+    return lines
+
+
+def _runs(experiment: str, measured: Measured) -> list[str]:
+    """Return the table of our configurations of an experiment, and what their stored predictions decide."""
+    table = measured.tables.get(experiment)
+    if table is None:
+        return [f"Not run yet: `{command(experiment, (), range(3))}`"]
+    pairs = pairs_sentence(table, measured.folder, experiment)
+    return ["Our runs:", "", *configurations(table, experiment), "", *pairs]
+
+
+def _still_to_run(measured: Measured) -> list[str]:
+    """Return the list of the planned runs that have no row or no predictions."""
+    found = list(missing(measured.folder))
+    if not found:
+        return []
+    hours = sum(each.hours for each in found)
+    text = (
+        f"{sum(len(each.seeds) for each in found)} runs, about {hours:.0f} hours on one core of a CPU. "
+        f"`python -m results missing --run` trains them one after the other and collects each."
+    )
+    header = ("command", "hours")
+    body = [
+        (f"`{command(each.planned.experiment, each.planned.settings, each.seeds)}`", f"{each.hours:.1f}")
+        for each in found
+    ]
+    return ["## Still to run", "", text, "", *markdown(header, body)]
+
+
+def _block(measured: Measured) -> str:
+    """Return the tables for ``README.md``."""
+    lines = [
+        _summary(measured),
+        "Every number with its reason and command: [results/README.md](results/README.md).",
+        "",
+    ]
+    if measured.verdicts:
+        lines += _overview(measured)
+    if ZOO in measured.tables:
+        zoo = configurations(measured.tables[ZOO])
+        lines = [f"{ZOO_TITLE}. {ZOO_NOTE}", "", *zoo, "", "### Beside the papers", "", *lines]
+    return "\n".join(lines) + "\n"
+
+
+def _overview(measured: Measured) -> list[str]:
     """Return the README's table: the test accuracy of each published row that was run, or its validation accuracy."""
-    found = _by_row(verdicts)
     chosen: dict[tuple[str, str, str, str], Row] = {}
     for row in published_rows():
         key = (row.experiment, row.name, row.data, row.model)
         if row.metric == "test_acc" or (row.metric == "val_acc" and key not in chosen):
             chosen[key] = row
-    header = ("experiment", "model", "data", "metric", "published %", "ours %", "verdict")
-    body = [
-        (row.experiment, row.name, row.data, row.metric, f"{row.value:g}", *_ours(found.get(row)))
-        for row in chosen.values()
-        if row in found
-    ]
+    header = ("experiment", "model", "data", "metric", "published %", "ours %", "seeds", "verdict")
+    body = []
+    for row in chosen.values():
+        if row in measured.best:
+            v = measured.best[row]
+            cells = (row.data, row.metric, f"{row.value:g}", v.ours, seeds_cell(v.seeds), escape(v.words))
+            body.append((row.experiment, escape(measured.name(row)), *cells))
     return markdown(header, body)
-
-
-def _by_row(verdicts: list[Verdict]) -> dict[Row, Verdict]:
-    """Return one verdict for each published row; of several configurations, one that is comparable."""
-    return {v.row: v for v in sorted(verdicts, key=lambda v: v.outcome != "not comparable")}
-
-
-def _ours(verdict: Verdict | None) -> tuple[str, str]:
-    """Return the cells of a row: our number, and the verdict."""
-    if verdict is None:
-        return "-", "not run"
-    return verdict.ours, escape(verdict.words)
-
-
-def _votes(votes: pd.DataFrame) -> list[str]:
-    """Return the section on ensembles."""
-    header = ("ensemble", "vote", "members", "validation %", "test %")
-    body = [
-        (
-            *(escape(row["name"]) + (" (chosen)" if row["chosen"] else ""), row["vote"], row["members"].count(";") + 1),
-            *(f"{100 * row['val_acc']:.2f}", f"{100 * row['test_acc']:.2f}"),
-        )
-        for row in votes.to_dict("records")
-    ]
-    return ["### Votes, chosen on validation", "", *markdown(header, body), ""]
 
 
 def replace_block(text: str, block: str) -> str:

@@ -422,6 +422,7 @@ def test_composing_a_configuration_has_the_same_errors(override, message):
         ["hydra.run.dir=outputs/mine", "output_dir=/somewhere/else", "sweep='my sweep, no. 2'"],
         ["lr=${mnist_zoo.cores:}", "data.root=${oc.env:HOME}", "~optimizer.betas"],
         ["scheduler=onecycle", "+scheduler.div_factor=10"],
+        ["data=qmnist", "data.test_digits=all"],
     ],
     ids=" ".join,
 )

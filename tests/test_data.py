@@ -64,6 +64,16 @@ ARRAYS = st.builds(
 )
 
 
+def write_qmnist(folder: Path, test: int, suffix: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Write QMNIST's four files with 60 training images, and return the test images and labels."""
+    for part, count in (("train", 60), ("test", test)):
+        images, labels = digits(count)
+        rows = np.stack([labels, *[np.arange(count)] * 7], axis=1).astype("i4")
+        write_idx(folder / f"qmnist-{part}-images-idx3-ubyte{suffix}", images)
+        write_idx(folder / f"qmnist-{part}-labels-idx2-int{suffix}", rows)
+    return images, labels
+
+
 class TestIdx:
     @given(array=ARRAYS, suffix=st.sampled_from(["", ".gz"]))
     @settings(max_examples=50, deadline=None, derandomize=True)
@@ -160,15 +170,31 @@ class TestTorchvisionFiles:
         assert np.array_equal(load("emnist_digits", tmp_path, {}).train_images, digits(60)[0].transpose(0, 2, 1))
 
     def test_qmnist_equals_what_torchvision_reads(self, tmp_path):
-        for part, count in (("train", 60), ("test", 20)):
-            images, labels = digits(count)
-            rows = np.stack([labels, *[np.arange(count)] * 7], axis=1).astype("i4")
-            write_idx(tmp_path / f"QMNIST/raw/qmnist-{part}-images-idx3-ubyte", images)
-            write_idx(tmp_path / f"QMNIST/raw/qmnist-{part}-labels-idx2-int", rows)
+        write_qmnist(tmp_path / "QMNIST/raw", test=20)
         theirs = torchvision.datasets.QMNIST(tmp_path, what="test")
-        ours = load("qmnist", tmp_path, {})
+        ours = load("qmnist", tmp_path, {"test_digits": "all"})
         assert np.array_equal(ours.test_images, theirs.data.numpy())
         assert np.array_equal(ours.test_labels, theirs.targets[:, 0].numpy())
+
+    @pytest.mark.parametrize("suffix", ["", ".gz"])
+    def test_the_fresh_digits_of_qmnist_are_those_after_mnists(self, tmp_path, suffix):
+        images, labels = write_qmnist(tmp_path / "QMNIST/raw", test=10_007, suffix=suffix)
+        fresh = load("qmnist", tmp_path, {})
+        assert fresh.test_images.shape == (7, 28, 28) and fresh.train_images.shape == (60, 28, 28)
+        assert np.array_equal(fresh.test_images, images[10_000:])
+        assert np.array_equal(fresh.test_labels, labels[10_000:])
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({}, "QMNIST: 20 test images; those after the first 10,000 are the fresh ones: delete it and run again"),
+            ({"test_digits": "new"}, "test_digits='new': it must be fresh or all"),
+        ],
+    )
+    def test_qmnist_without_fresh_digits_is_an_error(self, tmp_path, options, message):
+        write_qmnist(tmp_path / "QMNIST/raw", test=20)
+        with pytest.raises(InputError, match=message):
+            load("qmnist", tmp_path, options)
 
     def test_a_damaged_file_is_not_replaced_by_the_fallback(self, tmp_path):
         write_mnist(tmp_path / "MNIST/raw")

@@ -8,9 +8,12 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
-from mnist_zoo import explore, plots
+from mnist_zoo import create_model, explore, list_models, plots
 from mnist_zoo.data import Batches, ImageSet, MNISTDataModule, register_dataset
 from mnist_zoo.errors import InputError
 from mnist_zoo.plots import embedding, exploration
@@ -18,7 +21,7 @@ from mnist_zoo.plots.images import confusion_matrix, image_grid
 from mnist_zoo.plots.reliability import Calibration, reliability
 from mnist_zoo.plots.style import COLOURS, STYLE, duration, look, style
 from mnist_zoo.plots.tables import markdown
-from mnist_zoo.plots.tensorboard import log_figures
+from mnist_zoo.plots.tensorboard import log_figures, log_graph
 from mnist_zoo.report import figures
 
 
@@ -128,6 +131,46 @@ def test_tensorboard_shows_the_confusion_matrix_predictions_and_errors():
     assert list(writer) == ["test/confusion_matrix", "test/predictions", "test/errors"]
     assert [text.get_text() for text in writer["test/errors"].axes[0].texts] == ["4\ntrue: 3"]
     assert "4\ntrue: 3" in [text.get_text() for text in writer["test/predictions"].axes[0].texts]
+
+
+def graph_of(folder: Path) -> list[str]:
+    """Return the names of the operations in the graphs that TensorBoard would show."""
+    events = EventAccumulator(str(folder), size_guidance={"graph": 0}).Reload()
+    return [node.name for node in events.Graph().node]
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn_dropout", "cnn_batchnorm"])
+def test_tensorboard_shows_the_graph_of_a_network_and_leaves_it_as_it_was(tmp_path, name):
+    model = create_model(name)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    writer = SummaryWriter(tmp_path)
+    log_graph(writer, model, (1, 28, 28))
+    writer.close()
+    assert len(graph_of(tmp_path)) > 5
+    assert model.training and torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_models())
+def test_every_network_has_a_graph(tmp_path, name):
+    writer = SummaryWriter(tmp_path)
+    log_graph(writer, create_model(name), (1, 28, 28))
+    writer.close()
+    assert len(graph_of(tmp_path)) > 5
+
+
+def test_a_network_without_a_graph_is_a_warning(tmp_path, capsys):
+    class Untraceable(torch.nn.Module):
+        def forward(self, x):
+            raise RuntimeError("no such shape\nwith details")
+
+    writer = SummaryWriter(tmp_path)
+    with pytest.warns(UserWarning, match="does not show the network's graph, which cannot be traced: no such shape$"):
+        log_graph(writer, Untraceable(), (1, 28, 28))
+    writer.close()
+    assert capsys.readouterr().out == ""
 
 
 # -- configurations (mnist_zoo.report.figures) ----------------------------------------------------------------------

@@ -325,11 +325,11 @@ def test_a_published_number_is_one_run(tmp_path):
 
 def test_a_perfect_replicate_agrees_as_often_as_stated(tmp_path):
     rng = np.random.default_rng(0)
-    names = ["test_acc", "n_test", "label", "data", "device", "experiment", "overrides"]
+    names = ["test_acc", "n_test", "label", "data", "split", "device", "experiment", "overrides"]
     outside = 0
     for _ in range(1000):
         *ours, theirs = rng.normal(99.0, 0.08, 6)
-        rows = [(each / 100, 10_000, "mlp", "mnist", "cpu", "lr_sweep", []) for each in ours]
+        rows = [(each / 100, 10_000, "mlp", "mnist", "fixed", "cpu", "lr_sweep", []) for each in ours]
         outside += judge(published(theirs, half_unit=0.0), pd.DataFrame(rows, columns=names)).p < 0.05
     assert outside / 1000 == pytest.approx(0.05, abs=0.015)
 

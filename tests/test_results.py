@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,12 +18,16 @@ import torch
 from test_report import write_run
 
 from mnist_zoo.errors import InputError
+from mnist_zoo.hydra_app.compose import compose_config
+from mnist_zoo.hydra_app.overrides import grid, parse
 from mnist_zoo.weights import read_weights
 from results import ship as shipping
 from results.__main__ import main
 from results.collect import collect, read_results
-from results.experiments import EXPERIMENTS
+from results.experiments import PAPERS, cause_of
 from results.render import BEGIN, END, render, replace_block
+from results.rows import command as command_of
+from results.rows import names, settings_of
 from results.ship import command, ship
 
 ROOT = Path(__file__).parents[1]
@@ -64,15 +71,14 @@ class TestCollect:
         assert table is not None and table["recall_digit_7"].tolist() == pytest.approx([0.9])
         page, _ = render(tmp_path)
         reason = "not comparable: one seed, and no comparable configuration with several"
-        row = "| cnn lr=0.001 channels=[32,64] | mnist | recall_digit_7 | 93 % | 90.00 |"  # two of 20 sevens
-        assert f"{row} {reason} |" in page
+        assert f"| cnn | recall digit 7 | 93 % | 90.00 | one seed | {reason} |" in page  # two of 20 sevens
 
     def test_a_run_of_no_experiment_goes_to_the_zoo(self, tmp_path):
         write_run(tmp_path / "run", wrong=[7, 17])
         assert collect([tmp_path / "run"], tmp_path) == {tmp_path / "zoo.csv": 1}
         page, block = render(tmp_path)
-        assert "## `zoo`" in page and "| 99.00 |" in page and "| 99.00 |" in block
-        assert "Of 32 published test accuracies 0 were run" in block
+        assert "## The zoo with the library's defaults" in page and "| 99.00 |" in page and "| 99.00 |" in block
+        assert "Of 30 comparisons with a published test accuracy 0 were run" in block
 
     def test_a_run_of_an_unknown_experiment_is_refused(self, tmp_path):
         write_run(tmp_path / "run", experiment="my_own")
@@ -80,19 +86,98 @@ class TestCollect:
             collect([tmp_path / "run"], tmp_path)
 
 
+def commands_of_the_page() -> list[tuple[str, ...]]:
+    """Return the first job of each command on the results page."""
+    commands = re.findall(r"`python -m mnist_zoo -m ([^`]*)`", (ROOT / "results/README.md").read_text())
+    return sorted({tuple(grid(parse(shlex.split(line)))[0]) for line in commands})
+
+
 class TestRender:
     def test_the_tables_say_what_was_run_and_what_was_not(self, tmp_path):
         collect([sweep(tmp_path / "sweep")], tmp_path)
         page, block = render(tmp_path)
-        assert (
-            "Of 32 published test accuracies 1 were run: 1 agree with what one further run of ours would give" in block
-        )
-        assert "| lr_sweep | mlp lr=0.01 | mnist | test_acc | 97.1 | 97.50 [93.57, 99.17] | agrees |" in block
+        assert "Of 30 comparisons with a published test accuracy 1 were run: 1 agree with" in block
+        assert "| lr_sweep | mlp lr=0.01 | mnist | test_acc | 97.1 | 97.50 [93.57, 99.17] | 3 | agrees |" in block
         assert "resnet18" not in block, "the README lists only what was run"
-        assert "| resnet18 lr=0.01 | mnist | test_acc | 99.2 % | - | not run |" in page
-        for experiment in EXPERIMENTS:
-            assert f"## `{experiment}`" in page
+        command = "`python -m mnist_zoo -m experiment=lr_sweep model=resnet18 lr=0.01 seed=0,1,2`"
+        hours = "to be run, about 1.5 h on one core"
+        assert (
+            f"| resnet18 lr=0.01 | test accuracy | 99.2 % | - | - | not run | {hours} | Table 3 | {command} |" in page
+        )
+        for paper in PAPERS:
+            assert f"## {paper.title}" in page
+            for experiment in paper.parts:
+                assert f": `experiment={experiment}`" in page
         assert "Not run yet: `python -m mnist_zoo -m experiment=architectures seed=0,1,2`" in page
+        assert "Test accuracies compared: 1 of 15. Agree: mlp lr=0.01." in page
+
+    def test_every_published_number_has_a_row(self, tmp_path):
+        page, _ = render(tmp_path)
+        with (ROOT / "mnist_zoo/report/published.csv").open() as file:
+            published = list(csv.DictReader(file))
+        rows = [line for line in page.splitlines() if re.search(r" \| [\d.]+ (%|nats|s|epochs|images) \| ", line)]
+        assert len(rows) == len(published) and page.count("no experiment yet") == 0
+
+    def test_every_difference_has_a_reason(self):
+        lines = (ROOT / "results/README.md").read_text().splitlines()
+        rows = [line.split(" | ") for line in lines if line.count(" | ") == 8]
+        outside = [row for row in rows if row[5].startswith(("ours is", "outside"))]
+        assert outside, "without any difference this test would check nothing"
+        for row in outside:
+            assert row[6].strip() not in ("", "not known"), f"results/experiments.py has no cause: {row[:6]}"
+
+    @pytest.mark.parametrize(
+        ("row", "known"),
+        [
+            (("lr_sweep", "mlp lr=0.01", "test_acc"), True),
+            (("lr_sweep", "resnet18 lr=0.01", "val_acc"), True),
+            (("lr_sweep", "resnet18 lr=0.01", "test_acc"), False),
+            (("dropout", "cnn", "test_acc"), False),
+        ],
+    )
+    def test_a_cause_belongs_to_an_experiment_a_model_and_perhaps_a_metric(self, row, known):
+        assert (cause_of(*row) is not None) is known
+
+    def test_names_and_commands_can_be_read(self):
+        table = pd.DataFrame(
+            [
+                ("a", "mnist", ["model=mlp", "lr=0.02", "trainer=cpu"]),
+                ("b", "mnist", ["data.normalize=true", "model=mlp", "lr=0.02"]),
+                ("c", "fashion_mnist", ["data=fashion_mnist", "trainer.precision=bf16-mixed", "model=two_conv"]),
+                ("d", "mnist", ["model=cnn", "trainer.precision=bf16-mixed"]),
+                ("e", "mnist", ["model=cnn", "model.channels=[64,64]"]),
+                ("f", "mnist", ["model=cnn"]),
+                ("a long label", "mnist", []),
+            ],
+            columns=["label", "data", "overrides"],
+        )
+        assert names(table) == {
+            "a": "mlp lr=0.02",
+            "b": "mlp data.normalize=true lr=0.02",
+            "c": "two_conv",
+            "d": "cnn trainer.precision=bf16-mixed",
+            "e": "cnn channels=[64,64]",
+            "f": "cnn",
+            "a long label": "a long label",
+        }
+        words = settings_of(["lr=0.1", "trainer=cpu", "data=fashion_mnist", "model=cnn", "model.channels=[64,64]"])
+        line = (
+            "python -m mnist_zoo -m experiment=x model=cnn data=fashion_mnist lr=0.1 'model.channels=[64,64]' seed=0,2"
+        )
+        assert command_of("x", words, (0, 2)) == line
+
+    def test_a_command_of_each_experiment_composes(self):
+        of_experiment = {job[0].partition("model=")[0]: job for job in commands_of_the_page()}
+        assert len(of_experiment) > 10
+        for job in of_experiment.values():
+            assert compose_config(job)["seed"] >= 0
+
+    @pytest.mark.slow
+    def test_every_command_of_the_page_composes(self):
+        jobs = commands_of_the_page()
+        assert len(jobs) > 60
+        for job in jobs:
+            assert compose_config(job)["seed"] >= 0
 
     def test_only_the_text_between_the_markers_is_replaced(self):
         assert replace_block(f"a\n{BEGIN}\nold\n{END}\nz\n", "new\n") == f"a\n{BEGIN}\nnew\n{END}\nz\n"

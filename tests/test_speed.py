@@ -473,3 +473,4 @@ class TestSeveralSteps:
         run(stripes_config("batch_size=16", "logger=tensorboard"), tmp_path / "run")
         events = EventAccumulator(str(tmp_path / "run")).Reload()
         assert [event.step for event in events.Scalars("val_acc")] == [11, 22, 33]
+        assert any("Linear" in node.op or "linear" in node.name.lower() for node in events.Graph().node), "the network"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ class MNISTDataModule(pl.LightningDataModule):
         images, labels = _tensors(data.train_images, data.train_labels)
         test_images, test_labels = _tensors(data.test_images, data.test_labels)
         images, test_images = apply_filters(images, **self.filters), apply_filters(test_images, **self.filters)
+        self._images_fingerprint = _digest([(images, labels), (test_images, test_labels)])
         self._splits = {
             "train": (images[rest], labels[rest]),
             "val": (images[val], labels[val]),
@@ -187,13 +189,13 @@ class MNISTDataModule(pl.LightningDataModule):
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change if an image, a label or the split changes."""
-        digest = hashlib.blake2b(digest_size=8)
-        if self.image_shape != (1, 28, 28):  # whose fingerprints are recorded in run folders of 0.1.0
-            digest.update(repr(self.image_shape).encode())
-        for split in SPLITS:  # the arrays themselves: their bytes as an object would be copies
-            digest.update(self.images(split).numpy().data)
-            digest.update(self.labels(split).numpy().data)
-        return digest.hexdigest()
+        return _digest([(self.images(split), self.labels(split)) for split in SPLITS])
+
+    @property
+    def images_fingerprint(self) -> str:
+        """16 hexadecimal digits that change if an image or a label changes, but not if the split does."""
+        self.setup()
+        return self._images_fingerprint
 
     def train_dataloader(self) -> Batches:
         """Return the training images as shuffled, augmented batches."""
@@ -262,6 +264,18 @@ class MNISTDataModule(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict) -> None:
         """Let the next training epoch start at the checkpoint's position; the rest follows from the data themselves."""
         self._start = state_dict.get("position", {"batch": 0})["batch"]
+
+
+def _digest(parts: Sequence[tuple[Tensor, Tensor]]) -> str:
+    """Return 16 hexadecimal digits of images uint8 ``(N, C, H, W)`` and labels ``(N,)``."""
+    digest = hashlib.blake2b(digest_size=8)
+    shape = tuple(parts[0][0].shape[1:])
+    if shape != (1, 28, 28):  # whose fingerprints are recorded in run folders of 0.1.0
+        digest.update(repr(shape).encode())
+    for images, labels in parts:  # the arrays themselves: their bytes as an object would be copies
+        digest.update(images.numpy().data)
+        digest.update(labels.numpy().data)
+    return digest.hexdigest()
 
 
 def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:

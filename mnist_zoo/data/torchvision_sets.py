@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from mnist_zoo.data.reading import require_file
 from mnist_zoo.data.sources import DIGITS, DataUnavailable, ImageSet, register_dataset
 from mnist_zoo.errors import InputError
 
+MNIST_TEST_IMAGES = 10_000  # the first test images of QMNIST
 QMNIST_COLUMNS = 8  # numbers for each image, of which the first is the class
 
 
@@ -98,10 +99,41 @@ for _name, _set in {
         ({"split": "digits"},),
         transposed=True,
     ),
-    "qmnist": TorchvisionSet(
-        "QMNIST",
-        _files("qmnist-{part}-{kind}", ("train", "test"), "idx2-int"),
-        ({"what": "train"}, {"what": "test"}),
-    ),
 }.items():
     register_dataset(_name)(_set)
+
+_QMNIST = TorchvisionSet(
+    "QMNIST",
+    _files("qmnist-{part}-{kind}", ("train", "test"), "idx2-int"),
+    ({"what": "train"}, {"what": "test"}),
+)
+
+
+@register_dataset("qmnist")
+def qmnist(root: Path, test_digits: str = "fresh") -> ImageSet:
+    """Return QMNIST (Yadav and Bottou 2019), downloaded if a file is missing.
+
+    Its 60,000 training images are those of MNIST, made again from NIST's. Of its 60,000 test images the first 10,000
+    are MNIST's test images. The other 50,000 were lost when MNIST was made: a test set on which nobody has chosen a
+    network for MNIST.
+
+    Args:
+        root: folder of the data sets.
+        test_digits: ``fresh`` for the 50,000 test images that MNIST does not contain, ``all`` for all.
+
+    Raises:
+        InputError: for another `test_digits`, or if a file is damaged or has no fresh test images.
+        DataUnavailable: if the files are missing and cannot be downloaded.
+    """
+    if test_digits not in ("fresh", "all"):
+        raise InputError(f"test_digits={test_digits!r}: it must be fresh or all")
+    data = _QMNIST(root)
+    if test_digits == "all":
+        return data
+    if len(data.test_images) <= MNIST_TEST_IMAGES:
+        raise InputError(
+            f"{root / _QMNIST.class_name}: {len(data.test_images):,} test images; those after the first "
+            f"{MNIST_TEST_IMAGES:,} are the fresh ones: {CURE}, or use data.test_digits=all"
+        )
+    fresh = slice(MNIST_TEST_IMAGES, None)
+    return replace(data, test_images=data.test_images[fresh], test_labels=data.test_labels[fresh])

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from mnist_zoo.hydra_app.overrides import grid, top_level_key, values
 from mnist_zoo.machine import cores
-from mnist_zoo.runs.identity import NEUTRAL, is_neutral
+from mnist_zoo.runs.identity import NEUTRAL, SPLIT_BY_SEED, is_neutral
 
 NAME_LENGTH = 79  # characters of a job's or a sweep's name
 RUN_NAME_LENGTH = NAME_LENGTH - len("2026-01-31_12-00-00_")  # the folder of a run starts with its date and time
@@ -31,7 +31,7 @@ def job_name(overrides: Iterable[str], length: int = NAME_LENGTH) -> str:
         overrides: of the job.
         length: the largest number of characters.
     """
-    return _safe(full_name(overrides), length)
+    return _safe(_readable(full_name(overrides)), length)
 
 
 def full_name(overrides: Iterable[str]) -> str:
@@ -43,6 +43,13 @@ def full_name(overrides: Iterable[str]) -> str:
 def former_job_name(overrides: Iterable[str]) -> str:
     """Return the name that versions up to 0.2.0 gave to the folder of a job."""
     return _safe(full_name(overrides), FORMER_LENGTH, allow_dot_at_end=True)
+
+
+def _readable(full: str) -> str:
+    """Return a name in which a split that varies with the seed is ``data.split_seed=seed``."""
+    for override in SPLIT_BY_SEED:
+        full = full.replace(override, "data.split_seed=seed")
+    return full
 
 
 def _safe(full: str, length: int, *, allow_dot_at_end: bool = False) -> str:
@@ -60,7 +67,7 @@ def sweep_name(overrides: Sequence[Override]) -> str:
 
     The name does not depend on the swept values, so that a grid with more values continues in the same folder.
     """
-    return _safe(",".join([former_sweep_name(overrides), *fixed_settings(overrides)]), NAME_LENGTH)
+    return _safe(_readable(",".join([former_sweep_name(overrides), *fixed_settings(overrides)])), NAME_LENGTH)
 
 
 def former_sweep_name(overrides: Sequence[Override]) -> str:

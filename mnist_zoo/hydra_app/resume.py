@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.overrides import parse, quote_path, top_level_key
 from mnist_zoo.runs import read_overrides
-from mnist_zoo.runs.identity import is_neutral
+from mnist_zoo.runs.identity import is_neutral, split_varies
 from mnist_zoo.settings import check_value
 
 # Recorded settings that say where and how a run was started. The resumed run goes to its own folder.
@@ -34,7 +34,8 @@ def resumed(folder: str, overrides: Sequence[str]) -> list[str]:
         raise InputError(f"resume={folder}: this is not a run folder (it has no status.json and .hydra/)")
     recorded = _recorded(folder, read_overrides(path))
     new = {override.key_or_group for override in parse(overrides)}
-    free = {override.key_or_group for override in recorded if "${" in str(override.input_line)}
+    lines = {override.key_or_group: str(override.input_line) for override in recorded}
+    free = {key for key, line in lines.items() if "${" in line and not split_varies([line])}
     changed = sorted(
         key for key in new - free if key != "epochs" and (top_level_key(key) == "hydra" or not is_neutral(key))
     )
@@ -70,7 +71,7 @@ def _require_trust(folder: str, recorded: Sequence[Override], new: Iterable[str]
         again = f"resume={folder}: if you trust it, add"
         if override.package is not None:
             raise InputError(f"{again} {word}: it puts a group at another place ({override.package})")
-        if "${" in str(override.input_line):
+        if "${" in str(override.input_line) and not split_varies([str(override.input_line)]):
             raise InputError(f"{again} {word} with its value instead: the run folder's own interpolations are not used")
         if top_level_key(key) == "plugins":
             check_value(key, override.value())

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mnist_zoo.errors import InputError, unknown
+from mnist_zoo.report.reading import VARIES
 from mnist_zoo.runs import read_config
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def load_data(run: pd.Series, data_root: str | Path | None = None) -> MNISTDataM
     """
     from mnist_zoo import data as images  # here: it imports Lightning
 
-    name, recorded = run["data"], _recorded(run["folder"])
+    name, recorded = run["data"], dict(_recorded(run["folder"]))
+    if run["split"] == VARIES:
+        recorded["split_seed"] = int(run["seed"])
     if name not in images.list_datasets():
         raise InputError(f"{unknown('data set', name, images.list_datasets())}; name its module with --plugin MODULE")
     if name in PATHS and data_root is None:

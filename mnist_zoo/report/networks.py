@@ -12,6 +12,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.plots import images
 from mnist_zoo.plots.reliability import reliability
 from mnist_zoo.report.datasets import load_data
+from mnist_zoo.report.label_errors import MISLABELLED, well_labelled
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
 from mnist_zoo.report.statistics import BINS, calibration, macro_f1, softmax
 from mnist_zoo.report.tables import class_report, count_confusions, frequent_confusions
@@ -124,6 +125,8 @@ def _missed_by_all(runs: TestSet, test_images: np.ndarray, class_names: Sequence
         f"{len(missed)} test images are misclassified by all {networks} networks. Shown: the true class, the class "
         f"that most networks predict, and how many predict it."
     )
-    if runs.name == "mnist":
-        caption += " About 15 of MNIST's test labels are known to be wrong."
+    kept = well_labelled(runs.labels)
+    if kept is not None:
+        wrong = int((~kept[missed]).sum())
+        caption += f" Of MNIST's {len(MISLABELLED)} test images with a known label error, {wrong} are among them."
     return figure_block("missed-by-all", images.image_grid(test_images[missed[order]], captions), caption)

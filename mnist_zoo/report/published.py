@@ -131,7 +131,14 @@ def why_not_comparable(row: Row, run: pd.Series) -> str | None:
         return f"trained and tested on {run['data']}, not on {row.data}"
     if row.experiment != (run["experiment"] or RELATED):
         return f"not run with experiment={row.experiment}"
-    constrained = ("seed", "model", "data", "lr" if row.lr else "", *(f"model.{key}" for key, _ in row.options))
+    constrained = (
+        "seed",
+        "data.split_seed",
+        "model",
+        "data",
+        "lr" if row.lr else "",
+        *(f"model.{key}" for key, _ in row.options),
+    )
     for override in run["overrides"]:
         key = override.lstrip("+~").partition("=")[0]
         if is_neutral(override) or key in (*constrained, *PRECISION) or override in DEVICES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mnist_zoo.errors import InputError, printable
+from mnist_zoo.report.label_errors import clean_accuracy
 from mnist_zoo.report.statistics import brier, calibration, perfect_ece, softmax
 from mnist_zoo.runs import (
     CURVE_COLUMNS,
@@ -25,14 +27,26 @@ from mnist_zoo.runs import (
     read_predictions,
     read_status,
 )
+from mnist_zoo.runs.identity import split_varies
 from mnist_zoo.runs.records import METRICS, METRICS_FILE, PREDICTIONS_FILE
 
 FIELDS = (*METRICS.required, *METRICS.optional)  # of metrics.json that the table has; others are not checked
 # Runs with equal values of these, "model_options" and "data_fingerprint" belong to one configuration.
 PLAIN_SETTINGS = ("model", "data", "n_train", "lr", "batch_size", "epochs")
 SETTINGS = (*PLAIN_SETTINGS, "augment", "optimizer", "scheduler", "config")
+GOALS = (98, 99)  # per cent: the validation accuracies whose first epoch the table has
+FIXED, VARIES = "fixed", "varies"  # the split into training and validation images, over the seeds
 LONGEST_LABEL = 120  # characters
-NOT_IN_CSV = ("settings", "overrides", "folder", "curves", "predicted", "labels", "images")  # columns of the table
+NOT_IN_CSV = (
+    "settings",
+    "overrides",
+    "folder",
+    "curves",
+    "predicted",
+    "labels",
+    "images",
+    "test_images",
+)  # columns of the table
 
 
 @dataclass(frozen=True)
@@ -46,8 +60,12 @@ class Runs:
             others in the table). Of the other files: ``curves`` (float64 ``(epochs, columns)``, see `CURVE_COLUMNS`),
             ``predicted`` and ``labels`` (predicted and true classes of the test images, ``(N,)``), on the test images
             ``ece`` (the expected calibration error, a fraction), ``perfect_ece`` (that of a perfectly calibrated
-            network with the same probabilities) and ``brier`` (the Brier score), ``classes`` (their number) and
-            ``images`` (a text that is equal for runs on the same validation and test labels and classes).
+            network with the same probabilities) and ``brier`` (the Brier score), ``clean_test_acc`` (the accuracy
+            without MNIST's mislabelled test images, NaN for other test sets), ``epochs_to_98`` and ``epochs_to_99``
+            (the first epoch with that validation accuracy, infinite if there is none), ``classes`` (their number) and
+            ``images`` (a text that is equal for runs on the same validation and test labels and classes). ``split`` is
+            ``varies`` for runs that were asked for another split with each seed (``data.split_seed=${seed}``), else
+            ``fixed``; ``images`` of such runs depends on the test labels alone.
         skipped: ``(folder, reason)`` of each run folder that is unfinished, failed, damaged or a repetition.
     """
 
@@ -72,14 +90,16 @@ def read_runs(folders: Iterable[str | Path], damaged: Damaged | None = None) -> 
     damaged = Damaged() if damaged is None else damaged
     records: list[dict] = []
     skipped: list[tuple[Path, str]] = []
-    seen: dict[str | Path, Path] = {}
+    seen: dict[tuple[str | Path, str | None], Path] = {}
     labels: dict[str, np.ndarray] = {}
     for folder in dict.fromkeys(find_runs(places)):
         with damaged.skipped(folder):
             status = read_status(folder) or {}
             reason = _why_unfinished(folder, status)
             record = {} if reason else _read_run(folder, labels)
-            first = seen.setdefault(status.get("identity") or folder, folder) if record else folder
+            # The seed that both ways of splitting share belongs to both.
+            key = (status.get("identity") or folder, record.get("split"))
+            first = seen.setdefault(key, folder) if record else folder
             if first != folder:
                 reason = f"repeats {first}: counted once"
             if reason:
@@ -93,8 +113,18 @@ def read_runs(folders: Iterable[str | Path], damaged: Damaged | None = None) -> 
         found = f"{len(skipped)} found, the first: {skipped[0][0].name}: {skipped[0][1]}" if skipped else "none found"
         raise InputError(f"no finished run below {', '.join(map(str, places))} ({found})")
     table = pd.DataFrame(records)
+    table["images"] = _join_splits(table)
     table["label"] = name_configurations(table)
     return Runs(table.sort_values(["data", "label", "seed"], ignore_index=True), skipped)
+
+
+def _join_splits(table: pd.DataFrame) -> list[str]:
+    """Return ``images``, for runs whose split varies that of a run with a fixed split on the same test images."""
+    fixed = table[table["split"] == FIXED]
+    known = dict(zip(zip(fixed["data"], fixed["test_images"], strict=True), fixed["images"], strict=True))
+    keys = zip(table["data"], table["test_images"], strict=True)
+    varies = table["split"] == VARIES
+    return [known.get(key, own) if v else own for key, own, v in zip(keys, table["images"], varies, strict=True)]
 
 
 def _why_unfinished(folder: Path, status: Mapping[str, Any]) -> str | None:
@@ -114,28 +144,45 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
     if metrics is None:
         raise DamagedFile(folder / METRICS_FILE, "it cannot be read", METRICS.cure)
     overrides = read_overrides(folder)
-    curves = [[row[column] for column in CURVE_COLUMNS] for row in read_curves(folder)]
+    rows = [[row[column] for column in CURVE_COLUMNS] for row in read_curves(folder)]
+    curves = np.array(rows, dtype=float).reshape(-1, len(CURVE_COLUMNS))
     arrays = read_predictions(folder)
     if problem := _contradiction(metrics, arrays):
         raise DamagedFile(folder / PREDICTIONS_FILE, problem, METRICS.cure)
     logits, labels = arrays["logits"], arrays["labels"].astype(np.int64)
     classes = logits.shape[1]
-    digest = hashlib.blake2b(labels.tobytes() + b"|", digest_size=8)
-    digest.update(arrays["val_labels"].astype(np.int64).tobytes())
-    images = f"{digest.hexdigest()}-{classes}"
+    test_images = f"{_digest(labels)}-{classes}"
     settings = {key: metrics[key] for key in (*SETTINGS, "model_options", "data_fingerprint")}
+    varies = split_varies(overrides) and "images_fingerprint" in metrics
+    if varies:  # a split for each seed is no setting: all seeds are one configuration
+        settings |= {"data_fingerprint": metrics["images_fingerprint"], "split": VARIES}
+    predicted = logits.argmax(axis=1).astype(np.min_scalar_type(classes))
     return {key: metrics[key] for key in FIELDS if key in metrics} | {
         "folder": folder,
         "experiment": next((o.partition("=")[2] for o in overrides if o.startswith("experiment=")), None),
         "overrides": overrides,
         "settings": json.dumps(settings, sort_keys=True),
-        "curves": np.array(curves, dtype=float).reshape(-1, len(CURVE_COLUMNS)),
-        "predicted": logits.argmax(axis=1).astype(np.min_scalar_type(classes)),
-        "labels": known_labels.setdefault(images, labels),
+        "curves": curves,
+        **{f"epochs_to_{goal}": _first_epoch(curves, goal / 100) for goal in GOALS},
+        "predicted": predicted,
+        "clean_test_acc": clean_accuracy(labels, predicted),
+        "labels": known_labels.setdefault(test_images, labels),
         **_sureness(softmax(logits), labels),
         "classes": classes,
-        "images": images,
+        "split": VARIES if varies else FIXED,
+        "test_images": test_images,
+        "images": test_images if varies else f"{test_images}-{_digest(arrays['val_labels'])}",
     }
+
+
+def _digest(labels: np.ndarray) -> str:
+    return hashlib.blake2b(labels.astype(np.int64).tobytes(), digest_size=8).hexdigest()
+
+
+def _first_epoch(curves: np.ndarray, accuracy: float) -> float:
+    """Return the first epoch with at least this validation accuracy; infinity if there is none."""
+    reached = curves[:, CURVE_COLUMNS.index("val_acc")] >= accuracy
+    return float(curves[reached.argmax(), CURVE_COLUMNS.index("epoch")]) if reached.any() else math.inf
 
 
 def _sureness(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -190,7 +237,7 @@ def name_configurations(table: pd.DataFrame) -> list[str]:
         if "data" in varying:
             implied, same_data = ("n_train", "data_fingerprint"), by_data[own["model"], own["data"]]
             varying = [key for key in varying if key not in implied or key in same_data]
-        if "n_train" in varying:
+        if "n_train" in varying or "split" in differing:
             varying = [key for key in varying if key != "data_fingerprint"]
         for group in ("optimizer", "scheduler"):  # another name implies other options
             if f"{group}.name" in varying:
@@ -222,7 +269,8 @@ def _flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
                 flat |= {f"{group}.{key}.{inner}": item for inner, item in value.items()}
             else:
                 flat[f"{group}.{key}"] = value
-    return flat | {"data_fingerprint": settings["data_fingerprint"]}
+    split = {"split": settings["split"]} if "split" in settings else {}
+    return flat | split | {"data_fingerprint": settings["data_fingerprint"]}
 
 
 def _word(key: str, value: object) -> str:

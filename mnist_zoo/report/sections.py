@@ -1,23 +1,22 @@
-"""The sections of the report that compare configurations: sentences, formatted tables and plots."""
+"""The sections of the report on configurations that share their images: sentences, formatted tables and plots."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mnist_zoo.plots.style import duration
 from mnist_zoo.report import figures
 from mnist_zoo.report.difference import PAIRED_FROM
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
 from mnist_zoo.report.pairs import Significance, significance
-from mnist_zoo.report.statistics import POWER, plus_minus
-from mnist_zoo.report.tables import accuracy_cells, compare
+from mnist_zoo.report.reading import FIXED
+from mnist_zoo.report.statistics import POWER
+from mnist_zoo.report.tables import compare
 from mnist_zoo.report.testsets import TestSet
-from mnist_zoo.report.verdicts import Verdict, count_test_accuracies
 from mnist_zoo.runs import read_predictions
 
 OPEN_ROWS = 30  # longer tables are folded on the HTML page
@@ -63,130 +62,6 @@ def _p(value: float) -> str:
     if math.isnan(value):
         return "-"
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
-
-
-# -- all data sets ---------------------------------------------------------------------------------------------------
-
-
-def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
-    """Return the section that compares all configurations: accuracies, published numbers, losses, noise and costs.
-
-    Args:
-        table: of `Runs`.
-        verdicts: of `against_papers`.
-    """
-    rows = compare(table)
-    rows = rows.join(table.groupby("label")[["ece", "perfect_ece", "brier"]].mean(), on="label")
-    tested = {v.label: v for v in reversed(verdicts) if v.row.metric == "test_acc"}
-    constant = [name for name in ("data", "lr", "device") if table[name].nunique() == 1]  # the page's head states them
-    configurations: list[Any] = list(rows.itertuples())
-    accuracy = _noted(pd.DataFrame([_accuracy_row(row, tested.get(row.label)) for row in configurations]), table)
-    cost = pd.DataFrame([_cost_row(row) for row in configurations])
-    note = (
-        "Accuracies in per cent with 95 % intervals of the mean over seeds, best on validation first. The verdict says "
-        "whether the published number could be that of one further run of ours (corrected for the number of verdicts)."
-    )
-    costs_note = (
-        "Losses in nats. Seed SD: standard deviation of the test accuracy over seeds. Sampling SE: standard error of "
-        "the test accuracy for random test images. Both are in percentage points. Brier: mean squared distance of the "
-        "probabilities to the true class, 0 to 2. ECE: expected calibration error on the test images; perfect: that of "
-        "a perfectly calibrated network with the same probabilities, which is not 0 on finitely many images."
-    )
-    by_rate, times = figures.learning_rates(rows), figures.times(rows) if len(rows) > 1 else None
-    longest = f" Shown are the {figures.BARS} longest of {len(rows)}." if len(rows) > figures.BARS else ""
-    blocks = [
-        Block("table", accuracy.drop(columns=constant, errors="ignore"), note, "comparison", rows),
-        Block("table", cost.drop(columns=constant, errors="ignore"), costs_note, "costs", cost),
-        *figure_block("rates", by_rate, "Test accuracy against learning rate. Bars: 95 % intervals over seeds."),
-        *figure_block("times", times, f"Training time. Bars: 95 % intervals over seeds.{longest}"),
-    ]
-    return Section("Comparison", blocks)
-
-
-def _noted(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with a ``note`` on configurations that were tested more than once, if there are any."""
-    times = table.get("test_evaluations", pd.Series(1, table.index)).fillna(1).groupby(table["label"]).max()
-    if times.max() == 1:
-        return rows
-    words = {label: f"training was continued after a test: tested {n:.0f} times" for label, n in times.items() if n > 1}
-    return rows.assign(note=[words.get(label, "") for label in rows["configuration"]])
-
-
-def _accuracy_row(row: Any, verdict: Verdict | None) -> dict:
-    return {
-        "configuration": row.label,
-        "data": row.data,
-        "lr": f"{row.lr:g}",
-        "seeds": row.n,
-        "parameters": f"{row.num_params:,}",
-        "MFLOP": f"{row.flops / 1e6:,.2f}",
-        "epochs": plus_minus(row.epochs, row.epochs_half if row.epochs_half else math.nan, 0 if row.n == 1 else 1),
-        **dict(zip(("train", "validation", "test"), accuracy_cells(row), strict=True)),
-        "published": f"{verdict.row.value:g}" if verdict else "-",
-        "difference": f"{verdict.difference:+.2f}" if verdict else "-",
-        "verdict": verdict.words if verdict else "no published number",
-    }
-
-
-def _cost_row(row: Any) -> dict:
-    return {
-        "configuration": row.label,
-        "data": row.data,
-        "train loss": plus_minus(row.train_loss, row.train_loss_half, 4),
-        "validation loss": plus_minus(row.val_loss, row.val_loss_half, 4),
-        "test loss": plus_minus(row.test_loss, row.test_loss_half, 4),
-        "seed SD": "-" if math.isnan(row.seed_sd) else f"{100 * row.seed_sd:.3f}",
-        "sampling SE": f"{100 * row.sampling_se:.3f}",
-        "Brier": f"{row.brier:.4f}",
-        "ECE (%)": f"{100 * row.ece:.2f}",
-        "perfect": f"{100 * row.perfect_ece:.2f}",
-        "time": duration(row.fit_seconds),
-        "images/s": f"{row.images_per_second:,.0f}",
-        "device": row.device,
-    }
-
-
-def beside_papers(verdicts: list[Verdict]) -> list[Section]:
-    """Return the section with every published number of these configurations and our verdicts; empty if none.
-
-    Args:
-        verdicts: of `against_papers`.
-    """
-    if not verdicts:
-        return []
-    rows = [
-        {
-            "paper": v.row.experiment,
-            "row": v.row.name,
-            "data": v.row.data,
-            "metric": v.row.metric,
-            "published": f"{v.row.value:g} {v.row.unit}",
-            "seeds": v.seeds,
-            "ours": v.ours,
-            "difference": f"{v.difference:+.{4 if v.row.unit == 'nats' else 2}f}",
-            "verdict": v.words,
-            "note": v.row.note,
-        }
-        for v in verdicts
-    ]
-    tested, counts = count_test_accuracies(verdicts)
-    text = (
-        f"Published test accuracies that these runs repeat: {tested}; {counts}."
-        if tested
-        else "None of these runs repeats a published test accuracy; the verdicts say why."
-    )
-    frame = pd.DataFrame(rows)
-    caption = (
-        "All published numbers of these configurations, in the papers' units. Ours: mean over seeds, and the 95 % "
-        "prediction interval of one further run, which is what a published number is. Training accuracies that a paper "
-        "took while training, and its best validation accuracies, are compared with ours of the same kind."
-    )
-    raw = frame.rename(columns={"metric": "figure"})  # the name of this CSV column since 0.1.0
-    table_block = Block("table", frame, caption, "published", raw, folded=len(frame) > OPEN_ROWS)
-    return [Section("Published results", [Block("text", text), table_block])]
-
-
-# -- runs on the same images -----------------------------------------------------------------------------------------
 
 
 def shared_sections(runs: TestSet) -> list[Section]:
@@ -300,7 +175,8 @@ def _equals(p: float) -> str:
 
 
 def _ensemble_section(runs: TestSet) -> list[Section]:
-    best = runs.table["val_acc"].sort_values(ascending=False, kind="stable").index[:CANDIDATES]
+    shared = runs.table[runs.table["split"] == FIXED]  # members are chosen on the same validation images
+    best = shared["val_acc"].sort_values(ascending=False, kind="stable").index[:CANDIDATES]
     table = runs.table.loc[best]
     found = ensembles(table, [read_predictions(folder) for folder in table["folder"]])
     if not found:
@@ -329,7 +205,7 @@ def _ensemble_section(runs: TestSet) -> list[Section]:
         "Accuracies in per cent. Members are chosen on validation; each ensemble is tested once. p: McNemar's exact "
         "test between the ensemble and its best member on validation, with Holm's correction."
     )
-    if len(runs.table) > CANDIDATES:
+    if len(shared) > CANDIDATES:
         caption += f" Only the {CANDIDATES} best networks on validation are considered."
     frame = pd.DataFrame(rows)
     return [Section("Ensembles", [Block("text", text), Block("table", frame, caption, "ensembles", frame)])]

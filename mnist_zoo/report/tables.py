@@ -11,9 +11,11 @@ import pandas as pd
 from sklearn import metrics
 
 from mnist_zoo.report import statistics as st
+from mnist_zoo.report.reading import GOALS
 from mnist_zoo.splits import SPLITS
 
 MEASURED = {f"{split}_{metric}": f"{split}_{metric}" for split in SPLITS for metric in ("acc", "loss")}
+MEASURED |= {"clean_test_acc": "clean_test_acc"}
 MEASURED |= {"epochs": "epochs_run", "fit_seconds": "fit_seconds", "images_per_second": "train_images_per_second"}
 
 
@@ -24,26 +26,57 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
         table: of `Runs`.
 
     Returns:
-        Columns ``label, model, data, lr, num_params, flops, n_test, device`` and ``n``, the number of seeds. Then the
-        mean over seeds of each accuracy (a fraction) and loss (nats), of ``epochs``, ``fit_seconds`` and
+        Columns ``label, model, data, lr, split, num_params, flops, n_test, device`` and ``n``, the number of seeds.
+        Then the mean over seeds of each accuracy (a fraction) and loss (nats), of ``epochs``, ``fit_seconds`` and
         ``images_per_second``, each with ``..._half``: half the 95 % interval of the mean (NaN for one seed).
+        ``clean_test_acc`` is the test accuracy without MNIST's mislabelled images. ``epochs_to_98`` and
+        ``epochs_to_99`` are means over the seeds that reach this validation accuracy, ``..._reached`` is their number
+        and ``..._of`` that of the seeds for which it is known.
         ``..._acc_least`` and ``..._acc_greatest`` are the range over seeds. ``seed_sd`` is the standard deviation of
         the test accuracy over seeds, ``sampling_se`` its standard error for random test images.
     """
     rows = []
     for label, runs in table.groupby("label", sort=False):
         first = runs.iloc[0]
-        row = {key: first[key] for key in ("model", "data", "lr", "num_params", "flops", "n_test", "device")}
+        row = {key: first[key] for key in ("model", "data", "lr", "split", "num_params", "flops", "n_test", "device")}
         row = {"label": label} | row | {"n": len(runs)}
         for name, column in MEASURED.items():
             row[name], row[f"{name}_half"] = st.mean_interval(runs[column].to_numpy())
         for split in SPLITS:
             accuracies = runs[f"{split}_acc"].to_numpy()
             row[f"{split}_acc_least"], row[f"{split}_acc_greatest"] = accuracies.min(), accuracies.max()
+        for goal in GOALS:
+            row |= _epochs_to(f"epochs_to_{goal}", runs[f"epochs_to_{goal}"].dropna().to_numpy())
         row["seed_sd"] = runs["test_acc"].std(ddof=1) if len(runs) > 1 else math.nan
         row["sampling_se"] = st.sampling_error(row["test_acc"], int(first["n_test"]))
         rows.append(row)
     return pd.DataFrame(rows).sort_values(["data", "val_acc"], ascending=[True, False], ignore_index=True)
+
+
+def _epochs_to(name: str, epochs: np.ndarray) -> dict[str, Any]:
+    reached = epochs[np.isfinite(epochs)]
+    mean = float(reached.mean()) if len(reached) else math.nan
+    return {name: mean, f"{name}_reached": len(reached), f"{name}_of": len(epochs)}
+
+
+def goal_cells(row: Any) -> list[str]:
+    """Return the epochs to each validation accuracy of `GOALS` of a row of `compare` as table cells."""
+    cells = []
+    for goal in GOALS:
+        mean, reached, of = (getattr(row, f"epochs_to_{goal}{end}") for end in ("", "_reached", "_of"))
+        some = f"{mean:.3g}" if reached == of else f"{mean:.3g} ({reached} of {of} seeds)"
+        cells.append("-" if not of else some if reached else "never")
+    return cells
+
+
+def seeds_cell(count: int) -> str:
+    """Return a number of seeds as a table cell. One seed is written as a word, because it has no interval."""
+    return "one seed" if count == 1 else str(count)
+
+
+def megabytes(parameters: int) -> str:
+    """Return the size of a network with float32 parameters in MB (10^6 bytes), as a table cell."""
+    return f"{4 * parameters / 1e6:.2f}"
 
 
 def accuracy_cells(row: Any) -> list[str]:

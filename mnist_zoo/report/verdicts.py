@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import special, stats
 
 from mnist_zoo.report.published import PRECISION, Row, measured, published_rows, rows_of, why_not_comparable
+from mnist_zoo.report.reading import FIXED, VARIES
 from mnist_zoo.report.statistics import CONFIDENCE, WIDE, holm
 
 ALPHA = 1 - CONFIDENCE
@@ -45,6 +46,7 @@ class Verdict:
         remark: what else to know: configurations whose seeds were pooled, a reduced precision; or empty.
         compared: number of comparisons that p was corrected for.
         corrected: p with Holm's correction.
+        split: whether the split ``varies`` with our seeds, so that the interval includes it, or is ``fixed``.
     """
 
     label: str
@@ -60,6 +62,7 @@ class Verdict:
     remark: str = ""
     compared: int = 1
     corrected: float = math.nan
+    split: str = FIXED
 
     @property
     def outcome(self) -> str:
@@ -139,8 +142,11 @@ def judge(row: Row, runs: pd.DataFrame, others: Sequence[pd.DataFrame] = ()) -> 
     if reason is None and not freedom:
         reason = "one seed, and no comparable configuration with several"
     precision = sorted({o for asked in runs["overrides"] for o in asked if o.partition("=")[0] in PRECISION})
-    remark = "; ".join([*([f"spread pooled over {pooled} configurations"] if pooled > 1 else []), *precision])
-    return Verdict(runs["label"].iloc[0], row, n, mean, low, high, values.min(), values.max(), p, reason, remark)
+    split = runs["split"].iloc[0]
+    remarks = ["the interval includes other splits"] if split == VARIES else []
+    remarks += [f"spread pooled over {pooled} configurations"] if pooled > 1 else []
+    remark, label = "; ".join([*remarks, *precision]), runs["label"].iloc[0]
+    return Verdict(label, row, n, mean, low, high, values.min(), values.max(), p, reason, remark, split=split)
 
 
 def _spread(
@@ -149,10 +155,10 @@ def _spread(
     """Return the standard deviation between seeds, its degrees of freedom, and the number of configurations in it."""
     chosen = [own]
     if len(own) < FEW:
-        label, data = runs["label"].iloc[0], runs["data"].iloc[0]
+        label, alike = runs["label"].iloc[0], runs[["data", "split"]].iloc[0]
         for other in others:
             values = measured(row.ours, other) if other["label"].iloc[0] != label else None
-            if values is not None and other["data"].iloc[0] == data and _alike(row, own, values):
+            if values is not None and other[["data", "split"]].iloc[0].equals(alike) and _alike(row, own, values):
                 chosen.append(values)
     several = [scale.to(values) for values in chosen if len(values) > 1]
     freedom = sum(len(values) - 1 for values in several)
@@ -207,7 +213,9 @@ class _Scale:
 
 def count_test_accuracies(verdicts: Sequence[Verdict]) -> tuple[int, str]:
     """Return how many published test accuracies can be compared with ours, and a summary of the verdicts."""
-    outcomes = [v.outcome for v in verdicts if v.row.metric == "test_acc" and not v.reason]
+    # A number that two configurations can be compared with counts once: with the interval that includes other splits.
+    by_split = sorted(verdicts, key=lambda verdict: verdict.split == VARIES)
+    outcomes = list({v.row: v.outcome for v in by_split if v.row.metric == "test_acc" and not v.reason}.values())
     counts = [outcomes.count(name) for name in WORDS]
     words = (
         "{} agree with what one further run of ours would give, {} are outside that interval but not significantly, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mnist_zoo import __version__
@@ -26,6 +26,14 @@ IMAGE_SIZE = "model.image_size"  # null, the default since 0.2.0, is the size of
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
 ORIGIN = ("config", "data_fingerprint", "version")  # what a run is made with, in status.json and in checkpoints
+
+# The override that lets the split vary with the seed: as typed, and as a sweep hands it to its jobs.
+SPLIT_BY_SEED = ("data.split_seed=${seed}", r"data.split_seed=$\{seed\}")
+
+
+def split_varies(overrides: Iterable[str]) -> bool:
+    """Return whether a run was asked to draw another split for each seed: its split is then no setting of its own."""
+    return any(override.lstrip("+") in SPLIT_BY_SEED for override in overrides)
 
 
 def is_neutral(override: str) -> bool:

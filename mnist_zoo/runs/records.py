@@ -156,6 +156,7 @@ METRICS = Record(
         "versions": _words,
     },
     {
+        "images_fingerprint": is_text,
         **dict.fromkeys(("best_epoch", "test_evaluations"), is_count),
         "stopped_early": _truth,
         "peak_memory_bytes": _or_none(is_count),

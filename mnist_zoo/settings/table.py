@@ -312,10 +312,8 @@ NAMED: dict[str, NamedGroup] = {
     "data": NamedGroup(
         "data set",
         {
-            **{
-                name: {}
-                for name in ("mnist", "fashion_mnist", "kmnist", "emnist_digits", "qmnist", "mnist5k", "cifar10", "npz")
-            },
+            **{name: {} for name in ("mnist", "fashion_mnist", "kmnist", "emnist_digits", "mnist5k", "cifar10", "npz")},
+            "qmnist": {"test_digits": one_of("fresh", "all")},
             "csv": {"train_csv": text, "test_csv": optional(text)},
             "folder": {
                 "image_size": optional(list_of(integer(1, LARGEST_IMAGE), "[28,28]", 2, 2)),

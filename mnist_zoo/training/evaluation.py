@@ -57,6 +57,11 @@ def evaluate_best(
         The validation accuracy, a fraction.
     """
     best = LitClassifier.load_from_checkpoint(folder.best_checkpoint, map_location="cpu", weights_only=True)
+    logger: Any = trainer.logger
+    if logger and cfg["logger"]["name"] == "tensorboard":
+        from mnist_zoo.plots.tensorboard import log_graph  # here: nothing else in a run needs matplotlib
+
+        log_graph(logger.experiment, best.model, data.image_shape)  # before optimisations change the network
     logits, device = _predict(best, data, cfg["trainer"], off)
     metrics = _what_was_run(cfg, best, data) | _how_it_went(folder, trainer)
     for split in SPLITS:
@@ -68,8 +73,8 @@ def evaluate_best(
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
-    if trainer.logger:
-        _log(trainer.logger, cfg["logger"]["name"], metrics, data, logits["test"])
+    if logger:
+        _log(logger, cfg["logger"]["name"], metrics, data, logits["test"])
     dtype = torch.uint8 if data.num_classes <= 256 else torch.int32
     predictions = {
         "logits": logits["test"],
@@ -138,6 +143,7 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
         "flops": count_flops(best.model, data.image_shape),
         "data": data.name,
         "data_fingerprint": data.fingerprint,
+        "images_fingerprint": data.images_fingerprint,
         **{f"n_{split}": len(data.labels(split)) for split in SPLITS},
         **{key: cfg[key] for key in ("lr", "batch_size", "seed", "epochs", "augment", "optimizer", "scheduler")},
         "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
