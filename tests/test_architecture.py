@@ -42,6 +42,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
     "report": ("runs", "data", "plots", "splits", "files", "errors"),
+    "robustness": (
+        *("speed", "classifier", "models", "weights", "data", "runs", "machine", "plugins", "files", "errors"),
+    ),
     "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
     "hydra_app": (
         *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
@@ -53,6 +56,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "settings",
         "runs",
         "inference",
+        "robustness",
         "plots",
         "report",
         "data",
@@ -65,8 +69,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
 }
 # Modules whose room is not the first part of their name.
-DOORS = ("list", "status", "search", "predict", "export", "explore", "report.__main__")
-ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier"}
+DOORS = ("list", "status", "search", "predict", "export", "explore", "evaluate", "report.__main__")
+ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier", "adversary": "classifier"}
 
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a
 # wrong override and `import mnist_zoo` then answer at once.

@@ -23,6 +23,7 @@ from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.comparison import beside_papers, comparison
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
+from mnist_zoo.report.robustness import robustness_sections
 from mnist_zoo.report.sections import MOST_ROWS, Block, Section, shared_sections
 from mnist_zoo.report.studies import study_sections
 from mnist_zoo.report.testsets import group_by_images
@@ -68,7 +69,7 @@ def write_report(
             page.add(section)
         for each in sets:
             suffix = f" ({each.name})" if len(sets) > 1 else ""
-            for section in [*shared_sections(each), *network_sections(each, data_root)]:
+            for section in [*shared_sections(each), *robustness_sections(each), *network_sections(each, data_root)]:
                 page.add(section, suffix)
     page.output.write("runs.csv", table.drop(columns=[*NOT_IN_CSV]).to_csv(index=False))
     title = ", ".join(dict.fromkeys(Path(folder).resolve().name for folder in folders))

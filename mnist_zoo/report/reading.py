@@ -15,6 +15,7 @@ import pandas as pd
 
 from mnist_zoo.errors import InputError, printable
 from mnist_zoo.report.label_errors import clean_accuracy
+from mnist_zoo.report.measurements import columns_of
 from mnist_zoo.report.statistics import brier, calibration, perfect_ece, softmax
 from mnist_zoo.runs import (
     CURVE_COLUMNS,
@@ -22,6 +23,7 @@ from mnist_zoo.runs import (
     DamagedFile,
     find_runs,
     read_curves,
+    read_evaluation,
     read_metrics,
     read_overrides,
     read_predictions,
@@ -46,6 +48,7 @@ NOT_IN_CSV = (
     "labels",
     "images",
     "test_images",
+    "evaluation",
 )  # columns of the table
 
 
@@ -65,7 +68,8 @@ class Runs:
             (the first epoch with that validation accuracy, infinite if there is none), ``classes`` (their number) and
             ``images`` (a text that is equal for runs on the same validation and test labels and classes). ``split`` is
             ``varies`` for runs that were asked for another split with each seed (``data.split_seed=${seed}``), else
-            ``fixed``; ``images`` of such runs depends on the test labels alone.
+            ``fixed``; ``images`` of such runs depends on the test labels alone. Of ``evaluation.json``: ``evaluation``
+            (its measurements), and columns such as ``fgsm_acc_0.1``.
         skipped: ``(folder, reason)`` of each run folder that is unfinished, failed, damaged or a repetition.
     """
 
@@ -152,6 +156,7 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
     logits, labels = arrays["logits"], arrays["labels"].astype(np.int64)
     classes = logits.shape[1]
     test_images = f"{_digest(labels)}-{classes}"
+    measurements = read_evaluation(folder)
     settings = {key: metrics[key] for key in (*SETTINGS, "model_options", "data_fingerprint")}
     varies = split_varies(overrides) and "images_fingerprint" in metrics
     if varies:  # a split for each seed is no setting: all seeds are one configuration
@@ -172,6 +177,8 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
         "split": VARIES if varies else FIXED,
         "test_images": test_images,
         "images": test_images if varies else f"{test_images}-{_digest(arrays['val_labels'])}",
+        "evaluation": measurements,
+        **columns_of(measurements),
     }
 
 
@@ -239,7 +246,7 @@ def name_configurations(table: pd.DataFrame) -> list[str]:
             varying = [key for key in varying if key not in implied or key in same_data]
         if "n_train" in varying or "split" in differing:
             varying = [key for key in varying if key != "data_fingerprint"]
-        for group in ("optimizer", "scheduler"):  # another name implies other options
+        for group in ("optimizer", "scheduler", "config.adversary"):  # another name implies other options
             if f"{group}.name" in varying:
                 varying = [key for key in varying if not key.startswith(f"{group}.") or key.endswith(".name")]
         label = printable(" ".join([own["model"], *(_word(key, own[key]) for key in varying if key != "model")]))
