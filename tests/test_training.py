@@ -197,7 +197,10 @@ class Seen(Callback):
 
 CONTINUED = [
     ("model=cnn_dropout", "augment=affine", "ema=0.9", "scheduler=onecycle"),
-    ("model=cnn_batchnorm", "early_stop.monitor=val_loss", "early_stop.patience=1", "scheduler=plateau"),
+    pytest.param(
+        ("model=cnn_batchnorm", "early_stop.monitor=val_loss", "early_stop.patience=1", "scheduler=plateau"),
+        marks=pytest.mark.slow,
+    ),
     ("optimizer=sgd", "scheduler=exponential", "progress=bar"),
 ]
 

@@ -26,6 +26,7 @@ LINES, FILES, PROCESSES = 100, 600, 20
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("fuzz"),  # one process, so that the cases share its imports and its folder
     # Files that a failed command left open are closed later, within another case.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
