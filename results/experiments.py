@@ -37,7 +37,7 @@ PAPERS = (
     Paper(
         "Application of Deep Learning Models on MNIST Dataset (2024)",
         "The paper does not state its learning rate, patience, split and L2 factor; ours are assumptions. It ranks its "
-        "six CNNs by single runs that differ by less than what another seed changes.",
+        "six CNNs by single runs, most of which differ by less than what another seed changes.",
         {
             "architectures": Part("As the paper describes it", ""),
             "architectures_diagnosis": Part(
