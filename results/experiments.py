@@ -37,7 +37,7 @@ PAPERS = (
     Paper(
         "Application of Deep Learning Models on MNIST Dataset (2024)",
         "The paper does not state its learning rate, patience, split and L2 factor; ours are assumptions. It ranks its "
-        "six CNNs by single runs that differ by less than what another seed changes.",
+        "six CNNs by single runs, most of which differ by less than what another seed changes.",
         {
             "architectures": Part("As the paper describes it", ""),
             "architectures_diagnosis": Part(
@@ -128,6 +128,8 @@ FLAT = (
 )
 SEEN = "the listing trains on all 60,000 images, so its validation images may be training images"
 OTHER_SPLIT = "not known: the paper's validation accuracy is percentage points below its own test accuracy"
+UNSTATED = "the paper states neither optimizer nor batch size nor split; ours are assumptions"
+UNDESCRIBED = "the paper that cites it describes neither the network nor the recipe"
 UNKNOWN_NETWORK = "the talk's network is unknown"
 CAUSES = (
     Cause(
@@ -145,6 +147,8 @@ CAUSES = (
     ),
     Cause("keras_cnn", "cnn", "", f"{UNKNOWN_NETWORK}; this one is larger, and `cnn_4` comes closer"),
     Cause("keras_cnn", "cnn_4", "", UNKNOWN_NETWORK),
+    Cause("dropout", "cnn", "", UNSTATED),
+    Cause("dropout", "cnn_dropout", "", UNSTATED),
     Cause("lr_sweep", "mlp", "", FLAT),
     Cause("lr_sweep", "googlenet", "val_acc", OTHER_SPLIT),
     Cause("lr_sweep", "resnet18", "val_acc", OTHER_SPLIT),
@@ -155,6 +159,8 @@ CAUSES = (
         "train_acc",
         "not known: the paper's 25 epochs end at a lower running training accuracy than ours",
     ),
+    Cause("related", "cnn", "", UNDESCRIBED),
+    Cause("related", "lenet5", "", UNDESCRIBED),
 )
 
 

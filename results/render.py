@@ -44,7 +44,7 @@ HOW_TO_READ = """\
 **How to read the tables.** *Ours* is the mean over seeds in the unit of the paper and, in brackets, the 95 % prediction
 interval of one further run: a published number is one run. It *agrees* if it lies within the interval. Outside, ours is
 *above* or *below* only if that holds after a correction for the number of comparisons (Holm). With fewer than five
-seeds the spread is pooled over comparable configurations. Losses, training times, fitted settings and other recipes
+seeds the spread is pooled with comparable configurations. Losses, training times, fitted settings and other recipes
 are shown and not compared. *One seed* has no interval of its own. In the tables of our runs, accuracies are means with
 95 % intervals of the mean, in per cent. *MB*: the parameters in float32. *To 98 %*, *to 99 %*: the first epoch with
 that validation accuracy, mean over the seeds that reach it; `-`: not recorded. *Clean test*: without the 15 images of

@@ -53,8 +53,8 @@ class Measured:
     @cached_property
     def best(self) -> dict[Row, Verdict]:
         """One verdict for each published row: if possible a comparable one, and one that includes other splits."""
-        key = {v: (v.outcome != "not comparable", v.split == VARIES) for v in self.verdicts}
-        return {v.row: v for v in sorted(self.verdicts, key=lambda verdict: key[verdict])}
+        ranked = sorted(self.verdicts, key=lambda v: (v.outcome != "not comparable", v.split == VARIES))
+        return {verdict.row: verdict for verdict in ranked}
 
     @cached_property
     def names(self) -> dict[str, dict[str, str]]:
@@ -80,20 +80,20 @@ def verdict_sentence(rows: Sequence[Row], measured: Measured) -> str:
     rows = [row for row in rows if row.experiment not in FITTED]
     compared = [row for row in rows if row in measured.best and not measured.best[row].reason]
     tested = [row for row in compared if row.metric == "test_acc"]
-    published_ones = sum(row.metric == "test_acc" for row in rows)
-    if not published_ones:
-        first = "It states no test accuracy that can be compared."
+    stated = sum(row.metric == "test_acc" for row in rows)
+    if not stated:
+        first = "No test accuracy of it can be compared."
     elif not tested:
-        first = f"None of its {published_ones} test accuracies was repeated with its recipe yet."
+        first = f"None of its {stated} test accuracies was repeated with its recipe yet."
     else:
-        first = f"Test accuracies compared: {len(tested)} of {published_ones}. {_outcomes(tested, measured)}"
+        first = f"Test accuracies compared: {len(tested)} of {stated}. {_outcomes(tested, measured)}"
     others = [row for row in compared if row.metric != "test_acc"]
     agree = sum(measured.best[row].outcome == "agrees" for row in others)
     return f"**Verdict.** {first}" + (f" Of its other numbers {agree} of {len(others)} agree." if others else "")
 
 
 def _outcomes(rows: Sequence[Row], measured: Measured) -> str:
-    """Return which of these rows have which verdict."""
+    """Return which of these rows, named with the published number, have which verdict."""
     words = {
         "agrees": "Agree",
         "unclear": "Outside, but not significantly",
@@ -102,7 +102,8 @@ def _outcomes(rows: Sequence[Row], measured: Measured) -> str:
     }
     found = []
     for outcome, beginning in words.items():
-        named = [measured.name(row) for row in rows if measured.best[row].outcome == outcome]
+        of_outcome = [row for row in rows if measured.best[row].outcome == outcome]
+        named = [f"{measured.name(row)} ({row.value:g} %)" for row in of_outcome]
         if named:
             found.append(f"{beginning}: {escape(', '.join(named))}.")
     return " ".join(found)

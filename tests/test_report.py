@@ -344,6 +344,7 @@ def test_few_seeds_share_the_spread_of_comparable_configurations(tmp_path):
     alone, shared = judge(published(), one), judge(published(), one, groups)
     assert alone.reason and math.isnan(alone.low), "one seed has no spread"
     assert shared.reason is None and shared.low < 97.5 < shared.high
+    assert shared.remark == "spread pooled with mlp lr=0.01"
     three = [runs for runs in groups if runs["lr"].iloc[0] == 0.01]
     assert judge(published(), three[0], groups).remark == "", "the configuration with six times the errors is not alike"
 

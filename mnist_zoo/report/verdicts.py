@@ -144,26 +144,27 @@ def judge(row: Row, runs: pd.DataFrame, others: Sequence[pd.DataFrame] = ()) -> 
     precision = sorted({o for asked in runs["overrides"] for o in asked if o.partition("=")[0] in PRECISION})
     split = runs["split"].iloc[0]
     remarks = ["the interval includes other splits"] if split == VARIES else []
-    remarks += [f"spread pooled over {pooled} configurations"] if pooled > 1 else []
+    remarks += [f"spread pooled with {', '.join(pooled)}"] if pooled else []
     remark, label = "; ".join([*remarks, *precision]), runs["label"].iloc[0]
     return Verdict(label, row, n, mean, low, high, values.min(), values.max(), p, reason, remark, split=split)
 
 
 def _spread(
     row: Row, runs: pd.DataFrame, own: np.ndarray, others: Sequence[pd.DataFrame], scale: _Scale
-) -> tuple[float, int, int]:
-    """Return the standard deviation between seeds, its degrees of freedom, and the number of configurations in it."""
-    chosen = [own]
+) -> tuple[float, int, list[str]]:
+    """Return the standard deviation between seeds, its degrees of freedom, and the other configurations in it."""
+    chosen, names = [own], []
     if len(own) < FEW:
         label, alike = runs["label"].iloc[0], runs[["data", "split"]].iloc[0]
         for other in others:
             values = measured(row.ours, other) if other["label"].iloc[0] != label else None
             if values is not None and other[["data", "split"]].iloc[0].equals(alike) and _alike(row, own, values):
                 chosen.append(values)
+                names += [str(other["label"].iloc[0])] if len(values) > 1 else []
     several = [scale.to(values) for values in chosen if len(values) > 1]
     freedom = sum(len(values) - 1 for values in several)
     squares = sum(float(np.var(values)) * len(values) for values in several)
-    return (math.sqrt(squares / freedom) if freedom else math.nan), freedom, len(several)
+    return (math.sqrt(squares / freedom) if freedom else math.nan), freedom, names
 
 
 def _alike(row: Row, own: np.ndarray, other: np.ndarray) -> bool:
