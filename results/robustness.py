@@ -117,7 +117,7 @@ def robustness_table(rows: pd.DataFrame) -> list[str]:
     header = ("configuration", "data", "seeds", *(f"{test} {strength}".strip() for test, strength in SHOWN))
     body = []
     for key, own in accuracy.groupby(["experiment", "overrides", "model", "data"]):
-        experiment, overrides, model, data = map(str, key)  # type: ignore[arg-type]  # a tuple, for pandas any Hashable
+        experiment, overrides, model, data = map(str, key)
         words = " ".join(word for word in overrides.split() if not word.startswith(("model=", "experiment=", "data=")))
         name = " ".join(word for word in (model, words, f"({experiment})" if experiment else "") if word)
         cells = [_cell(own[(own["test"] == test) & (own["strength"] == strength)]) for test, strength in SHOWN]
