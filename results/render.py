@@ -16,18 +16,18 @@ from mnist_zoo.report.verdicts import WORDS, against_papers, count_test_accuraci
 from results.collect import VOTES_FILE, read_results
 from results.experiments import (
     EXPERIMENTS,
-    FAST99,
-    FAST99_NOTE,
-    FAST99_TITLE,
+    OWN,
     PAPERS,
     RELATED_NOTE,
     RELATED_TITLE,
+    ROBUSTNESS_NOTE,
     ZOO,
     ZOO_NOTE,
     ZOO_TITLE,
     Paper,
 )
 from results.plan import missing
+from results.robustness import read_robustness, robustness_table
 from results.rows import command
 from results.tables import (
     Measured,
@@ -87,7 +87,11 @@ def _page(measured: Measured) -> str:
     related = _rows(RELATED)
     lines += [f"## {RELATED_TITLE}", "", verdict_sentence(related, measured), "", RELATED_NOTE, ""]
     lines += [*published(related, measured), "", *not_reproduced(), ""]
-    lines += [f"## {FAST99_TITLE}", "", FAST99_NOTE, "", *_runs(FAST99, measured), ""]
+    for experiment, part in OWN.items():
+        lines += [f"## {part.heading}: `experiment={experiment}`", "", part.note, "", *_runs(experiment, measured), ""]
+    attacked = read_robustness(measured.folder)
+    if attacked is not None:
+        lines += ["## Under attack", "", ROBUSTNESS_NOTE, "", *robustness_table(attacked), ""]
     note = ZOO_NOTE.partition(" The command of each row")[0]
     lines += [f"## {ZOO_TITLE}", "", note, "", *_runs(ZOO, measured), "", *_still_to_run(measured), ""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
