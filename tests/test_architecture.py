@@ -42,6 +42,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
     "report": ("runs", "data", "plots", "splits", "files", "errors"),
+    "robustness": (
+        *("speed", "classifier", "models", "weights", "data", "runs", "machine", "plugins", "files", "errors"),
+    ),
     "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
     "hydra_app": (
         *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
