@@ -2,7 +2,7 @@
 
 The public names are loaded on first use, so that importing the package is quick and starts nothing. More is in
 `mnist_zoo.models`, `mnist_zoo.data`, `mnist_zoo.speed`, `mnist_zoo.training`, `mnist_zoo.inference`,
-`mnist_zoo.weights`, `mnist_zoo.runs` and `mnist_zoo.errors`.
+`mnist_zoo.robustness`, `mnist_zoo.weights`, `mnist_zoo.runs` and `mnist_zoo.errors`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ _HOMES = {
     "LitClassifier": "mnist_zoo.classifier",
     "MNISTDataModule": "mnist_zoo.data",
     "create_model": "mnist_zoo.models",
+    "evaluate_model": "mnist_zoo.robustness",
     "export_model": "mnist_zoo.inference.export",
     "list_datasets": "mnist_zoo.data",
     "list_models": "mnist_zoo.models",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ load
     from mnist_zoo.inference.export import export_model
     from mnist_zoo.inference.predict import predict_images
     from mnist_zoo.models import create_model, list_models, register_model
+    from mnist_zoo.robustness import evaluate_model
     from mnist_zoo.weights import list_pretrained
 
 

@@ -1,44 +1,19 @@
-"""The images of a run, for its plots of misclassified images.
-
-A run folder may come from anybody. What it says of its data is a name and how the images were split; it cannot choose
-which files are opened, which modules are imported, or whether something is downloaded: users do that, with
-``--data-root`` and ``--plugin``.
-"""
+"""The images of a run, for its plots of misclassified images."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-from types import NoneType
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from mnist_zoo.errors import InputError, unknown
+from mnist_zoo.errors import InputError
 from mnist_zoo.runs import read_config
 
 if TYPE_CHECKING:
     from mnist_zoo.data import MNISTDataModule
-
-ROOT = "data"  # of the data files, as in training
-PATHS = ("folder", "npz")  # data sets whose root is a path of the user's own
-GREATEST = 10_000_000  # of a number in a config
-MOST_BLUR = 100
-WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")  # a text that cannot name a file of another folder
-# Keys of ``data`` that say how the images of a data set are split and scaled. All others are options of the data set.
-COMMON: dict[str, type | tuple[type, ...]] = {
-    "val_size": (int, float),
-    "split_seed": int,
-    "train_fraction": (int, float),
-    "folds": (int, NoneType),
-    "fold": (int, NoneType),
-    "normalize": bool,
-    "filters": dict,
-}
-LEFT_OUT = ("name", "root", "fallback")
 
 
 def load_data(run: pd.Series, data_root: str | Path | None = None) -> MNISTDataModule:
@@ -46,36 +21,19 @@ def load_data(run: pd.Series, data_root: str | Path | None = None) -> MNISTDataM
 
     Args:
         run: a row of `Runs`.
-        data_root: folder of the data files. Without it, only data sets in the library's own format are read, from
-            ``data`` in the current folder, as in training.
+        data_root: see `mnist_zoo.data.recorded.load_recorded`.
 
     Raises:
         InputError: if the data cannot be loaded, or if the images are not those that the run used.
     """
-    from mnist_zoo import data as images  # here: it imports Lightning
+    from mnist_zoo.data.recorded import load_recorded  # here: it imports Lightning
 
-    name, recorded = run["data"], _recorded(run["folder"])
-    if name not in images.list_datasets():
-        raise InputError(f"{unknown('data set', name, images.list_datasets())}; name its module with --plugin MODULE")
-    if name in PATHS and data_root is None:
-        raise InputError(f"a run folder does not choose files: name the images of data={name} with --data-root PATH")
-    settings = {key: _simple(f"data.{key}", recorded[key], kind) for key, kind in COMMON.items() if key in recorded}
-    if recorded.get("name", name) == name:  # else the run used its fallback, which has no options
-        options = {key: value for key, value in recorded.items() if key not in (*COMMON, *LEFT_OUT)}
-        settings |= {key: _option(f"data.{key}", value, data_root) for key, value in options.items()}
-    root = Path(ROOT if data_root is None else data_root)
-    with images.no_downloads():
-        try:
-            data = images.MNISTDataModule(name, root=str(root), **settings)
-            data.setup()
-        except (InputError, TypeError, ValueError, OverflowError) as error:
-            elsewhere = "" if data_root is not None else " (if the files are elsewhere: --data-root DIR)"
-            raise InputError(f"{error}{elsewhere}") from error
+    data = load_recorded(run["data"], _recorded(run["folder"]), data_root)
     same = data.fingerprint == run["data_fingerprint"]
     if not same or not np.array_equal(data.labels("test").numpy(), run["labels"]):
         raise InputError(
-            f"the images of {name} in {data.root} are not those that {run['folder'].name} used: name the folder of its "
-            f"images with --data-root DIR"
+            f"the images of {run['data']} in {data.root} are not those that {run['folder'].name} used: name the folder "
+            f"of its images with --data-root DIR"
         )
     return data
 
@@ -84,28 +42,3 @@ def _recorded(folder: Path) -> Mapping[str, Any]:
     """Return ``data`` in a run's config; empty for a run that another program started."""
     recorded = read_config(folder).get("data", {})
     return recorded if isinstance(recorded, dict) else {}
-
-
-def _simple(key: str, value: object, kind: type | tuple[type, ...] = object) -> Any:
-    """Return a setting that is a number, a truth value, a text without path, or a list or dict of such settings."""
-    if not isinstance(value, kind):
-        raise InputError(f"{key}={value} in the run's config cannot be used here")
-    if isinstance(value, dict):
-        return {name: _simple(f"{key}.{name}", item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_simple(key, item) for item in value]
-    number = isinstance(value, (int, float)) and math.isfinite(value) and abs(value) <= GREATEST
-    if key == "data.filters.blur" and not (number and value <= MOST_BLUR):  # type: ignore[operator]
-        raise InputError(f"{key}={value} in the run's config: from 0 to {MOST_BLUR} is expected")
-    if value is None or number or (isinstance(value, str) and WORD.fullmatch(value)):
-        return value
-    raise InputError(f"{key}={value} in the run's config cannot be used here")
-
-
-def _option(key: str, value: object, data_root: str | Path | None) -> Any:
-    """Return an option of a data set. A file or folder is looked for by its name alone, in `data_root`."""
-    if not isinstance(value, str) or WORD.fullmatch(value):
-        return _simple(key, value)
-    if data_root is None:
-        raise InputError(f"{key}={value}: a run folder does not choose files; name their folder with --data-root DIR")
-    return str(Path(data_root) / (PurePosixPath(value.replace("\\", "/")).name or "."))

@@ -3,6 +3,7 @@
 Imports neither torch nor numpy, so that commands which only read JSON start quickly.
 """
 
+from mnist_zoo.runs.evaluations import add_measurement, measurement_key, read_arrays, read_evaluation
 from mnist_zoo.runs.folder import FolderInUse, RunFolder
 from mnist_zoo.runs.locks import in_use, sweeping, swept
 from mnist_zoo.runs.predictions import read_predictions
@@ -31,10 +32,14 @@ __all__ = [
     "DamagedRuns",
     "FolderInUse",
     "RunFolder",
+    "add_measurement",
     "find_runs",
     "in_use",
+    "measurement_key",
+    "read_arrays",
     "read_config",
     "read_curves",
+    "read_evaluation",
     "read_job",
     "read_metrics",
     "read_overrides",

@@ -24,6 +24,8 @@ from mnist_zoo.runs.reading import DamagedFile, read_status
 from mnist_zoo.runs.records import (
     CURVE_COLUMNS,
     CURVES_FILE,
+    EVALUATION_ARRAYS_FILE,
+    EVALUATION_FILE,
     JOB_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
@@ -120,8 +122,8 @@ class RunFolder:
         write_atomically(self.path / STATUS_FILE, to_json(self.status))
 
     def reopen(self) -> None:
-        """Make a finished run unfinished. Its metrics and predictions are those of weights that will change."""
-        self._remove(METRICS_FILE, PREDICTIONS_FILE)
+        """Make a finished run unfinished. What was measured of it is that of weights that will change."""
+        self._remove(METRICS_FILE, PREDICTIONS_FILE, EVALUATION_FILE, EVALUATION_ARRAYS_FILE)
 
     def clear(self) -> None:
         """Delete the files of an earlier run, so that the run starts again from epoch 1."""
@@ -135,7 +137,10 @@ class RunFolder:
 
     def _remove_temporary_files(self) -> None:
         """Remove what a process left that was killed while it wrote a file."""
-        names = (STATUS_FILE, METRICS_FILE, JOB_FILE, CURVES_FILE, PREDICTIONS_FILE, TRACEBACK_FILE)
+        names = (
+            *(STATUS_FILE, METRICS_FILE, JOB_FILE, CURVES_FILE, PREDICTIONS_FILE, TRACEBACK_FILE),
+            *(EVALUATION_FILE, EVALUATION_ARRAYS_FILE),
+        )
         self._remove(
             *(f".{name}.*" for name in names), *(f"checkpoints/{name}" for name in ("*.new", "*.new2", ".*.*"))
         )

@@ -111,12 +111,12 @@ def find_runs(folders: Iterable[str | Path]) -> Iterator[Path]:
 
 def read_status(folder: str | Path) -> dict[str, Any] | None:
     """Return the ``status.json`` of a run; None if there is none. Raises `DamagedFile`."""
-    return _read_record(folder, STATUS)
+    return read_record(folder, STATUS)
 
 
 def read_metrics(folder: str | Path) -> dict[str, Any] | None:
     """Return the ``metrics.json`` of a finished run; None if the run is not finished. Raises `DamagedFile`."""
-    record = _read_record(folder, METRICS)
+    record = read_record(folder, METRICS)
     if record is not None and not is_text(json.dumps(record, ensure_ascii=False)):
         raise DamagedFile(Path(folder) / METRICS.name, "a text in it cannot be written", METRICS.cure)
     return record
@@ -136,7 +136,7 @@ def read_result(folder: str | Path) -> dict[str, Any] | None:
 
 def read_job(folder: str | Path) -> dict[str, Any] | None:
     """Return the ``job.json`` of a job of a sweep; None if there is none. Raises `DamagedFile`."""
-    return _read_record(folder, JOB)
+    return read_record(folder, JOB)
 
 
 def read_sweep(folder: str | Path) -> list[str]:
@@ -144,7 +144,7 @@ def read_sweep(folder: str | Path) -> list[str]:
 
     Each name is that of a folder in the folder of the sweep. Raises `DamagedFile`.
     """
-    record = _read_record(folder, SWEEP)
+    record = read_record(folder, SWEEP)
     return [] if record is None else record["jobs"]
 
 
@@ -200,8 +200,8 @@ def _curve_row(line: list[str], number: int, path: Path, cure: str) -> dict[str,
     return row
 
 
-def _read_record(folder: str | Path, kind: Record) -> dict[str, Any] | None:
-    """Return the checked JSON object in a file of a folder, or None if there is no file."""
+def read_record(folder: str | Path, kind: Record) -> dict[str, Any] | None:
+    """Return the checked JSON object in a file of a folder, or None if there is no file. Raises `DamagedFile`."""
     path = Path(folder) / kind.name
     text = _text(path, LARGEST, kind.cure)
     if text is None:

@@ -11,6 +11,7 @@ from mnist_zoo.splits import SPLITS
 
 STATUS_FILE, METRICS_FILE, JOB_FILE = "status.json", "metrics.json", "job.json"
 CURVES_FILE, PREDICTIONS_FILE, TRACEBACK_FILE = "curves.csv", "predictions.npz", "traceback.txt"
+EVALUATION_FILE, EVALUATION_ARRAYS_FILE = "evaluation.json", "evaluation.npz"
 SWEEP_FILE = "sweep.json"  # in the folder of a sweep: the names of its jobs' folders
 OVERRIDES_FILE, CONFIG_FILE = ".hydra/overrides.yaml", ".hydra/config.yaml"
 
@@ -162,6 +163,10 @@ METRICS = Record(
         "speed": _texts,
         "date": is_text,
     },
+)
+
+EVALUATION = Record(
+    EVALUATION_FILE, "delete it, and measure again with python -m mnist_zoo.evaluate", {"measurements": is_object}
 )
 
 _AGAIN = "delete the file; the command of the sweep writes it again"
