@@ -22,6 +22,7 @@ PACKAGE = ROOT / "mnist_zoo"
 # __version__ may be imported everywhere.
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "confidence": (),
     "splits": (),
     "machine": (),
     "internals": (),
@@ -34,16 +35,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "classifier": ("models", "weights", "errors"),
     "runs": ("files", "errors", "machine", "splits"),
     "data": ("splits", "files", "errors", "plugins"),
-    "plots": ("runs", "files", "errors"),
+    "plots": ("confidence", "runs", "files", "errors"),
     "speed": ("classifier", "models", "data", "internals", "errors"),
     "settings": ("speed.names", "errors"),
     "training": (
         *("settings", "speed", "classifier", "models", "weights", "data", "runs", "plots"),
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
-    "report": ("runs", "data", "plots", "splits", "files", "errors"),
+    "report": ("confidence", "runs", "data", "plots", "splits", "files", "errors"),
     "robustness": (
-        *("speed", "classifier", "models", "weights", "data", "runs", "machine", "plugins", "files", "errors"),
+        *("confidence", "speed", "classifier", "models", "weights", "data", "runs", "machine", "plugins", "files"),
+        "errors",
     ),
     "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
     "hydra_app": (

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnist_zoo.confidence import brier, calibration, perfect_ece, softmax
 from mnist_zoo.errors import InputError, printable
-from mnist_zoo.report.statistics import brier, calibration, perfect_ece, softmax
 from mnist_zoo.runs import (
     CURVE_COLUMNS,
     Damaged,
