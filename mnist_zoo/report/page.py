@@ -20,6 +20,7 @@ from mnist_zoo import __version__
 from mnist_zoo.errors import printable
 from mnist_zoo.plots.style import FIGURE_DPI, style
 from mnist_zoo.plots.tables import escape, markdown
+from mnist_zoo.report.label_errors import label_error_sections
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
 from mnist_zoo.report.sections import MOST_ROWS, Block, Section, beside_papers, comparison, shared_sections
@@ -69,6 +70,8 @@ def write_report(
             suffix = f" ({each.name})" if len(sets) > 1 else ""
             for section in [*shared_sections(each), *network_sections(each, data_root)]:
                 page.add(section, suffix)
+        for section in label_error_sections(found, damaged):
+            page.add(section)
     page.output.write("runs.csv", table.drop(columns=[*NOT_IN_CSV]).to_csv(index=False))
     title = ", ".join(dict.fromkeys(Path(folder).resolve().name for folder in folders))
     skipped = [f"{folder.name}: {reason}" for folder, reason in runs.skipped]
