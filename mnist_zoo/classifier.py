@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
+from mnist_zoo.adversary import Adversary
 from mnist_zoo.errors import InputError
 from mnist_zoo.models import create_model
 from mnist_zoo.models.pretrained import without_pretrained
@@ -67,6 +68,9 @@ class LitClassifier(pl.LightningModule):
         scheduler: ``none``, ``plateau``, ``exponential``, ``cosine`` or ``onecycle``, or a dict with ``name`` and its
             options (see `mnist_zoo.optim.build_scheduler`).
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
+        adversary: the attack on the training images: ``none``, ``fgsm`` or ``pgd``, or a dict with ``name`` and its
+            options (see `mnist_zoo.adversary.Adversary`; ``mean`` and ``std`` are those of the loader's images).
+            ``train_loss`` and ``train_acc`` are then those of the attacked images.
         num_classes: width of the logits.
         in_chans: channels of the images.
         image_shape: ``(channels, height, width)`` of the images, such as ``MNISTDataModule.image_shape``. It replaces
@@ -93,6 +97,7 @@ class LitClassifier(pl.LightningModule):
         optimizer: str | Mapping = "adam",
         scheduler: str | Mapping = "none",
         label_smoothing: float = 0.0,
+        adversary: str | Mapping = "none",
         num_classes: int = 10,
         in_chans: int = 1,
         image_shape: Sequence[int] | None = None,
@@ -104,6 +109,8 @@ class LitClassifier(pl.LightningModule):
             raise InputError(f"label_smoothing={label_smoothing}: it must lie in [0, 1)")
         # Plain values only, so that a checkpoint loads with weights_only=True and without further arguments.
         model, optimizer, scheduler = _named(model), _named(optimizer), _named(scheduler)
+        self.adversary = Adversary.of(_named(adversary))
+        adversary = self.adversary.options()
         if image_shape is None:
             model = without_unset_size(model)
         else:
@@ -144,8 +151,10 @@ class LitClassifier(pl.LightningModule):
         """Return the training loss of a batch, a scalar, and the logits ``(N, num_classes)``.
 
         The loss is the cross-entropy with label smoothing, plus 0.3 of that of each auxiliary head, plus the network's
-        ``penalty()``, where it has these.
+        ``penalty()``, where it has these. With an adversary it is that of the attacked images.
         """
+        if self.adversary.name != "none":
+            images = self.adversary.attack(self.model, images, labels)
         output = self.model(images)
         logits, *auxiliary = output if isinstance(output, tuple) else (output,)
         smoothing = self.hparams["label_smoothing"]

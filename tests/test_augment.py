@@ -18,7 +18,20 @@ HALF = 0.5  # the random number that gives angle 0, shift 0 and scale 1
 
 def draws(count: int = 1, **changes: float) -> torch.Tensor:
     """Return the random numbers of `count` images: `HALF`, except for the named ones."""
-    names = ("angle", "shift_x", "shift_y", "zoom", "mirror_x", "mirror_y", "chosen", "area", "aspect", "left", "top")
+    names = (
+        "angle",
+        "shift_x",
+        "shift_y",
+        "zoom",
+        "mirror_x",
+        "mirror_y",
+        "chosen",
+        "area",
+        "aspect",
+        "left",
+        "top",
+        "mask",
+    )
     assert len(names) == DRAWS
     row = torch.full((DRAWS,), HALF)
     for name, value in changes.items():

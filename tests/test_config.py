@@ -14,7 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 from torch.optim import lr_scheduler
 
-from mnist_zoo import LitClassifier, create_model, list_models
+from mnist_zoo import LitClassifier, adversary, create_model, list_models
 from mnist_zoo.data import list_datasets
 from mnist_zoo.data.augment import PRESETS, Augment
 from mnist_zoo.data.sources import source_of
@@ -71,6 +71,11 @@ def test_an_augmentation_is_its_preset(config, name):
 def test_every_optimizer_and_schedule_has_its_config():
     assert set(group("optimizer")) == set(OPTIMIZERS)
     assert set(group("scheduler")) == set(SCHEDULERS)
+
+
+@pytest.mark.parametrize("name", group("adversary"))
+def test_an_adversarys_config_has_the_defaults_of_its_name(config, name):
+    assert config(f"adversary={name}")["adversary"] == {"name": name, **adversary.DEFAULTS[name]}
 
 
 @pytest.mark.parametrize("name", group("optimizer"))
@@ -168,7 +173,7 @@ GENERIC = (None, "maybe", -1, 0, 1e99, math.nan, math.inf, 10**400, [], [-1], {}
 # The settings that take some of these values. All others refuse all of them.
 TAKES: dict[str, list] = {
     **{key: [0, 5.5] for key in ("augment.rotate", "early_stop.min_delta", "optimizer.weight_decay", "model.l2")},
-    **{key: [0] for key in ("augment.erase", "augment.shift", "augment.zoom", "label_smoothing")},
+    **{key: [0] for key in ("augment.erase", "augment.mask", "augment.shift", "augment.zoom", "label_smoothing")},
     **{key: [True] for key in ("augment.flip_horizontal", "augment.flip_vertical", "debug", "logger.offline")},
     **{key: [True] for key in ("data.normalize", "data.filters.sharpen", "optimizer.nesterov")},
     **{key: [True] for key in ("model.batch_norm", "model.ceil_mode", "trainer.deterministic")},
@@ -224,14 +229,17 @@ def test_no_setting_takes_a_value_of_another_kind_or_size(configurations):
     assert not wrong and tried > 3000, "\n".join(wrong)
 
 
+OPEN = ("model", "adversary", "optimizer", "scheduler", "logger")  # groups whose options have the library's defaults
+
+
 def test_no_setting_can_be_removed_but_those_with_a_default(configurations):
-    with_default = {*table.NEWER, *(f"trainer.{key}" for key in table.GROUPS["trainer"].optional)}
+    with_default = {f"{name}.{key}" for name, group in table.GROUPS.items() for key in group.optional} | {*table.NEWER}
     for chosen, cfg in configurations:
         for path in leaves(cfg):
             key = ".".join(path)
             if path[-1] == "momentum" or (path[0] != chosen and len(path) > 1):
                 continue  # Nesterov's method needs a momentum
-            if key in with_default or (path[0] in ("model", "optimizer", "scheduler", "logger") and path[-1] != "name"):
+            if key in with_default or (path[0] in OPEN and path[-1] != "name"):
                 check(changed(cfg, path, ...))
             else:
                 with pytest.raises(InputError, match=rf"the setting {key} is missing"):
@@ -249,6 +257,9 @@ def test_the_table_has_the_names_of_the_library():
     assert set(table.NAMED["model"].options) == set(list_models())
     assert set(table.NAMED["optimizer"].options) == set(OPTIMIZERS)
     assert set(table.NAMED["scheduler"].options) == set(SCHEDULERS)
+    assert {name: set(options) for name, options in table.NAMED["adversary"].options.items()} == {
+        name: set(options) for name, options in adversary.DEFAULTS.items()
+    }
     ours = {name for name in list_datasets() if source_of(name).__module__.startswith("mnist_zoo.")}  # not of tests
     assert set(table.NAMED["data"].options) == ours
     assert set(table.NAMED["logger"].options) == set(group("logger"))
@@ -334,6 +345,10 @@ INVALID = [
     ("augment.rotate=abc", "augment.rotate=abc: it must be a number"),
     ("augment.rotate=181", "augment.rotate=181: it must be 180 or less"),
     ("augment.fill=ones", "augment.fill=ones: it must be one of zeros, nearest"),
+    ("augment.mask=1", "augment.mask=1: it must be below 1"),
+    ("augment.mask=-0.1", "augment.mask=-0.1: it must be 0 or more"),
+    ("adversary=cw", "unknown adversary 'cw'; known: fgsm, none, pgd"),
+    ("+adversary.epsilon=0.3", "adversary.epsilon: adversary 'none' has no options"),
     ("+augment.blur=1", "unknown setting of augment 'blur'"),
     ("trainer.matmul_precision=low", "trainer.matmul_precision=low: it must be one of highest, high, medium"),
     ("trainer.accelerator=gpus", "trainer.accelerator=gpus: it must be one of auto, cpu, gpu, cuda, mps"),

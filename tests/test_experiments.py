@@ -62,6 +62,7 @@ RECIPES = [
     ("lr_sweep", {"batch_size": 64, "epochs": 10, "optimizer.name": "adam", "data.normalize": False}, 16),
     ("lr_sweep_final", {"batch_size": 64, "epochs": 25, "lr": 0.0002}, 4),
     ("ensemble", {"batch_size": 120, "epochs": 150, "ema": 0.999, "scheduler.gamma": 0.98, "augment.rotate": 20}, 3),
+    ("masking", {"model.name": "cnn", "epochs": 5, "batch_size": 128}, 4),
 ]
 # The recipe of no paper: it was chosen on validation and tested with 20 seeds. A change needs these 20 runs again.
 FAST99 = {
@@ -77,7 +78,17 @@ FAST99 = {
     "augment.rotate": 0.0,
     "ema": None,
 }
-OWN = [("fast99", FAST99, 1)]
+ROBUST = {
+    "model.name": "cnn_strided",
+    "model.padding": "same",
+    "model.batch_norm": False,
+    "adversary.name": "fgsm",
+    "adversary.epsilon": 0.3,
+    "adversary.step_size": 0.375,
+    "scheduler.name": "onecycle",
+    "monitor": "train_loss",
+}
+OWN = [("fast99", FAST99, 1), ("robust", ROBUST, 1)]
 
 
 @pytest.mark.parametrize(("name", "recipe", "jobs"), RECIPES + OWN, ids=[row[0] for row in RECIPES + OWN])

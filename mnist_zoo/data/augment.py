@@ -19,9 +19,9 @@ from mnist_zoo.data.arguments import require_bool, require_number
 from mnist_zoo.errors import InputError, unknown
 
 # Uniform random numbers for one image, in this order: angle, shift x, shift y, zoom, mirror x, mirror y; for erasing:
-# whether, area, aspect ratio, left, top. A setting's own numbers are used whichever settings are on, so switching one
+# whether, area, aspect ratio, left, top; for masking: the number from which a mask follows. A setting's own numbers are used whichever settings are on, so switching one
 # on or off does not change the others.
-DRAWS = 11
+DRAWS = 12
 FILLS = {"zeros": "zeros", "nearest": "border"}  # this module's names, and those of grid_sample
 ERASED_AREA = (0.02, 0.20)  # share of the image
 ERASED_ASPECT = (0.3, 3.3)  # height / width
@@ -31,7 +31,7 @@ ERASED_ASPECT = (0.3, 3.3)  # height / width
 class Augment:
     """Random changes of images. The default changes nothing.
 
-    The order is rotate and zoom, shift, mirror, erase. Rotation and zoom keep the image's centre in place.
+    The order is rotate and zoom, shift, mirror, erase, mask. Rotation and zoom keep the image's centre in place.
 
     Attributes:
         rotate: degrees. The angle is uniform in -rotate..rotate; positive angles are clockwise, as in torchvision.
@@ -42,6 +42,8 @@ class Augment:
             the settings exist for a recipe of the `digits_fashion` thesis.
         erase: probability that a rectangle of 2-20 % of the area, with aspect ratio 0.3-3.3, becomes black (random
             erasing: Zhong et al. 2020; the rectangle always lies inside the image).
+        mask: probability with which each value of an image becomes black, whatever the others do (feature masking: Ingle
+            and Pawale 2024).
         fill: pixels from outside the image: ``zeros``, or ``nearest`` for the nearest edge pixel.
 
     Raises:
@@ -55,12 +57,16 @@ class Augment:
     flip_vertical: bool = False
     erase: float = 0.0
     fill: str = "zeros"
+    mask: float = 0.0
 
     def __post_init__(self) -> None:
         if self.fill not in FILLS:
             raise unknown("augment.fill", self.fill, FILLS)
         for name, high in (("rotate", 180.0), ("shift", 1.0), ("zoom", 0.99), ("erase", 1.0)):
             require_number(f"augment.{name}", getattr(self, name), 0, high)
+        require_number("augment.mask", self.mask, 0, 1)
+        if self.mask == 1:
+            raise InputError("augment.mask=1: it must be below 1, else nothing is left")
         for name in ("flip_horizontal", "flip_vertical"):
             require_bool(f"augment.{name}", getattr(self, name))
 
@@ -89,24 +95,24 @@ class Augment:
 
     @property
     def moves(self) -> bool:
-        """Whether any setting but `erase` is on: then images are resampled."""
+        """Whether any setting but `erase` and `mask` is on: then images are resampled."""
         return bool(self.rotate or self.shift or self.zoom or self.flip_horizontal or self.flip_vertical)
 
     def __bool__(self) -> bool:
-        return self.moves or self.erase > 0
+        return self.moves or self.erase > 0 or self.mask > 0
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Return augmented images.
 
         Args:
             images: float ``(N, C, H, W)``, where black is 0. They are not changed.
-            draws: random numbers for each image, float ``(N, 11)``, uniform in [0, 1), on the same device.
+            draws: random numbers for each image, float ``(N, 12)``, uniform in [0, 1), on the same device.
 
         Returns:
             float ``(N, C, H, W)``; `images` itself if no setting is on.
         """
         size = (images.shape[-2], images.shape[-1])
-        angle, shift_x, shift_y, zoom, mirror_x, mirror_y, *erasing = draws.unbind(1)
+        angle, shift_x, shift_y, zoom, mirror_x, mirror_y, *erasing, mask = draws.unbind(1)
         if self.moves:
             matrix = self._inverse_affine(angle, shift_x, shift_y, zoom, mirror_x, mirror_y, size)
             grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
@@ -114,6 +120,8 @@ class Augment:
         if self.erase:
             chosen, area, aspect, left, top = erasing
             images = images.masked_fill(self._erased(chosen, area, aspect, left, top, size), 0.0)
+        if self.mask:
+            images = images.masked_fill(random_values(mask, images.shape[1:]) < self.mask, 0.0)
         return images
 
     def _inverse_affine(
@@ -163,6 +171,33 @@ class Augment:
         tall, wide = (area * aspect).sqrt().clamp(max=height), (area / aspect).sqrt().clamp(max=width)
         rows = _span(top, tall, height) & (chosen < self.erase).unsqueeze(1)
         return (rows.unsqueeze(2) & _span(left, wide, width).unsqueeze(1)).unsqueeze(1)
+
+
+def random_values(numbers: Tensor, shape: torch.Size) -> Tensor:
+    """Return an image of random values for each number: float64 ``(N, *shape)``, uniform in [0, 1).
+
+    An integer hash makes them (Wellons' lowbias32), the same on every device: so many draws an epoch would take hundreds
+    of megabytes.
+
+    Args:
+        numbers: float32 in [0, 1), ``(N,)``; equal numbers give equal images.
+        shape: ``(C, H, W)``.
+    """
+    bits = 0xFFFFFFFF
+    places = torch.arange(shape.numel(), device=numbers.device)
+    seeds = _scramble((numbers * 2**24).long() + 1).unsqueeze(1)
+    hashed = _scramble((seeds + places * 0x9E3779B1) & bits)
+    return (hashed.double() / 2**32).view(-1, *shape)
+
+
+def _scramble(numbers: Tensor) -> Tensor:
+    """Return 32 bits for each integer of 32 bits, that differ in about half of their places for neighbours."""
+    bits = 0xFFFFFFFF
+    numbers = numbers ^ (numbers >> 16)
+    numbers = (numbers * 0x7FEB352D) & bits
+    numbers = numbers ^ (numbers >> 15)
+    numbers = (numbers * 0x846CA68B) & bits
+    return numbers ^ (numbers >> 16)
 
 
 def _span(position: Tensor, length: Tensor, side: int) -> Tensor:

@@ -18,6 +18,7 @@ KINDS = {
     "models": "model",
     "data": "data",
     "augment": "augment",
+    "adversaries": "adversary",
     "optimizers": "optimizer",
     "schedulers": "scheduler",
     "experiments": "experiment",
@@ -27,7 +28,7 @@ KINDS = {
     "loggers": "logger",
     "speed": "speed",
 }
-WITH_OPTIONS = ("models", "augment", "optimizers", "schedulers")
+WITH_OPTIONS = ("models", "augment", "adversaries", "optimizers", "schedulers")
 
 
 @dataclass(frozen=True)

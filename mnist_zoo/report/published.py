@@ -87,9 +87,15 @@ def _row(fields: dict[str, str]) -> Row:
         half_unit=0.5 * 10.0**-decimals if fields["unit"] in ("%", "nats") else 0.0,
         unit=fields["unit"],
         note=fields["note"],
-        augment=overrides.pop("augment", "none"),
+        augment=_augment(overrides),
         options=tuple((key.removeprefix("model."), value) for key, value in overrides.items()),
     )
+
+
+def _augment(overrides: dict[str, str]) -> str:
+    """Take the augmentation out of overrides and return its name."""
+    single = {key: json.loads(overrides.pop(key)) for key in [*overrides] if key.startswith("augment.")}
+    return overrides.pop("augment", None) or augment_name({key.removeprefix("augment."): single[key] for key in single})
 
 
 def rows_of(run: pd.Series) -> list[Row]:
@@ -121,6 +127,8 @@ def why_not_comparable(row: Row, run: pd.Series) -> str | None:
     """Return the reason why a run does not repeat the published one, or None if it does."""
     if row.metric == "claimed_acc" and "in truth" not in row.note:
         return "the thesis does not say of which images"
+    if row.metric == "fgsm_acc":
+        return f"the paper does not state epsilon; ours is {row.ours.removeprefix('fgsm_acc_')}"
     if row.metric == "loss":
         return "the paper does not say of which images"
     if row.experiment in FITTED:
@@ -131,7 +139,14 @@ def why_not_comparable(row: Row, run: pd.Series) -> str | None:
         return f"trained and tested on {run['data']}, not on {row.data}"
     if row.experiment != (run["experiment"] or RELATED):
         return f"not run with experiment={row.experiment}"
-    constrained = ("seed", "model", "data", "lr" if row.lr else "", *(f"model.{key}" for key, _ in row.options))
+    constrained = (
+        "seed",
+        "model",
+        "data",
+        "augment.mask",
+        "lr" if row.lr else "",
+        *(f"model.{key}" for key, _ in row.options),
+    )
     for override in run["overrides"]:
         key = override.lstrip("+~").partition("=")[0]
         if is_neutral(override) or key in (*constrained, *PRECISION) or override in DEVICES:

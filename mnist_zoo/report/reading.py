@@ -192,7 +192,7 @@ def name_configurations(table: pd.DataFrame) -> list[str]:
             varying = [key for key in varying if key not in implied or key in same_data]
         if "n_train" in varying:
             varying = [key for key in varying if key != "data_fingerprint"]
-        for group in ("optimizer", "scheduler"):  # another name implies other options
+        for group in ("optimizer", "scheduler", "config.adversary"):  # another name implies other options
             if f"{group}.name" in varying:
                 varying = [key for key in varying if not key.startswith(f"{group}.") or key.endswith(".name")]
         label = printable(" ".join([own["model"], *(_word(key, own[key]) for key in varying if key != "model")]))

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import yaml
 
+from mnist_zoo import speed
 from mnist_zoo.errors import InputError, ZooError, printable
 from mnist_zoo.machine import processor_name, versions
 from mnist_zoo.robustness.evaluation import run_test
@@ -90,6 +91,7 @@ def evaluate_sources(
     chosen = chosen_tests(on, options, common)
     sources, place = find_sources(given), choose_device(device)
     cache, failed = ImageCache(data_root), 0
+    speed.apply_to_process()
     if together:
         _measure_ensemble(sources, chosen, cache, place, out, force)
         return

@@ -25,6 +25,9 @@ NEUTRAL = (
 IMAGE_SIZE = "model.image_size"  # null, the default since 0.2.0, is the size of the images: the fingerprint covers it
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
+# Settings that were added after version 0.2.0, with the values that change nothing: a run without them is the same run.
+ADDED: tuple[tuple[str, str, object], ...] = (("adversary", "name", "none"), ("augment", "mask", 0.0))
+
 ORIGIN = ("config", "data_fingerprint", "version")  # what a run is made with, in status.json and in checkpoints
 
 
@@ -39,7 +42,19 @@ def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved configuration that can change a result."""
     config = {key: value for key, value in cfg.items() if key not in NEUTRAL}
     config["data"] = {key: value for key, value in cfg["data"].items() if key not in NEUTRAL_DATA}
-    return config
+    return without_added(config)
+
+
+def without_added(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those that were `ADDED` and change nothing."""
+    kept = dict(config)
+    for group, key, unchanged in ADDED:
+        settings = kept.get(group)
+        if isinstance(settings, Mapping) and settings.get(key) == unchanged:
+            kept[group] = {name: value for name, value in settings.items() if name != key}
+            if not kept[group]:
+                del kept[group]
+    return kept
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

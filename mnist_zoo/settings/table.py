@@ -123,7 +123,8 @@ GROUPS: dict[str, Group] = {
             "flip_vertical": boolean,
             "erase": number(0, 1),
             "fill": one_of("zeros", "nearest"),
-        }
+        },
+        {"mask": number(0, below=1)},  # configurations of versions up to 0.2.0 do not have it
     ),
     "trainer": Group(
         {
@@ -279,6 +280,18 @@ NAMED: dict[str, NamedGroup] = {
         _INIT,
         open=True,
     ),
+    "adversary": NamedGroup(
+        "adversary",
+        {
+            "none": {},
+            "fgsm": {"epsilon": number(above=0, high=1), "step_size": number(above=0, high=2)},
+            "pgd": {
+                "epsilon": number(above=0, high=1),
+                "step_size": number(above=0, high=2),
+                "steps": integer(1, 10_000),
+            },
+        },
+    ),
     "optimizer": NamedGroup(
         "optimizer",
         {
@@ -331,4 +344,4 @@ NAMED: dict[str, NamedGroup] = {
         open=True,
     ),
 }
-NEWER = ("speed", "data.folds", "data.fold")  # which configurations of version 0.1.0 do not have
+NEWER = ("speed", "adversary", "data.folds", "data.fold")  # which configurations of older versions do not have

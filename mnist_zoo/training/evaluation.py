@@ -21,6 +21,7 @@ from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.machine import processor_name, versions
 from mnist_zoo.models.flops import count_flops
 from mnist_zoo.runs import RunFolder, read_curves
+from mnist_zoo.runs.identity import without_added
 from mnist_zoo.runs.interval import interval_text
 from mnist_zoo.splits import SPLITS
 from mnist_zoo.weights import read_archive
@@ -132,6 +133,7 @@ class _Logits(Callback):
 
 
 def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModule) -> dict[str, Any]:
+    settings = without_added(cfg)
     return {
         "model": cfg["model"]["name"],
         "num_params": sum(parameter.numel() for parameter in best.model.parameters()),
@@ -139,10 +141,11 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
         "data": data.name,
         "data_fingerprint": data.fingerprint,
         **{f"n_{split}": len(data.labels(split)) for split in SPLITS},
-        **{key: cfg[key] for key in ("lr", "batch_size", "seed", "epochs", "augment", "optimizer", "scheduler")},
+        **{key: settings[key] for key in ("lr", "batch_size", "seed", "epochs", "augment", "optimizer", "scheduler")},
         "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
         "config": {
             **{key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
+            **({"adversary": settings["adversary"]} if "adversary" in settings else {}),
             "data": {"normalize": cfg["data"]["normalize"]},
             "trainer": {key: value for key, value in cfg["trainer"].items() if key not in HARDWARE},
         },

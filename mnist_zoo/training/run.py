@@ -19,7 +19,7 @@ from torch.multiprocessing import ProcessRaisedException
 
 from mnist_zoo import speed
 from mnist_zoo.classifier import LitClassifier
-from mnist_zoo.data import load_data
+from mnist_zoo.data import MNISTDataModule, load_data
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import storage_errors
 from mnist_zoo.machine import cores
@@ -186,6 +186,7 @@ def _train_and_test(
         optimizer=cfg["optimizer"],
         scheduler=cfg["scheduler"],
         label_smoothing=cfg["label_smoothing"],
+        adversary=_adversary(cfg, data),
         num_classes=data.num_classes,
         image_shape=data.image_shape,
     )
@@ -204,6 +205,12 @@ def _train_and_test(
     finally:
         if cfg["logger"]["name"] == "wandb":
             trainer.logger.experiment.finish()  # type: ignore[union-attr]  # the next job of a sweep gets its own record
+
+
+def _adversary(cfg: dict[str, Any], data: MNISTDataModule) -> dict[str, Any]:
+    """Return the attack of a config, which configs of version 0.1.0 do not have, for images as `data` scales them."""
+    chosen = cfg.get("adversary", {"name": "none"})
+    return chosen if chosen["name"] == "none" else {**chosen, "mean": data.mean, "std": data.std}
 
 
 def _warn_of_busy_cores() -> None:
