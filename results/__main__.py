@@ -1,4 +1,4 @@
-"""``python -m results collect|render|ship``: keep results, write their tables, make the shipped weights."""
+"""``python -m results collect|robustness|render|ship``: keep results, write their tables, make the shipped weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``python -m results``: known errors print one line and exit with status 1."""
     options = _parser().parse_args(arguments)
     with one_line_errors():
-        {"collect": _collect, "render": _render, "missing": _missing, "ship": _ship}[options.command](options)
+        commands = {
+            "collect": _collect,
+            "robustness": _robustness,
+            "render": _render,
+            "missing": _missing,
+            "ship": _ship,
+        }
+        commands[options.command](options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,6 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     collect = commands.add_parser("collect", help="add finished runs to <results>/<experiment>.csv")
     collect.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or run folders")
+    measured = commands.add_parser("robustness", help="add what evaluate measured to <results>/robustness.csv")
+    measured.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or run folders")
     render = commands.add_parser("render", help="write <results>/README.md and the README's tables from the CSV files")
     render.add_argument("--readme", type=Path, default=Path("README.md"), metavar="FILE", help="file with the markers")
     ship = commands.add_parser("ship", help="make the weights that come with the package from finished runs")
@@ -54,6 +63,16 @@ def _collect(options: argparse.Namespace) -> None:
 
     damaged = Damaged()
     for path, count in collect(options.folders, options.results, damaged).items():
+        print(f"{path}: {count} rows")
+    print("next: python -m results render")
+    damaged.stop()
+
+
+def _robustness(options: argparse.Namespace) -> None:
+    from results.robustness import collect_measurements
+
+    damaged = Damaged()
+    for path, count in collect_measurements(options.folders, options.results, damaged).items():
         print(f"{path}: {count} rows")
     print("next: python -m results render")
     damaged.stop()

@@ -79,7 +79,7 @@ def _record(run: pd.Series) -> dict[str, Any]:
     record = {column: run.get(column) for column in COLUMNS} | {"overrides": " ".join(kept)}
     record |= {package: run["versions"].get(package) for package in VERSIONS}
     for row in rows_of(run):
-        if row.ours not in run:
+        if row.ours not in record:
             values = measured(row.ours, pd.DataFrame([run]))
             if values is not None:
                 record[row.ours] = values[0] / 100 if row.unit == "%" else values[0]

@@ -19,6 +19,11 @@ ZOO_NOTE = (
     "one seed has no interval. The machine was busy with other work, so times do not measure speed. Repeat a row with "
     "`python -m mnist_zoo model=... seed=0` (overrides of each row: [zoo.csv](results/zoo.csv))."
 )
+ROBUSTNESS_NOTE = (
+    "Accuracy (%) under attack: mean over seeds and its 95 % interval. Attacks are on the first 1,000 test images, on "
+    "all 10,000 where robustness.csv says so, on pixels from 0 to 1; a number behind a name is epsilon, or the "
+    "share of the input that is zeroed. Written from robustness.csv, which has the settings."
+)
 EXPERIMENTS = {
     "architectures": Experiment(
         "Application of Deep Learning Models on MNIST Dataset (2024)",
@@ -74,6 +79,15 @@ EXPERIMENTS = {
     "ensemble": Experiment(
         "An et al. 2020, arXiv 2008.10400",
         "The paper reports up to 99.91 % for ensembles chosen on the test set; ours are chosen on validation.",
+    ),
+    "masking": Experiment(
+        "Ingle & Pawale 2024: feature masking",
+        "The paper states neither network nor epsilon. FGSM here is that with epsilon 0.1 on all test images; "
+        "robustness.csv has a grid of epsilons.",
+    ),
+    "robust": Experiment(
+        "A network that is trained against attacks",
+        "No paper's recipe; the accuracies here are without attack. The table under attack has the others.",
     ),
     "fast99": Experiment(
         "A short training to 99 %",

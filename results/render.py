@@ -15,7 +15,8 @@ from mnist_zoo.report.published import RELATED, Row, published_rows
 from mnist_zoo.report.tables import accuracy_cells, compare
 from mnist_zoo.report.verdicts import Verdict, against_papers, count_test_accuracies
 from results.collect import VOTES_FILE, read_results
-from results.experiments import EXPERIMENTS, ZOO, ZOO_NOTE, ZOO_TITLE
+from results.experiments import EXPERIMENTS, ROBUSTNESS_NOTE, ZOO, ZOO_NOTE, ZOO_TITLE
+from results.robustness import read_robustness, robustness_table
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"  # in README.md, around the tables
 
@@ -52,7 +53,9 @@ def render(results: str | Path = "results") -> tuple[str, str]:
     if zoo is not None:
         note = ZOO_NOTE.replace("results/", "")
         pages += [f"## `{ZOO}`: {ZOO_TITLE}", "", note, "", *_configurations(zoo), ""]
-    pages += ["The papers' numbers for `masking` are not listed: no experiment reproduces them yet.", ""]
+    measured = read_robustness(results)
+    if measured is not None:
+        pages += ["## Under attack", "", ROBUSTNESS_NOTE, "", *robustness_table(measured), ""]
     page = re.sub(r"\n{3,}", "\n\n", "\n".join(pages))
     block = [f"{summary} Every row, run or not: [results/README.md](results/README.md).", ""]
     block += _overview(verdicts) if verdicts else []

@@ -13,6 +13,7 @@ PARTS = (
     "sweeps",
     "start",
     "augment",
+    "attacks",
     "scaling",
     "gpu",
 )

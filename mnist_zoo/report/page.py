@@ -20,9 +20,11 @@ from mnist_zoo import __version__
 from mnist_zoo.errors import printable
 from mnist_zoo.plots.style import FIGURE_DPI, style
 from mnist_zoo.plots.tables import escape, markdown
+from mnist_zoo.report.beyond import beyond_sections
 from mnist_zoo.report.label_errors import label_error_sections
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
+from mnist_zoo.report.robustness import robustness_sections
 from mnist_zoo.report.sections import MOST_ROWS, Block, Section, beside_papers, comparison, shared_sections
 from mnist_zoo.report.studies import study_sections
 from mnist_zoo.report.testsets import group_by_images
@@ -68,7 +70,7 @@ def write_report(
             page.add(section)
         for each in sets:
             suffix = f" ({each.name})" if len(sets) > 1 else ""
-            for section in [*shared_sections(each), *network_sections(each, data_root)]:
+            for section in [*shared_sections(each), *robustness_sections(each), *beyond_sections(each), *network_sections(each, data_root)]:
                 page.add(section, suffix)
         for section in label_error_sections(found, damaged):
             page.add(section)

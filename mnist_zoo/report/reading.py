@@ -14,12 +14,14 @@ import pandas as pd
 
 from mnist_zoo.confidence import brier, calibration, perfect_ece, softmax
 from mnist_zoo.errors import InputError, printable
+from mnist_zoo.report.measurements import columns_of
 from mnist_zoo.runs import (
     CURVE_COLUMNS,
     Damaged,
     DamagedFile,
     find_runs,
     read_curves,
+    read_evaluation,
     read_metrics,
     read_overrides,
     read_predictions,
@@ -32,7 +34,7 @@ FIELDS = (*METRICS.required, *METRICS.optional)  # of metrics.json that the tabl
 PLAIN_SETTINGS = ("model", "data", "n_train", "lr", "batch_size", "epochs")
 SETTINGS = (*PLAIN_SETTINGS, "augment", "optimizer", "scheduler", "config")
 LONGEST_LABEL = 120  # characters
-NOT_IN_CSV = ("settings", "overrides", "folder", "curves", "predicted", "labels", "images")  # columns of the table
+NOT_IN_CSV = ("settings", "overrides", "folder", "curves", "predicted", "labels", "images", "evaluation")  # columns
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Runs:
             ``predicted`` and ``labels`` (predicted and true classes of the test images, ``(N,)``), on the test images
             ``ece`` (the expected calibration error, a fraction), ``perfect_ece`` (that of a perfectly calibrated
             network with the same probabilities) and ``brier`` (the Brier score), ``classes`` (their number) and
-            ``images`` (a text that is equal for runs on the same validation and test labels and classes).
+            ``images`` (a text that is equal for runs on the same validation and test labels and classes). Of
+            ``evaluation.json``: ``evaluation`` (its measurements), and columns such as ``fgsm_acc_0.1``.
         skipped: ``(folder, reason)`` of each run folder that is unfinished, failed, damaged or a repetition.
     """
 
@@ -123,6 +126,7 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
     digest = hashlib.blake2b(labels.tobytes() + b"|", digest_size=8)
     digest.update(arrays["val_labels"].astype(np.int64).tobytes())
     images = f"{digest.hexdigest()}-{classes}"
+    measurements = read_evaluation(folder)
     settings = {key: metrics[key] for key in (*SETTINGS, "model_options", "data_fingerprint")}
     return {key: metrics[key] for key in FIELDS if key in metrics} | {
         "folder": folder,
@@ -135,6 +139,8 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
         **_sureness(softmax(logits), labels),
         "classes": classes,
         "images": images,
+        "evaluation": measurements,
+        **columns_of(measurements),
     }
 
 
