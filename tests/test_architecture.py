@@ -71,7 +71,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
 }
 # Modules whose room is not the first part of their name.
-DOORS = ("list", "status", "search", "predict", "export", "explore", "evaluate", "label_errors", "report.__main__")
+DOORS = (
+    *("list", "status", "search", "predict", "export", "explore", "evaluate", "label_errors", "card"),
+    "report.__main__",
+)
 ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier", "adversary": "classifier"}
 
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a

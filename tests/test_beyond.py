@@ -7,11 +7,15 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.metrics import roc_auc_score, roc_curve
+from synthetic_runs import write_runs
 from torch import Tensor, nn
 
 from mnist_zoo import MNISTDataModule, evaluate_model
 from mnist_zoo.confidence import fit_temperature, softmax
 from mnist_zoo.errors import InputError
+from mnist_zoo.report.beyond import beyond_sections
+from mnist_zoo.report.reading import read_runs
+from mnist_zoo.report.testsets import group_by_images
 from mnist_zoo.robustness import Images, Settings, Subject
 from mnist_zoo.robustness.corrupted import CorruptionSettings
 from mnist_zoo.robustness.corruptions import CORRUPTIONS, corrupt
@@ -20,6 +24,7 @@ from mnist_zoo.robustness.ood import auroc, fpr_at, measure_ood, uncertainty
 from mnist_zoo.robustness.registry import chosen_tests
 from mnist_zoo.robustness.strangers import MADE, strangers
 from mnist_zoo.robustness.subject import MeanProbabilities
+from mnist_zoo.runs import add_measurement
 from mnist_zoo.runs.measured import check_measurement
 
 
@@ -280,3 +285,74 @@ def test_invalid_values_are_found(test, values):
 def test_settings_are_plain_values():
     assert CorruptionSettings.of({"names": ["fog"]}).as_dict()["names"] == ["fog"]
     assert Settings().as_dict() == {"images": None, "split": "test", "seed": 0}
+
+
+# -- the report -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reported(tmp_path):
+    """Return runs of two configurations with two seeds each, of which all but one were measured."""
+    folders = sorted(write_runs(tmp_path, 2, 2, images=200, epochs=2).iterdir())
+    for number, folder in enumerate(folders[:3]):
+        bins = {"confidence": [0.5, 0.9], "accuracy": [0.4, 0.95], "counts": [50, 150], "perfect_ece": 0.01}
+        scores = {"nll": 0.2 - 0.01 * number, "brier": 0.1, "ece": 0.05}
+        separation = {"auroc": 0.9 + 0.02 * number, "fpr95": 0.2}
+        curve = np.linspace(1, 0.9, 200, dtype=np.float32)
+        pictures = np.zeros((2, 8, 1, 28, 28), np.uint8)
+        found = {
+            "corruptions": (
+                {"names": ["fog", "shear"], "accuracy": [0.3 + 0.1 * number, 0.9], "mean": 0.6, "clean": 0.99},
+                {"names": ["fog", "shear"]},
+                {"pictures": pictures},
+            ),
+            "ood": ({"sets": {"noise": {"energy": separation}}, "mean": {"energy": separation}, "images": {}}, {}, {}),
+            "calibration": (
+                {
+                    **{"temperature": 1.5, "plain": scores | bins, "scaled": scores | bins | {"ece": 0.02}},
+                    **{"coverage": [1.0, 0.95], "accuracy": [0.9, 0.96], "area": 0.99},
+                },
+                {},
+                {"curve": curve},
+            ),
+        }
+        for test, (values, settings, arrays) in found.items():
+            record = {
+                **{"test": test, "version": 1, "settings": settings, "weights": "", "data": "", "fingerprint": ""},
+                **{"images": 1000, "values": values, "seconds": 1.0, "device": "", "versions": {}, "date": ""},
+            }
+            add_measurement(folder, f"{test}-1", record, arrays)
+    return tmp_path
+
+
+def test_the_report_has_a_section_for_each_test(reported):
+    table = read_runs([reported]).table
+    (runs,), _ = group_by_images(table)
+    corruptions, strangers_section, calibrated = beyond_sections(runs)
+    assert [each.title for each in (corruptions, strangers_section, calibrated)] == [
+        *("Corruptions", "Images of no class", "Calibration")
+    ]
+    first = corruptions.blocks[0]
+    assert first.content["seeds"].tolist() == [1, 2] and first.content["mean"].tolist() == ["60.00", "60.00 ± 0.00"]
+    assert first.content["worst"][1] == "fog 35.0, shear 90.0" and first.raw["fog"].tolist() == [0.5, 0.3, 0.4]
+    assert [block.name for block in corruptions.blocks] == ["corruptions", "corruptions", "corrupted"]
+    row = strangers_section.blocks[0].content.iloc[0]
+    assert (row["score"], row["noise"], row["mean FPR95 (%)"]) == ("energy", "0.9400", "20.00")
+    row = calibrated.blocks[0].content.iloc[0]
+    assert (row["NLL plain"], row["ECE (%) scaled"], row["accuracy at 95 %"]) == ("0.1800", "2.00", "96.00")
+    assert [block.name for block in calibrated.blocks] == ["calibration", "temperature", "coverage"]
+    assert table["corruptions_acc"].count() == 3 and table["ood_auroc_energy"].max() == pytest.approx(0.94)
+    assert table["temperature"].dropna().unique() == [1.5] and table["ece_scaled"].count() == 3
+
+
+def test_runs_that_were_not_measured_have_no_sections(tmp_path):
+    (runs,), _ = group_by_images(read_runs([write_runs(tmp_path, 1, 1, images=50, epochs=1)]).table)
+    assert beyond_sections(runs) == []
+
+
+def test_damaged_arrays_leave_out_their_plots_only(reported):
+    for path in reported.glob("*/evaluation.npz"):
+        path.write_bytes(b"")
+    (runs,), _ = group_by_images(read_runs([reported]).table)
+    names = [block.name for section in beyond_sections(runs) for block in section.blocks]
+    assert names == ["corruptions", "corruptions", "strangers", "calibration", "temperature"]

@@ -70,7 +70,12 @@ def write_report(
             page.add(section)
         for each in sets:
             suffix = f" ({each.name})" if len(sets) > 1 else ""
-            for section in [*shared_sections(each), *robustness_sections(each), *beyond_sections(each), *network_sections(each, data_root)]:
+            for section in [
+                *shared_sections(each),
+                *robustness_sections(each),
+                *beyond_sections(each),
+                *network_sections(each, data_root),
+            ]:
                 page.add(section, suffix)
         for section in label_error_sections(found, damaged):
             page.add(section)
