@@ -86,6 +86,10 @@ ROBUST = {
     "adversary.epsilon": 0.3,
     "adversary.step_size": 0.375,
     "scheduler.name": "onecycle",
+    "scheduler.pct_start": 0.4,
+    "lr": 5e-3,
+    "batch_size": 128,
+    "epochs": 15,
     "monitor": "train_loss",
 }
 OWN = [("fast99", FAST99, 1), ("robust", ROBUST, 1)]
