@@ -92,7 +92,7 @@ def _rows(run: pd.Series) -> Iterator[dict[str, Any]]:
 
 def numbers_of(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, float]]:
     """Yield ``(metric, strength, number)`` for each number in a test's values; single ones have no strength."""
-    strengths = next((values[name] for name in STRENGTHS if name in values), [])
+    strengths: list[float] = next((values[name] for name in STRENGTHS if name in values), [])
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from numbers_of(value, f"{prefix}{name}.")
@@ -116,7 +116,8 @@ def robustness_table(rows: pd.DataFrame) -> list[str]:
     accuracy = rows[rows["metric"] == "accuracy"]
     header = ("configuration", "data", "seeds", *(f"{test} {strength}".strip() for test, strength in SHOWN))
     body = []
-    for (experiment, overrides, model, data), own in accuracy.groupby(["experiment", "overrides", "model", "data"]):
+    for key, own in accuracy.groupby(["experiment", "overrides", "model", "data"]):
+        experiment, overrides, model, data = map(str, key)
         words = " ".join(word for word in overrides.split() if not word.startswith(("model=", "experiment=", "data=")))
         name = " ".join(word for word in (model, words, f"({experiment})" if experiment else "") if word)
         cells = [_cell(own[(own["test"] == test) & (own["strength"] == strength)]) for test, strength in SHOWN]

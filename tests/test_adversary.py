@@ -9,7 +9,7 @@ import torch
 
 from mnist_zoo import LitClassifier, MNISTDataModule, create_model, evaluate_model
 from mnist_zoo.adversary import Adversary
-from mnist_zoo.data.augment import Augment, random_values
+from mnist_zoo.data.augment import Augment, random_bits
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.report.reading import read_runs
@@ -162,7 +162,7 @@ def test_a_mask_zeroes_a_random_share_and_nothing_else():
 
 
 def test_the_random_values_of_a_mask_are_uniform_and_independent():
-    values = random_values(torch.rand(300), torch.Size((2, 16, 16))).flatten(1)
+    values = random_bits(torch.rand(300), torch.Size((2, 16, 16))).flatten(1) / 2**32
     assert values.shape == (300, 512) and values.min() >= 0 and values.max() < 1
     counts = torch.histc(values, 10, 0, 1)
     assert ((counts / values.numel() - 0.1).abs() < 0.003).all()

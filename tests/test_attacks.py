@@ -177,6 +177,15 @@ def test_masking_zeroes_the_given_share(images):
     assert outcome["masking"].values["accuracy"] == [0.0, 1.0, 0.0]
 
 
+def test_a_network_without_gradients_is_named(images):
+    class Counts(nn.Module):
+        def forward(self, pixels):
+            return (pixels > 0.5).float().flatten(1)[:, :10]
+
+    with pytest.raises(InputError, match="Counts has no gradients with respect to its images"):
+        evaluate_model(Counts(), images, on=["fgsm"])
+
+
 def test_memory_stays_bounded(images):
     """However many images there are, the network gets them in batches."""
     seen = []

@@ -164,6 +164,16 @@ def test_the_images_must_be_those_of_the_run(finished, capsys):
     assert status == 1 and "are not those that" in err
 
 
+def test_sources_of_one_name_do_not_replace_each_others_results(finished, tmp_path, capsys):
+    other = Path(shutil.copytree(finished, tmp_path / "other" / "run"))
+    status, _, err = evaluate(capsys, finished, other, "--on", "clean", "--out", tmp_path / "out")
+    assert status == 1 and "two sources are named run" in err
+    other = other.rename(other.parent / "second")
+    assert evaluate(capsys, finished, other, "--on", "clean", "--out", tmp_path / "out")[0] == 0
+    assert all(len(read_evaluation(tmp_path / "out" / name)) == 1 for name in ("run", "second"))
+    assert read_evaluation(finished) == {}
+
+
 def test_an_ensemble_has_the_mean_probabilities(finished, pair, tmp_path, capsys):
     out = tmp_path / "out"
     status, printed, _ = evaluate(capsys, finished, finished, "--on", "clean", "--ensemble", "--out", out)

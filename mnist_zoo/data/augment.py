@@ -19,8 +19,8 @@ from mnist_zoo.data.arguments import require_bool, require_number
 from mnist_zoo.errors import InputError, unknown
 
 # Uniform random numbers for one image, in this order: angle, shift x, shift y, zoom, mirror x, mirror y; for erasing:
-# whether, area, aspect ratio, left, top; for masking: the number from which a mask follows. A setting's own numbers are used whichever settings are on, so switching one
-# on or off does not change the others.
+# whether, area, aspect ratio, left, top; for masking: the number from which the mask follows. A setting's own numbers
+# are used whichever settings are on, so switching one on or off does not change the others.
 DRAWS = 12
 FILLS = {"zeros": "zeros", "nearest": "border"}  # this module's names, and those of grid_sample
 ERASED_AREA = (0.02, 0.20)  # share of the image
@@ -42,8 +42,8 @@ class Augment:
             the settings exist for a recipe of the `digits_fashion` thesis.
         erase: probability that a rectangle of 2-20 % of the area, with aspect ratio 0.3-3.3, becomes black (random
             erasing: Zhong et al. 2020; the rectangle always lies inside the image).
-        mask: probability with which each value of an image becomes black, whatever the others do (feature masking: Ingle
-            and Pawale 2024).
+        mask: probability with which each value of an image becomes black, whatever the others do (feature masking:
+            Ingle and Pawale 2024).
         fill: pixels from outside the image: ``zeros``, or ``nearest`` for the nearest edge pixel.
 
     Raises:
@@ -121,7 +121,7 @@ class Augment:
             chosen, area, aspect, left, top = erasing
             images = images.masked_fill(self._erased(chosen, area, aspect, left, top, size), 0.0)
         if self.mask:
-            images = images.masked_fill(random_values(mask, images.shape[1:]) < self.mask, 0.0)
+            images = images.masked_fill(random_bits(mask, images.shape[1:]) < self.mask * 2**32, 0.0)
         return images
 
     def _inverse_affine(
@@ -173,30 +173,27 @@ class Augment:
         return (rows.unsqueeze(2) & _span(left, wide, width).unsqueeze(1)).unsqueeze(1)
 
 
-def random_values(numbers: Tensor, shape: torch.Size) -> Tensor:
-    """Return an image of random values for each number: float64 ``(N, *shape)``, uniform in [0, 1).
+def random_bits(numbers: Tensor, shape: torch.Size) -> Tensor:
+    """Return an image of random integers for each number: int64 ``(N, *shape)``, uniform in [0, 2**32).
 
-    An integer hash makes them (Wellons' lowbias32), the same on every device: so many draws an epoch would take hundreds
-    of megabytes.
+    An integer hash makes them (lowbias32 by Chris Wellons), the same on every device. To draw them for an epoch would
+    take hundreds of megabytes.
 
     Args:
         numbers: float32 in [0, 1), ``(N,)``; equal numbers give equal images.
         shape: ``(C, H, W)``.
     """
-    bits = 0xFFFFFFFF
     places = torch.arange(shape.numel(), device=numbers.device)
     seeds = _scramble((numbers * 2**24).long() + 1).unsqueeze(1)
-    hashed = _scramble((seeds + places * 0x9E3779B1) & bits)
-    return (hashed.double() / 2**32).view(-1, *shape)
+    return _scramble((seeds + places * 0x9E3779B1) & 0xFFFFFFFF).view(-1, *shape)
 
 
 def _scramble(numbers: Tensor) -> Tensor:
-    """Return 32 bits for each integer of 32 bits, that differ in about half of their places for neighbours."""
-    bits = 0xFFFFFFFF
+    """Return another integer of 32 bits for each: neighbours become ones that differ in about half of their bits."""
     numbers = numbers ^ (numbers >> 16)
-    numbers = (numbers * 0x7FEB352D) & bits
+    numbers = (numbers * 0x7FEB352D) & 0xFFFFFFFF
     numbers = numbers ^ (numbers >> 15)
-    numbers = (numbers * 0x846CA68B) & bits
+    numbers = (numbers * 0x846CA68B) & 0xFFFFFFFF
     return numbers ^ (numbers >> 16)
 
 

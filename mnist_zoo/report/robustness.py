@@ -130,9 +130,9 @@ def _curves(group: Group) -> Figure:
         colour, line, marker = look(index)
         intervals = [mean_interval(column) for column in accuracy.T]
         mean, half = np.array(intervals).T
+        half = np.nan_to_num(half)  # of one seed
         # An interval of an accuracy ends at 0 and 100 %.
         bars = np.stack([np.minimum(half, mean), np.minimum(half, 100 - mean)])
-        bars = None if np.isnan(half).any() else bars
         axis.errorbar(strengths, mean, bars, color=colour, linestyle=line, marker=marker, capsize=2, markersize=4)
     axis.set_xlabel(CURVES[group.test][2])
     axis.set_ylabel("accuracy (%)")

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnist_zoo.adversary import LARGEST_EPSILON, random_start, step
+from mnist_zoo.errors import InputError
 from mnist_zoo.robustness.images import Images, in_batches
 from mnist_zoo.robustness.registry import Outcome, Progress, Settings, register_test, require, require_list
 from mnist_zoo.robustness.subject import Subject
@@ -219,9 +220,15 @@ def break_images(
 
 
 def loss_gradient(subject: Subject, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradient of each image's cross-entropy with respect to its pixels, and the logits."""
+    """Return the gradient of each image's cross-entropy with respect to its pixels, and the logits.
+
+    Raises:
+        InputError: if the network cannot be differentiated.
+    """
     pixels = pixels.detach().requires_grad_()
     logits = subject.network(pixels)
+    if not logits.requires_grad:
+        raise InputError(f"{subject.name} has no gradients with respect to its images: attack it with square")
     (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), pixels)
     return gradient, logits.detach()
 

@@ -95,14 +95,14 @@ def evaluate_sources(
     if together:
         _measure_ensemble(sources, chosen, cache, place, out, force)
         return
+    places = _places(sources, out)
     for number, (source, folder) in enumerate(sources, 1):
         print(printable(f"{source}" + (f" ({number} of {len(sources)})" if len(sources) > 1 else "")), flush=True)
         try:
-            kept_in = _place(source, folder, out, len(sources))
             if folder is not None:
                 require_finished(folder)
             subject, weights = read_subject(source, place)
-            _measure(subject, cache.of(source, folder, weights), chosen, kept_in, force)
+            _measure(subject, cache.of(source, folder, weights), chosen, places[source], force)
         except InputError as error:
             if len(sources) == 1:
                 raise
@@ -135,11 +135,23 @@ def _measure_ensemble(
     _measure(ensemble(subjects), images, chosen, out, force)
 
 
-def _place(source: str, folder: Path | None, out: Path | None, count: int) -> Path | None:
-    """Return the folder in which the results of a source are kept, or None."""
+def _places(sources: Sequence[tuple[str, Path | None]], out: Path | None) -> dict[str, Path | None]:
+    """Return the folder in which the results of each source are kept, or None.
+
+    Raises:
+        InputError: if two sources would be kept in the same folder.
+    """
     if out is None:
-        return folder
-    return out if count == 1 else out / (Path(source).name if folder is not None else Path(source).stem)
+        return dict(sources)
+    if len(sources) == 1:
+        return {sources[0][0]: out}
+    places: dict[str, Path | None] = {}
+    for source, folder in sources:
+        place = out / (Path(source).name if folder is not None else Path(source).stem)
+        if place in places.values():
+            raise InputError(f"--out {out}: two sources are named {place.name}: measure them in two commands")
+        places[source] = place
+    return places
 
 
 def _measure(subject: Subject, images: Images, chosen: Chosen, folder: Path | None, force: bool) -> None:

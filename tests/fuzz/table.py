@@ -61,7 +61,8 @@ REFUSED = _words(
     # augmentation
     augment.rotate=abc | augment.rotate=nan | augment.rotate=null | augment.rotate=-5 | augment.shift=x |
     augment.shift=-1 | augment.zoom=2 | augment.zoom=x | augment.erase=2 | augment.erase=x | augment.erase=-1 |
-    augment.fill=x | augment.fill=null | augment.flip_horizontal=maybe | augment.flip_vertical=7
+    augment.fill=x | augment.fill=null | augment.flip_horizontal=maybe | augment.flip_vertical=7 | augment.mask=1 |
+    augment.mask=x | adversary=x | adversary=null | adversary=fgsm adversary.epsilon=2
     # optimizers and schedules
     optimizer.betas=x | optimizer.betas=[2,2] | optimizer.betas=[0.9] | optimizer.eps=-1 | optimizer.eps=x |
     optimizer.weight_decay=-1 | optimizer.weight_decay=x | optimizer.name=x | optimizer=sgd optimizer.momentum=-1 |
