@@ -64,7 +64,8 @@ def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
         labels: true classes, ``(N,)``.
     """
     right = probabilities[np.arange(len(labels)), labels]
-    return float((np.square(probabilities).sum(axis=1) - 2 * right + 1).mean())
+    distances = np.square(probabilities).sum(axis=1) - 2 * right + 1
+    return float(np.maximum(distances, 0).mean())  # rounding may leave less than 0
 
 
 def perfect_ece(probabilities: np.ndarray, bins: int = BINS) -> float:

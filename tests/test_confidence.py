@@ -65,6 +65,11 @@ def test_a_perfectly_calibrated_network_has_a_calibration_error_too():
     assert perfect_ece(np.tile(probabilities, (16, 1))) == pytest.approx(expected / 4, rel=0.2), "falls with 1/sqrt(N)"
 
 
+def test_a_brier_score_is_not_negative():
+    probabilities = softmax(np.random.default_rng(0).normal(38, 1, (1000, 1)) * [[1.0, 0.0, 0.0]])
+    assert 0 <= brier(probabilities, np.zeros(1000, dtype=int)) < 1e-15
+
+
 def test_the_negative_log_likelihood_is_scikit_learns():
     rng = np.random.default_rng(0)
     probabilities, labels = softmax(rng.normal(size=(50, 4))), rng.integers(0, 4, 50)

@@ -19,7 +19,8 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.label_errors import main
 from mnist_zoo.report import label_errors, write_report
 from mnist_zoo.report.label_errors import find_label_errors, write_label_errors
-from mnist_zoo.runs import read_predictions
+from mnist_zoo.report.suspects import COLUMNS, label_error_sections
+from mnist_zoo.runs import Damaged, read_predictions
 from mnist_zoo.training.run import run
 
 WRONG = {"train": [5, 77, 150, 240, 333], "test": [3, 31]}
@@ -101,9 +102,9 @@ def test_the_command_writes_tables_and_pictures(sweep, cleanlab, capsys):
     assert lines[0] == "mislabelled: 4 runs on 4 folds"
     table = pd.read_csv(sweep / "label_errors" / "train.csv")
     assert f"  {table['issue'].sum()} of 400 training labels are probably wrong (cleanlab)" in lines
-    assert set(WRONG["train"][:4]) & set(table["image"]) and list(table.columns) == list(label_errors.COLUMNS)
+    assert set(WRONG["train"][:4]) & set(table["image"]) and list(table.columns) == list(COLUMNS)
     assert (sweep / "label_errors" / "test.png").stat().st_size > 1000
-    (section,) = label_errors.label_error_sections([sweep / "fold=0", sweep / "fold=1"], label_errors.Damaged())
+    (section,) = label_error_sections([sweep / "fold=0", sweep / "fold=1"], Damaged())
     assert section.title == "Label errors" and [block.kind for block in section.blocks] == ["figure", "table"] * 2
 
 
@@ -173,8 +174,8 @@ def test_a_damaged_table_is_named_and_left_out_of_the_report(sweep, content, mes
     folder = sweep / "label_errors"
     folder.mkdir()
     (folder / "test.csv").write_text(content)
-    damaged = label_errors.Damaged()
-    assert label_errors.label_error_sections([sweep / "fold=0"], damaged) == []
+    damaged = Damaged()
+    assert label_error_sections([sweep / "fold=0"], damaged) == []
     assert message in capsys.readouterr().err and len(damaged.folders) == 1
 
 

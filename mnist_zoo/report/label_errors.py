@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,12 @@ from mnist_zoo.errors import InputError, install_command
 from mnist_zoo.files import write_atomically
 from mnist_zoo.plots.images import image_grid
 from mnist_zoo.plots.style import style
-from mnist_zoo.report.sections import OPEN_ROWS, Block, Section
-from mnist_zoo.report.writing import checked_png, png
-from mnist_zoo.runs import Damaged, DamagedFile, find_runs, read_predictions, read_result, read_status
+from mnist_zoo.report.suspects import FOLDER
+from mnist_zoo.report.writing import png
+from mnist_zoo.runs import find_runs, read_predictions, read_result, read_status
 
-FOLDER = "label_errors"  # in the folder of the sweep
 SPLITS = ("test", "train")
 HOW = "train them with python -m mnist_zoo -m ... data.folds=5 data.fold=0,1,2,3,4"
-CURE = "run python -m mnist_zoo.label_errors again"
-LARGEST = 16 * 1024**2  # bytes of a table
-COLUMNS = ("rank", "image", "given", "likely", "p_given", "p_likely", "issue")
 
 
 @dataclass(frozen=True)
@@ -99,35 +95,33 @@ def find_label_errors(sweep: str | Path, data_root: str | Path | None = None) ->
     _require_cleanlab()
     runs = _fold_runs(sweep)
     folds = runs[0][1]["folds"]
-    train: np.ndarray | None = None
-    counts: np.ndarray | None = None
-    tests = []
+    train, tests = [], []
     for fold in range(folds):
-        own = [folder for folder, recorded in runs if recorded["fold"] == fold]
+        own = [(folder, recorded) for folder, recorded in runs if recorded["fold"] == fold]
         if not own:
             raise InputError(f"fold {fold} of {folds} has no finished run below {sweep}: continue the sweep, or {HOW}")
-        data = _images_of(own[0], next(recorded for folder, recorded in runs if folder == own[0]), data_root)
-        for folder in own:
-            arrays = read_predictions(folder)
+        data = _images_of(*own[0], data_root)
+        predictions = [read_predictions(folder) for folder, _ in own]
+        for (folder, _), arrays in zip(own, predictions, strict=True):
             if not np.array_equal(arrays["val_labels"], data.labels("val").numpy()):
-                raise InputError(f"{folder} has other validation images than {own[0]}: use runs of one sweep")
-            if train is None or counts is None:
-                total = len(data.labels("train")) + len(data.labels("val"))
-                train, counts = np.zeros((total, arrays["logits"].shape[1])), np.zeros(total, dtype=int)
-            train[data.places("val")] += softmax(arrays["val_logits"])
-            counts[data.places("val")] += 1
-            tests.append(softmax(arrays["logits"]))
-    assert train is not None and counts is not None  # there is a run for each fold
-    whole = {key: np.concatenate([getattr(data, key)(split).numpy() for split in ("train", "val")]) for key in
-             ("images", "labels")}  # fmt: skip
-    order = np.argsort(np.concatenate([data.places("train"), data.places("val")]))
-    names = data.class_names
-    known = WRONG_TEST_LABELS if data.name == "mnist" else ()
-    test = Suspects(
-        _ranked(data.labels("test").numpy(), np.mean(tests, axis=0), names), data.images("test").numpy(), known
+                raise InputError(f"{folder} has other validation images than {own[0][0]}: use runs of one sweep")
+        probabilities = np.mean([softmax(arrays["val_logits"]) for arrays in predictions], axis=0)
+        train.append((data.places("val"), probabilities, data.images("val").numpy(), data.labels("val").numpy()))
+        tests += [softmax(arrays["logits"]) for arrays in predictions]
+    places, out_of_fold, images, labels = (np.concatenate(parts) for parts in zip(*train, strict=True))
+    order = np.argsort(places)  # the order of the data set: each image is in one fold
+    test_labels, names = data.labels("test").numpy(), data.class_names
+    return LabelErrors(
+        data.name,
+        len(runs),
+        folds,
+        Suspects(
+            _ranked(test_labels, np.mean(tests, axis=0), names),
+            data.images("test").numpy(),
+            WRONG_TEST_LABELS if data.name == "mnist" else (),
+        ),
+        Suspects(_ranked(labels[order], out_of_fold[order], names), images[order]),
     )
-    trained = Suspects(_ranked(whole["labels"][order], train / counts[:, None], names), whole["images"][order])
-    return LabelErrors(data.name, len(runs), folds, test, trained)
 
 
 def _require_cleanlab() -> None:
@@ -232,54 +226,3 @@ def write_label_errors(found: LabelErrors, place: str | Path, *, most: int = 50)
                 folder / f"{split}.png", png(image_grid(suspects.images[first["image"]], captions, known, columns=8))
             )
     return folder
-
-
-# -- the section of the report ----------------------------------------------------------------------------------------
-
-
-def label_error_sections(run_folders: Iterable[Path], damaged: Damaged) -> list[Section]:
-    """Return one section for each sweep of which the label errors were written.
-
-    Args:
-        run_folders: of the report.
-        damaged: collects the damaged files, which are left out.
-    """
-    sections = []
-    for sweep in sorted({folder.parent for folder in map(Path, run_folders)}):
-        if (sweep / FOLDER).is_dir() and not (sweep / FOLDER).is_symlink():
-            with damaged.skipped(sweep / FOLDER):
-                sections.append(_section(sweep / FOLDER))
-    return sections
-
-
-def _section(folder: Path) -> Section:
-    blocks = []
-    for split, name in (("test", "test"), ("train", "training")):
-        table = read_suspects(folder / f"{split}.csv")
-        caption = f"The most suspicious {name} images: number, given and likely label."
-        if "known" in table:
-            caption += " Orange: the label is known to be wrong (Northcutt et al. 2021)."
-        blocks.append(Block("figure", checked_png(folder / f"{split}.png", CURE), caption, f"label-errors-{split}"))
-        caption = (
-            f"Out-of-fold probabilities of the given and of the likely label; issue: removed by confident learning, "
-            f"{int((table['issue'] == 'True').sum())} of the {name} images."
-        )
-        blocks.append(Block("table", table, caption, f"label_errors_{split}", table, folded=len(table) > OPEN_ROWS))
-    return Section("Label errors", blocks)
-
-
-def read_suspects(path: Path) -> pd.DataFrame:
-    """Return a table that `write_label_errors` wrote, as texts.
-
-    Raises:
-        DamagedFile: if the file is not such a table.
-    """
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST:
-        raise DamagedFile(path, "it is not a regular file of a table's size", CURE)
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", on_bad_lines="error")
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DamagedFile(path, "it is not a table", CURE) from error
-    if list(table.columns)[: len(COLUMNS)] != list(COLUMNS):
-        raise DamagedFile(path, "it lacks columns", CURE)
-    return table

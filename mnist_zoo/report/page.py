@@ -21,12 +21,12 @@ from mnist_zoo.errors import printable
 from mnist_zoo.plots.style import FIGURE_DPI, style
 from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.beyond import beyond_sections
-from mnist_zoo.report.label_errors import label_error_sections
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
 from mnist_zoo.report.robustness import robustness_sections
 from mnist_zoo.report.sections import MOST_ROWS, Block, Section, beside_papers, comparison, shared_sections
 from mnist_zoo.report.studies import study_sections
+from mnist_zoo.report.suspects import label_error_sections
 from mnist_zoo.report.testsets import group_by_images
 from mnist_zoo.report.verdicts import against_papers
 from mnist_zoo.report.writing import FIGURES, Output, png
