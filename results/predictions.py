@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnist_zoo.confidence import softmax
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import write_atomically
-from mnist_zoo.report.label_errors import clean_accuracy
-from mnist_zoo.report.statistics import softmax
+from mnist_zoo.report.mislabelled import clean_accuracy
 from mnist_zoo.runs import read_predictions
 
 FOLDER = "predictions"

@@ -48,7 +48,7 @@ seeds the spread is pooled with comparable configurations. Losses, training time
 are shown and not compared. *One seed* has no interval of its own. In the tables of our runs, accuracies are means with
 95 % intervals of the mean, in per cent. *MB*: the parameters in float32. *To 98 %*, *to 99 %*: the first epoch with
 that validation accuracy, mean over the seeds that reach it; `-`: not recorded. *Clean test*: without the 15 images of
-MNIST's test set whose label is known to be wrong (Northcutt et al. 2021, `mnist_zoo/report/label_errors.py`); `-`:
+MNIST's test set whose label is known to be wrong (Northcutt et al. 2021, `mnist_zoo/report/mislabelled.py`); `-`:
 other images, or no stored predictions. Times are of one seed and were taken beside other work on the machine.
 """
 

@@ -22,6 +22,7 @@ PACKAGE = ROOT / "mnist_zoo"
 # __version__ may be imported everywhere.
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "confidence": (),
     "splits": (),
     "machine": (),
     "internals": (),
@@ -34,16 +35,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "classifier": ("models", "weights", "errors"),
     "runs": ("files", "errors", "machine", "splits"),
     "data": ("splits", "files", "errors", "plugins"),
-    "plots": ("runs", "files", "errors"),
+    "plots": ("confidence", "runs", "files", "errors"),
     "speed": ("classifier", "models", "data", "internals", "errors"),
     "settings": ("speed.names", "errors"),
     "training": (
         *("settings", "speed", "classifier", "models", "weights", "data", "runs", "plots"),
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
-    "report": ("runs", "data", "plots", "splits", "files", "errors"),
+    "report": ("confidence", "runs", "data", "plots", "splits", "files", "errors"),
     "robustness": (
-        *("speed", "classifier", "models", "weights", "data", "runs", "machine", "plugins", "files", "errors"),
+        *("confidence", "speed", "classifier", "models", "weights", "data", "runs", "machine", "plugins", "files"),
+        "errors",
     ),
     "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
     "hydra_app": (
@@ -69,7 +71,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
 }
 # Modules whose room is not the first part of their name.
-DOORS = ("list", "status", "search", "predict", "export", "explore", "evaluate", "report.__main__")
+DOORS = (
+    *("list", "status", "search", "predict", "export", "explore", "evaluate", "label_errors", "card"),
+    "report.__main__",
+)
 ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier", "adversary": "classifier"}
 
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a

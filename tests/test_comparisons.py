@@ -11,7 +11,7 @@ import pytest
 from test_report import LABELS, write_run
 
 from mnist_zoo.report import compare, label_errors, read_runs, write_report
-from mnist_zoo.report.label_errors import MISLABELLED, clean_accuracy, well_labelled
+from mnist_zoo.report.mislabelled import MISLABELLED, clean_accuracy, well_labelled
 from mnist_zoo.report.tables import goal_cells, megabytes, seeds_cell
 from results.collect import collect, read_results
 

@@ -109,9 +109,9 @@ def test_the_speed_group_is_all_or_nothing(config):
     check_value("speed.off", list(OPTIMISATIONS))
 
 
-def test_a_configuration_of_version_0_1_0_has_no_speed(config):
+def test_a_configuration_of_version_0_1_0_has_neither_speed_nor_folds(config):
     cfg = config()
-    del cfg["speed"]
+    del cfg["speed"], cfg["data"]["folds"], cfg["data"]["fold"]
     check(cfg)
     del cfg["lr"]
     with pytest.raises(InputError, match="the setting lr is missing"):
@@ -185,7 +185,7 @@ TAKES: dict[str, list] = {
     **{key: ["maybe", "1"] for key in ("data.root", "data.train_csv", "output_dir", "logger.save_dir")},
     **{key: ["maybe", "1"] for key in ("logger.experiment_name", "logger.project", "logger.tracking_uri")},
     **{key: [None, "maybe", "1"] for key in ("data.test_csv", "resume", "sweep")},
-    **{key: [None] for key in ("data.fallback", "early_stop.monitor", "ema")},
+    **{key: [None] for key in ("data.fallback", "data.fold", "data.folds", "early_stop.monitor", "ema")},
     "model.dense": [[]],
     "model.hidden": [[]],
     "plugins": [[]],
@@ -233,7 +233,7 @@ OPEN = ("model", "adversary", "optimizer", "scheduler", "logger")  # groups whos
 
 
 def test_no_setting_can_be_removed_but_those_with_a_default(configurations):
-    with_default = {f"{name}.{key}" for name, group in table.GROUPS.items() for key in group.optional}
+    with_default = {f"{name}.{key}" for name, group in table.GROUPS.items() for key in group.optional} | {*table.NEWER}
     for chosen, cfg in configurations:
         for path in leaves(cfg):
             key = ".".join(path)
@@ -367,6 +367,9 @@ INVALID = [
     ("data.val_size=0", "data.val_size=0: it must be above 0"),
     ("data.train_fraction=0", "data.train_fraction=0: it must be above 0"),
     ("data.split_seed=null", "data.split_seed=null: it must be an integer"),
+    ("data.folds=1", "data.folds=1: it must be 2 or more"),
+    ("data.folds=5", "data.folds=5 and data.fold=null: give both"),
+    ("data.fold=0", "data.folds=null and data.fold=0: give both"),
     ("data.normalize=maybe", "data.normalize=maybe: it must be true or false"),
     ("data.filters.blur=-1", "data.filters.blur=-1: it must be 0 or more"),
     ("data.filters.sharpen=xxx", "data.filters.sharpen=xxx: it must be true or false"),
@@ -438,12 +441,18 @@ def test_composing_a_configuration_has_the_same_errors(override, message):
         ["lr=${mnist_zoo.cores:}", "data.root=${oc.env:HOME}", "~optimizer.betas"],
         ["scheduler=onecycle", "+scheduler.div_factor=10"],
         ["data=qmnist", "data.test_digits=all"],
+        ["data.folds=5", "data.fold=4"],
     ],
     ids=" ".join,
 )
 def test_valid_overrides_pass(overrides):
     register_resolvers()
     check(compose_config(overrides))
+
+
+def test_a_fold_must_exist():
+    with pytest.raises(InputError, match=r"data\.fold=5: with data\.folds=5 it must be from 0 to 4"):
+        check(compose_config(["data.folds=5", "data.fold=5"]))
 
 
 def test_single_values_are_checked_before_anything_is_composed():

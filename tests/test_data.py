@@ -22,7 +22,7 @@ from mnist_zoo.data.csv_files import read_csv
 from mnist_zoo.data.idx import read_idx
 from mnist_zoo.data.npz_files import npz
 from mnist_zoo.data.sources import load
-from mnist_zoo.data.split import stratified_split
+from mnist_zoo.data.split import stratified_fold, stratified_split
 from mnist_zoo.errors import InputError, StorageError
 
 
@@ -476,6 +476,30 @@ class TestSplit:
         with pytest.raises(InputError, match=f"val_size={val_size} takes"):
             MNISTDataModule("stripes", val_size=val_size).setup()
 
+    @pytest.mark.parametrize("folds", [2, 3, 5, 192])
+    def test_every_image_is_in_one_fold_and_the_folds_are_stratified(self, folds):
+        modules = [MNISTDataModule("stripes", folds=folds, fold=fold) for fold in range(folds)]
+        places = np.concatenate([data.places("val") for data in modules])
+        assert sorted(places) == list(range(192))
+        sizes = np.array([data.class_counts["val"] for data in modules])
+        assert np.ptp(sizes, axis=0).max() <= 1 and np.ptp(sizes.sum(axis=1)) <= 1
+        assert len({data.fingerprint for data in modules}) == folds
+        whole = load("stripes", Path(), {})
+        for data in modules[:5]:
+            assert not set(data.places("train")) & set(data.places("val"))
+            for split in ("train", "val"):
+                assert np.array_equal(data.images(split)[:, 0], whole.train_images[data.places(split)])
+                assert np.array_equal(data.labels(split), whole.train_labels[data.places(split)])
+            assert np.array_equal(data.images("test")[:, 0], whole.test_images[data.places("test")])
+
+    def test_the_folds_never_change(self):
+        assert stratified_fold(np.arange(30) % 3, 4, 1, seed=0)[1].tolist() == [3, 8, 11, 14, 15, 18, 19, 22]
+        assert stratified_fold(np.arange(30) % 3, 4, 1, seed=1)[1].tolist() != [3, 8, 11, 14, 15, 18, 19, 22]
+
+    def test_more_folds_than_images_are_refused(self):
+        with pytest.raises(InputError, match="folds=193: there are only 192 training images"):
+            MNISTDataModule("stripes", folds=193, fold=0).setup()
+
     def test_train_fraction_reduces_only_the_training_images(self):
         whole, part = MNISTDataModule("stripes"), MNISTDataModule("stripes", train_fraction=0.25)
         assert len(part.labels("train")) == 44
@@ -544,6 +568,10 @@ class TestDataModule:
             ({"val_size": "many"}, "val_size=many: it must be a number"),
             ({"val_size": float("nan")}, "val_size=nan: it must be from 0"),
             ({"val_size": True}, "val_size=True: it must be a number"),
+            ({"folds": 5}, "folds=5 and fold=None: give both"),
+            ({"fold": 0}, "folds=None and fold=0: give both"),
+            ({"folds": 1, "fold": 0}, "folds=1: it must be from 2"),
+            ({"folds": 5, "fold": 5}, "fold=5: it must be from 0 to 4"),
             ({"train_fraction": 0}, "train_fraction=0: it must be above 0"),
             ({"train_fraction": 1.5}, "train_fraction=1.5: it must be above 0 to 1"),
             ({"normalize": "maybe"}, "normalize=maybe: it must be true or false"),

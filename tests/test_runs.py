@@ -484,6 +484,14 @@ class TestIdentity:
         for override in [*neutral, "speed=none", "speed.off=[fused]"]:
             assert identity(config(override), "data") == plain and is_neutral(override), override
 
+    def test_settings_that_were_added_later_count_only_if_they_change_something(self, config):
+        now = config()
+        before = {key: value for key, value in now.items() if key != "adversary"}
+        before["augment"] = {key: value for key, value in now["augment"].items() if key != "mask"}
+        before["data"] = {key: value for key, value in now["data"].items() if key not in ("folds", "fold")}
+        assert before["data"] != now["data"] and identity(before, "data") == identity(now, "data")
+        assert identity(config("data.folds=5", "data.fold=0"), "data") != identity(now, "data")
+
     def test_all_others_count(self, config):
         overrides = ["lr=0.1", "model=mlp", "model.dense=96", "seed=1", "epochs=11", "augment=affine", "ema=0.9"]
         identities = {identity(config(override), "data") for override in overrides}

@@ -6,10 +6,8 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from mlxtend.evaluate import cochrans_q as mlxtend_cochrans_q
 from sklearn.metrics import f1_score
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from mnist_zoo.report import statistics as st
 
@@ -86,50 +84,6 @@ HOLM = [  # p-values, corrected p-values, why
 @pytest.mark.parametrize(("p", "corrected", "why"), HOLM, ids=[case[2] for case in HOLM])
 def test_holms_correction(p, corrected, why):
     assert st.holm(p) == pytest.approx(corrected, nan_ok=True), why
-
-
-def test_softmax_equals_torchs_and_is_computed_in_float64():
-    logits = np.array([[1000.0, 0.0, -1000.0], [0.1, 0.2, 0.3]], dtype=np.float32)
-    found = st.softmax(logits)
-    assert found.dtype == np.float64
-    assert found == pytest.approx(torch.tensor(logits, dtype=torch.float64).softmax(dim=1).numpy(), abs=1e-15)
-
-
-def test_calibration_equals_torchmetrics():
-    rng = np.random.default_rng(0)
-    logits, labels = 3 * rng.normal(size=(500, 10)), rng.integers(0, 10, 500)
-    probabilities = st.softmax(logits)
-    expected = multiclass_calibration_error(
-        torch.tensor(probabilities), torch.tensor(labels), num_classes=10, n_bins=15, norm="l1"
-    )
-    found = st.calibration(probabilities, labels)
-    assert found.ece == pytest.approx(float(expected), abs=1e-6)
-    assert found.counts.sum() == 500
-
-
-def test_the_calibration_error_of_four_images():
-    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
-    found = st.calibration(probabilities, np.array([0, 1, 0, 0]), bins=5)
-    # Confidence 0.9: 1 of 2 correct. Confidence 0.6: 2 of 2 correct. (2 * 0.4 + 2 * 0.4) / 4
-    assert found.ece == pytest.approx(0.4)
-    assert (found.confidence.tolist(), found.accuracy.tolist()) == ([0.6, 0.9], [1.0, 0.5])
-
-
-def test_the_brier_score():
-    probabilities = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
-    assert st.brier(probabilities, np.array([0, 2, 0])) == pytest.approx((0 + 2 + 0.5) / 3)
-
-
-def test_a_perfectly_calibrated_network_has_a_calibration_error_too():
-    rng = np.random.default_rng(1)
-    probabilities = st.softmax(2 * rng.normal(size=(2000, 10)))
-    labels = np.array([rng.choice(10, p=row) for row in probabilities])  # drawn from its own probabilities
-    expected = st.perfect_ece(probabilities)
-    assert 0.01 < expected < 0.05
-    assert st.calibration(probabilities, labels).ece == pytest.approx(expected, abs=0.01)
-    assert st.perfect_ece(np.tile(probabilities, (16, 1))) == pytest.approx(expected / 4, rel=0.2), (
-        "falls with 1/sqrt(N)"
-    )
 
 
 @pytest.mark.parametrize("classes", [0, 12])

@@ -14,6 +14,7 @@ PARTS = (
     "start",
     "augment",
     "attacks",
+    "corruptions",
     "scaling",
     "gpu",
 )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 from mnist_zoo.errors import InputError
+
+MOST_FOLDS = 1000
 
 
 def require_bool(name: str, value: object) -> None:
@@ -19,6 +22,16 @@ def require_integer(name: str, value: object, low: int, high: int) -> None:
         raise InputError(f"{name}={value}: it must be an integer (int), not {type(value).__name__}")
     if not low <= value <= high:
         raise InputError(f"{name}={value}: it must be from {low} to {high}")
+
+
+def require_folds(folds: Any, fold: Any) -> None:
+    """Raise InputError unless `folds` is an int of 2 or more and `fold` one below it, or both are None."""
+    if folds is None or fold is None:
+        if (folds, fold) != (None, None):
+            raise InputError(f"folds={folds} and fold={fold}: give both (such as 5 and 0), or neither")
+        return
+    require_integer("folds", folds, 2, MOST_FOLDS)
+    require_integer("fold", fold, 0, folds - 1)
 
 
 def require_number(name: str, value: object, low: float, high: float, above: bool = False) -> None:

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from mnist_zoo.data import sources
-from mnist_zoo.data.arguments import require_bool, require_integer, require_number
+from mnist_zoo.data.arguments import require_bool, require_folds, require_integer, require_number
 from mnist_zoo.data.augment import Augment
 from mnist_zoo.data.batches import Batches
 from mnist_zoo.data.filters import apply_filters, check_filters
-from mnist_zoo.data.split import stratified_split
+from mnist_zoo.data.split import stratified_fold, stratified_split
 from mnist_zoo.errors import InputError, unknown
 from mnist_zoo.splits import SPLITS
 
@@ -43,6 +43,9 @@ class MNISTDataModule(pl.LightningDataModule):
         seed: of the order and the augmentation of the training images. The split has a seed of its own.
         val_size: validation images: a count (int), or a share of the training images (float below 1).
         split_seed: of the stratified train/validation split, which is therefore the same for all models and seeds.
+        folds: number of stratified folds into which the training images are divided, with `split_seed`; `val_size` is
+            not used then. Runs on all folds predict every training image once without having trained on it.
+        fold: which fold is the validation split, counted from 0.
         train_fraction: share of the training split to keep, stratified. Validation and test split stay whole.
         normalize: scale to mean 0 and standard deviation 1 of the training split; if False, to 0-1.
         filters: ``{"blur": times, "sharpen": bool}``, applied to all splits (see `apply_filters`).
@@ -74,6 +77,8 @@ class MNISTDataModule(pl.LightningDataModule):
         seed: int = 0,
         val_size: int | float = 1 / 12,
         split_seed: int = 0,
+        folds: int | None = None,
+        fold: int | None = None,
         train_fraction: float = 1.0,
         normalize: bool = True,
         filters: dict | None = None,
@@ -86,6 +91,7 @@ class MNISTDataModule(pl.LightningDataModule):
         require_integer("seed", seed, 0, 2**32 - 1)
         require_integer("split_seed", split_seed, 0, 2**32 - 1)  # None would draw another split in each run
         require_number("val_size", val_size, 0, MOST_IMAGES)
+        require_folds(folds, fold)
         require_number("train_fraction", train_fraction, 0, 1, above=True)
         require_bool("normalize", normalize)
         check_filters(filters or {})
@@ -97,6 +103,7 @@ class MNISTDataModule(pl.LightningDataModule):
         self.root, self.options, self.fallback = Path(root).expanduser(), options, fallback
         self.batch_size, self.seed = batch_size, seed
         self.val_size, self.split_seed, self.train_fraction = val_size, split_seed, train_fraction
+        self.folds, self.fold = folds, fold
         self.normalize, self.filters = normalize, dict(filters or {})
         self.augment = Augment.from_config(augment)
         self._start = 0  # batch that the next training loader starts with
@@ -115,6 +122,7 @@ class MNISTDataModule(pl.LightningDataModule):
         data = self._load()
         self._class_names = tuple(data.class_names)
         rest, val = self._split(data.train_labels)
+        self._places = {"train": rest, "val": val, "test": np.arange(len(data.test_labels))}
         images, labels = _tensors(data.train_images, data.train_labels)
         test_images, test_labels = _tensors(data.test_images, data.test_labels)
         images, test_images = apply_filters(images, **self.filters), apply_filters(test_images, **self.filters)
@@ -137,17 +145,25 @@ class MNISTDataModule(pl.LightningDataModule):
             return sources.load(self.name, self.root, {})
 
     def _split(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rest, val = self._validation(labels)
+        if self.train_fraction < 1:
+            keep = max(1, round(self.train_fraction * len(rest)))
+            rest = rest[stratified_split(labels[rest], keep, self.split_seed)[1]]
+        return rest, val
+
+    def _validation(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the indices of the images that are not for validation, and of those that are."""
+        if self.folds is not None and self.fold is not None:
+            if self.folds > len(labels):
+                raise InputError(f"folds={self.folds}: there are only {len(labels)} training images")
+            return stratified_fold(labels, self.folds, self.fold, self.split_seed)
         count = self.val_size if isinstance(self.val_size, int) else round(self.val_size * len(labels))
         if not 1 <= count < len(labels):
             raise InputError(
                 f"val_size={self.val_size} takes {count} of {len(labels)} images: at least one image must be left for "
                 f"training and one for validation (give a count, or a share below 1)"
             )
-        rest, val = stratified_split(labels, count, self.split_seed)
-        if self.train_fraction < 1:
-            keep = max(1, round(self.train_fraction * len(rest)))
-            rest = rest[stratified_split(labels[rest], keep, self.split_seed)[1]]
-        return rest, val
+        return stratified_split(labels, count, self.split_seed)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -180,6 +196,14 @@ class MNISTDataModule(pl.LightningDataModule):
         """Return the labels of ``train``, ``val`` or ``test``: int64 ``(N,)``, on the CPU."""
         self.setup()
         return self._splits[split][1]
+
+    def places(self, split: str) -> np.ndarray:
+        """Return the numbers, ``(N,)`` and counted from 0, that the images of a split have in the data set's own order.
+
+        Those of ``train`` and ``val`` count the training images, those of ``test`` the test images.
+        """
+        self.setup()
+        return self._places[split]
 
     def denormalize(self, images: Tensor) -> Tensor:
         """Map the float images of a batch back to brightness 0-1, for plots."""

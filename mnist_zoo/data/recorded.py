@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from types import NoneType
 from typing import Any
 
 from mnist_zoo.data.datamodule import MNISTDataModule
@@ -28,6 +29,8 @@ COMMON: dict[str, type | tuple[type, ...]] = {
     "val_size": (int, float),
     "split_seed": int,
     "train_fraction": (int, float),
+    "folds": (int, NoneType),
+    "fold": (int, NoneType),
     "normalize": bool,
     "filters": dict,
 }

@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.figure import Figure
 
+from mnist_zoo.confidence import Calibration
 from mnist_zoo.plots.style import COLOURS, plain
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Accuracy and confidence of one network in confidence bins of equal width.
-
-    Attributes:
-        confidence, accuracy: means in each non-empty bin, float ``(B,)``.
-        counts: images in each non-empty bin, int ``(B,)``.
-        ece: expected calibration error, a fraction (Naeini et al. 2015).
-    """
-
-    confidence: np.ndarray
-    accuracy: np.ndarray
-    counts: np.ndarray
-    ece: float
 
 
 def reliability(calibrations: Mapping[str, Calibration]) -> Figure:

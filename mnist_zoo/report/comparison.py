@@ -9,7 +9,7 @@ import pandas as pd
 
 from mnist_zoo.plots.style import duration
 from mnist_zoo.report import figures
-from mnist_zoo.report.label_errors import MISLABELLED
+from mnist_zoo.report.mislabelled import MISLABELLED
 from mnist_zoo.report.reading import GOALS, VARIES
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
 from mnist_zoo.report.statistics import WIDE, plus_minus

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mnist_zoo.report.statistics import holm, mcnemar, softmax
+from mnist_zoo.confidence import nll, softmax
+from mnist_zoo.report.statistics import holm, mcnemar
 
 VOTES = ("mean probability", "majority")
 CANDIDATES = 60  # the report considers this many networks, best on validation first, to limit memory
@@ -74,12 +75,12 @@ def ensembles(table: pd.DataFrame, predictions: Sequence[dict[str, np.ndarray]])
     names = [f"{run.label} seed={run.seed}" for run in table.itertuples()]
     val = np.stack([softmax(arrays["val_logits"]) for arrays in predictions])
     labels = predictions[0]["val_labels"]
-    losses = np.array([_loss(probabilities, labels) for probabilities in val])
+    losses = np.array([nll(probabilities, labels) for probabilities in val])
     accuracies = (val.argmax(axis=2) == labels).mean(axis=1)
     ranks = np.lexsort((losses, -accuracies))
     found = []
     for name, members in _candidates(table.reset_index(drop=True), ranks, val, labels).items():
-        loss = _loss(val[members].mean(axis=0), labels)
+        loss = nll(val[members].mean(axis=0), labels)
         for how in VOTES:
             correct = vote(val[members], how).argmax(axis=1) == labels
             found.append((float(correct.mean()), loss, name, how, members))
@@ -143,11 +144,4 @@ def _greedy(ranks: np.ndarray, val: np.ndarray, labels: np.ndarray) -> list[int]
 
 def _score(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Return the accuracy and the negative loss: a better score is greater."""
-    return float((probabilities.argmax(axis=1) == labels).mean()), -_loss(probabilities, labels)
-
-
-def _loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the cross-entropy in nats."""
-    # Not sklearn's log_loss, which clips at another probability.
-    chosen = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+    return float((probabilities.argmax(axis=1) == labels).mean()), -nll(probabilities, labels)

@@ -24,6 +24,13 @@ def _curve(test: str, strengths: str) -> Callable[[Mapping[str, Any]], dict[str,
 COLUMNS: dict[str, Callable[[Mapping[str, Any]], dict[str, float]]] = {
     **{test: _curve(test, "epsilons") for test in ("fgsm", "pgd", "pgd_l2", "square")},
     "masking": _curve("masking", "shares"),
+    "corruptions": lambda values: {"corruptions_acc": values["mean"]},
+    "ood": lambda values: {f"ood_auroc_{score}": pair["auroc"] for score, pair in values["mean"].items()},
+    "calibration": lambda values: {
+        "temperature": values["temperature"],
+        "coverage_area": values["area"],
+        **{f"{key}_scaled": values["scaled"][key] for key in ("nll", "brier", "ece")},
+    },
 }
 
 

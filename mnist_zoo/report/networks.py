@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mnist_zoo.confidence import BINS, calibration, softmax
 from mnist_zoo.errors import InputError
 from mnist_zoo.plots import images
 from mnist_zoo.plots.reliability import reliability
 from mnist_zoo.report.datasets import load_data
-from mnist_zoo.report.label_errors import MISLABELLED, well_labelled
+from mnist_zoo.report.mislabelled import MISLABELLED, well_labelled
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
-from mnist_zoo.report.statistics import BINS, calibration, macro_f1, softmax
+from mnist_zoo.report.statistics import macro_f1
 from mnist_zoo.report.tables import class_report, count_confusions, frequent_confusions
 from mnist_zoo.report.testsets import TestSet
 from mnist_zoo.runs import read_predictions

@@ -20,12 +20,14 @@ from mnist_zoo import __version__
 from mnist_zoo.errors import printable
 from mnist_zoo.plots.style import FIGURE_DPI, style
 from mnist_zoo.plots.tables import escape, markdown
+from mnist_zoo.report.beyond import beyond_sections
 from mnist_zoo.report.comparison import beside_papers, comparison
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
 from mnist_zoo.report.robustness import robustness_sections
 from mnist_zoo.report.sections import MOST_ROWS, Block, Section, shared_sections
 from mnist_zoo.report.studies import study_sections
+from mnist_zoo.report.suspects import label_error_sections
 from mnist_zoo.report.testsets import group_by_images
 from mnist_zoo.report.verdicts import against_papers
 from mnist_zoo.report.writing import FIGURES, Output, png
@@ -69,8 +71,15 @@ def write_report(
             page.add(section)
         for each in sets:
             suffix = f" ({each.name})" if len(sets) > 1 else ""
-            for section in [*shared_sections(each), *robustness_sections(each), *network_sections(each, data_root)]:
+            for section in [
+                *shared_sections(each),
+                *robustness_sections(each),
+                *beyond_sections(each),
+                *network_sections(each, data_root),
+            ]:
                 page.add(section, suffix)
+        for section in label_error_sections(found, damaged):
+            page.add(section)
     page.output.write("runs.csv", table.drop(columns=[*NOT_IN_CSV]).to_csv(index=False))
     title = ", ".join(dict.fromkeys(Path(folder).resolve().name for folder in folders))
     skipped = [f"{folder.name}: {reason}" for folder, reason in runs.skipped]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnist_zoo.confidence import brier, calibration, perfect_ece, softmax
 from mnist_zoo.errors import InputError, printable
-from mnist_zoo.report.label_errors import clean_accuracy
 from mnist_zoo.report.measurements import columns_of
-from mnist_zoo.report.statistics import brier, calibration, perfect_ece, softmax
+from mnist_zoo.report.mislabelled import clean_accuracy
 from mnist_zoo.runs import (
     CURVE_COLUMNS,
     Damaged,

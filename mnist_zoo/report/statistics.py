@@ -14,12 +14,8 @@ from functools import cache
 import numpy as np
 from scipy import special, stats
 
-from mnist_zoo.plots.reliability import Calibration
-
 CONFIDENCE = 0.95
 POWER = 0.8
-BINS = 15
-DRAWS = 20  # of the labels of a perfectly calibrated network
 WIDE = 10.0  # percentage points: a wider half interval means that some seeds learned and others failed
 
 Numbers = np.ndarray | Sequence[float]
@@ -142,55 +138,3 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int = 0) -> flo
     totals = np.bincount(np.concatenate([labels, predicted.astype(labels.dtype)]), minlength=classes)
     correct = np.bincount(labels[labels == predicted], minlength=len(totals))
     return float((2 * correct / np.maximum(totals, 1)).sum() / (classes or (totals > 0).sum()))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities of logits ``(N, C)``, computed in float64."""
-    return special.softmax(np.asarray(logits, dtype=np.float64), axis=1)
-
-
-def calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Calibration:
-    """Compare the probability of the predicted class with the accuracy, in bins of equal width.
-
-    Args:
-        probabilities: ``(N, C)``.
-        labels: true classes, ``(N,)``.
-        bins: number of bins between 0 and 1; a bin includes its upper edge.
-    """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    counts = np.bincount(which, minlength=bins)
-    used = counts > 0
-    mean_confidence = np.bincount(which, confidence, bins)[used] / counts[used]
-    accuracy = np.bincount(which, correct, bins)[used] / counts[used]
-    ece = float(np.sum(counts[used] * np.abs(accuracy - mean_confidence)) / len(labels))
-    return Calibration(mean_confidence, accuracy, counts[used], ece)
-
-
-def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the Brier score: the mean squared distance to the true class, 0 to 2 (Brier 1950).
-
-    Args:
-        probabilities: ``(N, C)``.
-        labels: true classes, ``(N,)``.
-    """
-    right = probabilities[np.arange(len(labels)), labels]
-    return float((np.square(probabilities).sum(axis=1) - 2 * right + 1).mean())
-
-
-def perfect_ece(probabilities: np.ndarray, bins: int = BINS) -> float:
-    """Return the expected calibration error that a perfectly calibrated network with these probabilities would show.
-
-    It is not 0, because its accuracy in a bin of finitely many images deviates from its confidence by chance. The value
-    is the mean over `DRAWS` draws of which predictions are correct, with a fixed seed.
-
-    Args:
-        probabilities: ``(N, C)``.
-        bins: as in `calibration`.
-    """
-    confidence = probabilities.max(axis=1)
-    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    correct = np.random.default_rng(0).random((DRAWS, len(confidence))) < confidence
-    gaps = [np.abs(np.bincount(which, right - confidence, bins)).sum() for right in correct]
-    return float(np.mean(gaps) / len(confidence))

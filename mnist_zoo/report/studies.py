@@ -89,7 +89,8 @@ def _section(study: Path, trials: pd.DataFrame, damaged: Damaged) -> Section:
     for name, caption in CAPTIONS.items():
         if (study / f"{name}.png").exists() or (study / f"{name}.png").is_symlink():
             with damaged.skipped(study):
-                blocks.append(Block("figure", checked_png(study / f"{name}.png"), caption, name))
+                picture = checked_png(study / f"{name}.png", "run the search again, which draws it")
+                blocks.append(Block("figure", picture, caption, name))
     caption = "All trials, best on validation first. Accuracy in per cent; of a pruned trial, that of its last epoch."
     blocks.append(Block("table", shown, caption, "trials", ranked, folded=True))
     return Section(f"Search: {study.name}", blocks)

@@ -74,13 +74,16 @@ def png(figure: Figure) -> bytes:
     return picture.getvalue()
 
 
-def checked_png(path: Path) -> bytes:
+def checked_png(path: Path, cure: str) -> bytes:
     """Return the pixels of a PNG file as a new PNG file, without whatever else the file may hold.
+
+    Args:
+        path: of the file.
+        cure: what to do if it is damaged.
 
     Raises:
         DamagedFile: if it is not a PNG file of at most `LARGEST_PLOT` bytes, or is a symbolic link.
     """
-    cure = "run the search again, which draws it"
     if path.is_symlink() or not path.is_file():
         raise DamagedFile(path, "it is not a regular file", cure)
     if path.stat().st_size > LARGEST_PLOT:

@@ -7,8 +7,11 @@ A test is a function that `register_test` names. It gets a `Subject` (a network 
 
 from mnist_zoo.robustness import (  # noqa: F401  (importing a module of tests registers them)
     attacks,
+    calibration,
     clean,
+    corrupted,
     masking,
+    ood,
     square,
 )
 from mnist_zoo.robustness.evaluation import evaluate_model

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.errors import InputError
+from mnist_zoo.robustness.subject import Subject
 
 BATCH_VALUES = 500 * 28 * 28  # values of a batch: 500 images of 28x28, fewer of larger ones
 SMALLEST_BATCH = 32  # images
@@ -87,3 +89,18 @@ def in_batches(images: Tensor, labels: Tensor, device: torch.device) -> Iterator
     for start in range(0, len(images), size):
         part = slice(start, start + size)
         yield part, images[part].to(device).float() / 255, labels[part].to(device)
+
+
+def logits_of(subject: Subject, images: Tensor, progress: Callable[[float], None]) -> np.ndarray:
+    """Return the logits of images on the CPU, float32 ``(N, num_classes)``.
+
+    Args:
+        subject: a network.
+        images: uint8 ``(N, C, H, W)``.
+        progress: called with the share that is done.
+    """
+    parts = []
+    for part, batch, _ in in_batches(images, torch.zeros(len(images), dtype=torch.int64), subject.device):
+        parts.append(subject.logits(batch).float().cpu())
+        progress(min(1.0, part.stop / len(images)))
+    return torch.cat(parts).numpy()

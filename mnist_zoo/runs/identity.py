@@ -26,7 +26,12 @@ IMAGE_SIZE = "model.image_size"  # null, the default since 0.2.0, is the size of
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
 # Settings that were added after version 0.2.0, with the values that change nothing: a run without them is the same run.
-ADDED: tuple[tuple[str, str, object], ...] = (("adversary", "name", "none"), ("augment", "mask", 0.0))
+ADDED: tuple[tuple[str, str, object], ...] = (
+    ("adversary", "name", "none"),
+    ("augment", "mask", 0.0),
+    ("data", "folds", None),
+    ("data", "fold", None),
+)
 
 ORIGIN = ("config", "data_fingerprint", "version")  # what a run is made with, in status.json and in checkpoints
 

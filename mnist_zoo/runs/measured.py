@@ -55,6 +55,38 @@ _ATTACK: dict[str, Check] = {
     "accuracy": list_of(is_fraction),
     "signs": list_of(is_text),
 }
+# Calibration: scores and bins of the probabilities as they are, and with a temperature.
+_PROBABILITIES = Record(
+    "probabilities",
+    CURE,
+    {
+        **dict.fromkeys(("nll", "brier"), is_amount),
+        **dict.fromkeys(("ece", "perfect_ece"), is_fraction),
+        **dict.fromkeys(("confidence", "accuracy"), list_of(is_fraction)),
+        "counts": list_of(is_count),
+    },
+)
+
+
+def _probabilities(value: object) -> bool:
+    if not isinstance(value, dict) or _PROBABILITIES.problem(value) is not None:
+        return False
+    return len(value["confidence"]) == len(value["accuracy"]) == len(value["counts"]) > 0
+
+
+_SEPARATION = Record("separation", CURE, dict.fromkeys(("auroc", "fpr95"), is_fraction))
+
+
+def _separation(value: object) -> bool:
+    """Return whether a value holds AUROC and false positive rate of some scores by name."""
+    pairs = value.values() if isinstance(value, dict) else [None]
+    return all(isinstance(pair, dict) and _SEPARATION.problem(pair) is None for pair in pairs)
+
+
+def _separations(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(map(_separation, value.values()))
+
+
 # The values that each test must give. Those of other tests are checked for their form only.
 VALUES: dict[str, dict[str, Check]] = {
     "clean": {"accuracy": is_fraction, "loss": is_amount},
@@ -62,12 +94,26 @@ VALUES: dict[str, dict[str, Check]] = {
     "pgd": _ATTACK,
     "pgd_l2": _ATTACK,
     "square": _ATTACK,
+    "corruptions": {
+        "names": list_of(is_text),
+        "accuracy": list_of(is_fraction),
+        **dict.fromkeys(("mean", "clean"), is_fraction),
+    },
+    "ood": {"sets": _separations, "mean": _separation, "images": is_object},
+    "calibration": {
+        "temperature": is_amount,
+        **dict.fromkeys(("plain", "scaled"), _probabilities),
+        **dict.fromkeys(("coverage", "accuracy"), list_of(is_fraction)),
+        "area": is_fraction,
+    },
     "masking": {"shares": list_of(is_fraction), "accuracy": list_of(is_fraction)},
 }
 # Lists of these tests that must be equally long.
 EQUALLY_LONG = {
     **dict.fromkeys(("fgsm", "pgd", "pgd_l2", "square"), ("epsilons", "accuracy")),
     "masking": ("shares", "accuracy"),
+    "corruptions": ("names", "accuracy"),
+    "calibration": ("coverage", "accuracy"),
 }
 
 

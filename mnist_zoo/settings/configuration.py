@@ -86,7 +86,7 @@ def _check_named(path: str, group: NamedGroup, values: object) -> None:
         raise unknown(group.kind, name, group.options)
     options = group.common | group.options.get(name, {})
     for key in (*options, *group.groups) if group.required else ():
-        if key not in values:
+        if key not in values and f"{path}.{key}" not in NEWER:
             raise _missing(f"{path}.{key}")
     for key, value in values.items():
         if key in group.groups:
@@ -105,6 +105,12 @@ def _check_together(cfg: Mapping[str, Any]) -> None:
     if data["fallback"] is not None and data["fallback"] not in NAMED["data"].options and not cfg["plugins"]:
         problem = unknown("data set", data["fallback"], NAMED["data"].options)
         raise InputError(f"data.fallback={data['fallback']}: {problem}")
+    folds, fold = data.get("folds"), data.get("fold")
+    if (folds is None) != (fold is None):
+        shown = f"data.folds={_shown(folds)} and data.fold={_shown(fold)}"
+        raise InputError(f"{shown}: give both (data.folds=5 data.fold=0), or neither")
+    if folds is not None and fold >= folds:
+        raise InputError(f"data.fold={fold}: with data.folds={folds} it must be from 0 to {folds - 1}")
     if optimizer.get("nesterov") and not optimizer.get("momentum"):
         raise InputError("optimizer.nesterov=true needs optimizer.momentum above 0: set optimizer.nesterov=false")
     if cfg["scheduler"]["name"] == "cosine" and cfg["scheduler"].get("min_lr", 0) > cfg["lr"]:

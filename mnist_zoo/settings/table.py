@@ -38,6 +38,7 @@ SCHEMES = ("default", "xavier", "keras", "he", "normal")
 # Bounds of counts: far above what is useful, and low enough that a slip of the finger is not a run without end or a
 # process that the system kills for its memory.
 MOST_EPOCHS = MOST_IMAGES = 1_000_000
+MOST_FOLDS = 1000
 MOST_STEPS, MOST_DEVICES, LARGEST_SEED = 1_000_000_000, 1024, 2**32 - 1
 MOST_CHANNELS, MOST_UNITS, LARGEST_IMAGE = 4096, 16384, 1024
 
@@ -213,6 +214,8 @@ _DATA = {
     "root": text,
     "val_size": _val_size,
     "split_seed": integer(0, LARGEST_SEED),
+    "folds": optional(integer(2, MOST_FOLDS)),
+    "fold": optional(integer(0, MOST_FOLDS - 1)),
     "train_fraction": number(above=0, high=1),
     "normalize": boolean,
     "fallback": optional(text),
@@ -339,4 +342,4 @@ NAMED: dict[str, NamedGroup] = {
         open=True,
     ),
 }
-NEWER = ("speed", "adversary")  # groups that configurations of older versions do not have
+NEWER = ("speed", "adversary", "data.folds", "data.fold")  # which configurations of older versions do not have

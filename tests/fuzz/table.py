@@ -28,6 +28,7 @@ REFUSED = _words(
     r"""
     # issue 14, point 4: accepted but wrong
     data.split_seed=null | data.split_seed=-1 | data.split_seed=x | data.split_seed=1.5 | data.normalize=maybe |
+    data.folds=1 | data.folds=5 | data.fold=0 | data.folds=5 data.fold=5 |
     data.normalize=null | data.normalize=2 | ~data.normalize | data.filters.blur=-1 | data.filters.blur=x |
     data.filters.blur=1.5 | data.filters.sharpen=xxx | data.filters.sharpen=3 | data.filters=null | data.filters=5 |
     +data.filters.x=1 | scheduler=none +scheduler.x=1 | +optimizer.x=1 | +model.x=1 | +data.x=1 | +augment.x=1 |
@@ -98,7 +99,7 @@ ACCEPTED = _words(
     scheduler=exponential | model=cnn model.channels=[4,4] model.dense=[8] | model=lenet5 | model.dropout=0.5 |
     model.init=he | speed=none | speed.off=[fused] | logger=tensorboard | trainer.precision=bf16-mixed | trainer=cpu |
     progress=lines | -m seed=0,1 | -m sweep=a seed=0,1 | --help | --cfg job | --info searchpath |
-    output_dir=outputs/deeper/place | debug=true |
+    output_dir=outputs/deeper/place | debug=true | data.folds=5 data.fold=4 |
     experiment=architectures
     """
 )
