@@ -122,6 +122,11 @@ GROUPS: dict[str, Group] = {
             "flip_vertical": boolean,
             "erase": number(0, 1),
             "fill": one_of("zeros", "nearest"),
+            "elastic": number(0, 0.5),
+            "stroke": number(0, 5),
+            "blur": number(0, 20),
+            "background": number(0, 1),
+            "noise": number(0, 1),
         }
     ),
     "trainer": Group(
