@@ -12,18 +12,19 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     with one_line_errors():
         from mnist_zoo.inference.images import find_images  # after parsing: numpy and torch take seconds to import
-        from mnist_zoo.inference.output import Targets
+        from mnist_zoo.inference.output import Targets, say_source
 
         targets = Targets(options.csv, options.json, options.show)
         files = find_images(options.images)
         targets.check_inputs([options.source, *files])
+        say_source(options.source)
 
         from mnist_zoo.inference.predict import predict_images
         from mnist_zoo.plugins import import_plugin
 
         for plugin in options.plugin:
             import_plugin(plugin)
-        predictions = predict_images(options.source, files, raw=options.raw)
+        predictions = predict_images(options.source, files, raw=options.raw, many=options.many)
         failed = targets.write(predictions)
     sys.exit(1 if failed else 0)
 
@@ -32,13 +33,14 @@ def _parser() -> Parser:
     parser = Parser(
         prog="python -m mnist_zoo.predict",
         description="Predict the digits that images show. Images are first converted to the format of MNIST: the digit "
-        "is found by its difference from the border's colour, scaled to 20x20 and centred by mass in 28x28.",
+        "is found by its difference from the paper around it, scaled to 20x20 and centred by mass in 28x28.",
     )
     add = parser.add_argument
-    add("source", help="a run folder, a checkpoint, a .safetensors file, or a name with weights trained on MNIST: mlp, "
-        "lenet5, cnn, cnn_dropout")  # fmt: skip
+    add("source", help="auto (weights trained for photographs), a run folder, a checkpoint, a .safetensors file, or a "
+        "name with weights trained on MNIST: mlp, lenet5, cnn, cnn_dropout")  # fmt: skip
     add("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, WebP or BMP files, folders, or glob patterns in "
         "quotes")  # fmt: skip
+    add("--many", action="store_true", help="read all digits on each image, from left to right")
     add("--raw", action="store_true", help="do not convert the images: they have the size and the colours of the "
         "network's training images (MNIST: 28x28, light on black)")  # fmt: skip
     add("--csv", metavar="FILE", help="write the predictions with all probabilities, over the old file if there "

@@ -42,7 +42,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
     "report": ("runs", "data", "plots", "splits", "files", "errors"),
-    "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
+    "inference": ("runs", "models", "weights", "data.filters", "plugins", "files", "errors"),
     "hydra_app": (
         *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
         *("waiting", "files", "errors"),
