@@ -20,6 +20,7 @@ from benchmarks.photos import NONE, SEVERAL, SINGLE, Photo, draw_photos
 from mnist_zoo.command import one_line_errors
 from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.errors import InputError
+from mnist_zoo.inference.predict import predict_images
 
 HERE = Path(__file__).resolve().parents[1]
 PAGE = Path("benchmarks/photos.md")
@@ -76,19 +77,22 @@ def _page(options: argparse.Namespace) -> list[str]:
         same, now = (_read(HERE, source, folder) for source in (options.before, "auto"))
         many = _read(HERE, "auto", folder, "--many")
         rows = [_row(kind, photos, there, same, now, many) for kind in (*SINGLE, *NONE, SEVERAL)]
+        warned = ", ".join(_warned(source, images) for source in (options.before, "auto"))
         speed = _speeds([options.against, HERE], images[:500], folder / "digits.npy")
     return [
         "# Photographs",
         "",
         f"Written by `python -m benchmarks.photo_table --against DIR --count {options.count} --seed {options.seed}`. "
         f"The pictures are drawn (`benchmarks/photos.py`): print in eleven fonts, and handwriting of MNIST's test "
-        f"images, enlarged to ink on paper. Before: the other checkout with `{options.before}`. Cells: correct, "
-        f"rejected (unreadable, or with a warning). Correct without a digit: rejected. Correct of several digits: all "
-        f"of them, in order (`--many`); before, one digit of a picture was the most that could be read.",
+        f"images, enlarged to ink on paper. Before: the other checkout with `{options.before}`. Right: the label, "
+        "with a warning or without; of several digits all of them, in order, with `--many`. Warned: with a warning, or "
+        "refused as blank.",
         "",
-        f"| kind | pictures | before | `{options.before}` | `auto` |",
-        "|---|---|---|---|---|",
+        f"| kind | pictures | before: right | warned | `{options.before}`: right | warned | `auto`: right | warned |",
+        "|---|---|---|---|---|---|---|---|",
         *rows,
+        "",
+        f"Warned of MNIST's {len(images):,} test images: {warned}.",
         "",
         "Images a second that the conversion takes on one thread:",
         "",
@@ -119,23 +123,22 @@ def _environment(checkout: Path) -> dict[str, str]:
 def _row(kind: str, photos: list[Photo], *found: dict[str, list[dict[str, Any]]]) -> str:
     """Return a row of the table: of a kind, counted over all its pictures."""
     chosen = {f"{number:06d}.png": photo.digits for number, photo in enumerate(photos) if photo.kind == kind}
-    cells = [_counts(chosen, predictions, kind) for predictions in found[:3]]
+    cells = []
+    for predictions in found[:3]:
+        ones = [predictions[name][0] for name in chosen]
+        right = sum(one["label"] == digits for one, digits in zip(ones, chosen.values(), strict=True))
+        warned = sum(bool(one["error"] or one.get("warning")) for one in ones)
+        cells += [f"{right}" if kind in SINGLE else "", f"{warned}"]
     if kind == SEVERAL:
         read = ("".join(p["label"] or "" for p in found[3][name]) for name in chosen)
-        correct = sum(text == digits for text, digits in zip(read, chosen.values(), strict=True))
-        cells[2] = f"{correct} correct; without `--many` {cells[2]}"
-    return " | ".join(["", kind, str(len(chosen)), *cells, ""]).strip()
+        cells[4] = f"{sum(text == digits for text, digits in zip(read, chosen.values(), strict=True))}"
+    return f"| {kind} | {len(chosen)} | {' | '.join(cells)} |"
 
 
-def _counts(chosen: dict[str, str], found: dict[str, list[dict[str, Any]]], kind: str) -> str:
-    rejected = correct = 0
-    for name, digits in chosen.items():
-        [one] = found[name]
-        if one["error"] or one.get("warning"):
-            rejected += 1
-        elif one["label"] == digits:
-            correct += 1
-    return f"{rejected} rejected" if kind in (*NONE, SEVERAL) else f"{correct} correct, {rejected} rejected"
+def _warned(source: str, images: Any) -> str:
+    """Return at how many of these digits `predict` warns."""
+    warned = sum(one.warning is not None for one in predict_images(source, images))
+    return f"`{source}`: {warned} ({100 * warned / len(images):.1f} %)"
 
 
 def _speeds(checkouts: Iterable[Path], images: Any, file: Path) -> list[list[float]]:

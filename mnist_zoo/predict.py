@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> None:
         from mnist_zoo.inference.images import find_images  # after parsing: numpy and torch take seconds to import
         from mnist_zoo.inference.output import Targets, say_source
 
-        targets = Targets(options.csv, options.json, options.show)
+        targets = Targets(options.csv, options.json, options.show, options.explain)
         files = find_images(options.images)
         targets.check_inputs([options.source, *files])
         say_source(options.source)
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
         for plugin in options.plugin:
             import_plugin(plugin)
         predictions = predict_images(options.source, files, raw=options.raw, many=options.many)
-        failed = targets.write(predictions)
+        failed = targets.write(predictions, options.source)
     sys.exit(1 if failed else 0)
 
 
@@ -47,6 +47,7 @@ def _parser() -> Parser:
         "is one; - writes to the terminal")  # fmt: skip
     add("--json", metavar="FILE", help="the same as JSON")
     add("--show", metavar="PNG", help="write a picture of the network's input images")
+    add("--explain", metavar="PNG", help="write a picture of what the first 20 predictions depend on (needs captum)")
     add("--plugin", action="append", default=[], metavar="MODULE", help="import this module, which registers networks")
     return parser
 

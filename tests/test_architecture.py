@@ -30,6 +30,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "command": ("errors",),
     "plugins": ("errors",),
     "weights": ("errors",),
+    "attribution": ("errors",),
     "models": ("weights", "errors"),
     "classifier": ("models", "weights", "errors"),
     "runs": ("files", "errors", "machine", "splits"),
@@ -41,8 +42,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("settings", "speed", "classifier", "models", "weights", "data", "runs", "plots"),
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
-    "report": ("runs", "data", "plots", "splits", "files", "errors"),
-    "inference": ("runs", "models", "weights", "data.filters", "plugins", "files", "errors"),
+    "report": ("attribution", "models", "weights", "runs", "data", "plots", "splits", "files", "errors"),
+    "inference": (
+        *("attribution", "models", "weights", "runs", "plots", "data.filters", "plugins", "files", "errors"),
+    ),
     "hydra_app": (
         *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
         *("waiting", "files", "errors"),

@@ -43,6 +43,7 @@ class Targets:
     csv: str | None = None
     json: str | None = None
     picture: str | None = None
+    explanation: str | None = None
 
     def __post_init__(self) -> None:
         if self.csv == self.json == TERMINAL:
@@ -55,12 +56,17 @@ class Targets:
             if target in seen:
                 raise InputError(f"{name}: two outputs cannot be written to one file")
             seen.add(target)
-        if self.picture and Path(self.picture).suffix.lower() != ".png":
-            raise InputError(f"--show {self.picture}: the picture is a PNG; the name must end in .png")
+        for option, file in (("--show", self.picture), ("--explain", self.explanation)):
+            if file and Path(file).suffix.lower() != ".png":
+                raise InputError(f"{option} {file}: the picture is a PNG; the name must end in .png")
+        if self.explanation:
+            from mnist_zoo.attribution import require_captum  # here: it imports torch, and most names are checked first
+
+            require_captum()
 
     def files(self) -> list[str]:
         """Return the names of the files that are written."""
-        return [name for name in (self.csv, self.json, self.picture) if name not in (None, TERMINAL)]
+        return [name for name in (self.csv, self.json, self.picture, self.explanation) if name not in (None, TERMINAL)]
 
     def check_inputs(self, inputs: Iterable[str]) -> None:
         """Raise InputError if an output would replace one of these files, which are read."""
@@ -69,11 +75,12 @@ class Targets:
             if (target := targets.get(Path(os.path.realpath(name)))) is not None:
                 raise InputError(f"cannot write {target}: it is one of the files to read; choose another name")
 
-    def write(self, predictions: Sequence[Prediction]) -> list[Prediction]:
-        """Print and write predictions, and return those of images that could not be read.
+    def write(self, predictions: Sequence[Prediction], source: str) -> list[Prediction]:
+        """Print and write predictions of the network `source`, and return those of images that could not be read.
 
         The names of the files that were written and of these images go to stderr, or what else could be written.
         """
+        failed = [prediction for prediction in predictions if prediction.error]
         if TERMINAL not in (self.csv, self.json):
             print(table(predictions), end="")
         for name, convert in ((self.csv, to_csv), (self.json, to_json), (self.picture, contact_sheet)):
@@ -82,14 +89,18 @@ class Targets:
             elif name is not None:
                 write_atomically(Path(name), convert(predictions))
                 print(f"wrote {name}", file=sys.stderr)
-        if not (self.csv or self.json or self.picture):
+        if self.explanation and len(failed) < len(predictions):
+            from mnist_zoo.inference.explain import explain  # here: it imports captum
+
+            write_atomically(Path(self.explanation), explain(source, predictions))
+            print(f"wrote {self.explanation}", file=sys.stderr)
+        if not self.files() and TERMINAL not in (self.csv, self.json):
             print(
                 "to see what the network saw: --show seen.png; to keep all probabilities: --csv FILE", file=sys.stderr
             )
         warned = sum(prediction.warning is not None for prediction in predictions)
         if warned:
             print(f"warning: {warned} of {len(predictions)} labels may mean nothing: see the notes", file=sys.stderr)
-        failed = [prediction for prediction in predictions if prediction.error]
         for prediction in failed:
             print(f"error: {printable(prediction.image)} {printable(prediction.error)}", file=sys.stderr)
         return failed
