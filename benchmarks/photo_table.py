@@ -76,7 +76,7 @@ def _page(options: argparse.Namespace) -> list[str]:
         there = _read(options.against, options.before, folder)
         same, now = (_read(HERE, source, folder) for source in (options.before, "auto"))
         many = _read(HERE, "auto", folder, "--many")
-        rows = [_row(kind, photos, there, same, now, many) for kind in (*SINGLE, *NONE, SEVERAL)]
+        rows = [count_kind(kind, photos, there, same, now, many) for kind in (*SINGLE, *NONE, SEVERAL)]
         warned = ", ".join(_warned(source, images) for source in (options.before, "auto"))
         speed = _speeds([options.against, HERE], images[:500], folder / "digits.npy")
     return [
@@ -120,7 +120,7 @@ def _environment(checkout: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(checkout.resolve()), "OMP_NUM_THREADS": "1"}
 
 
-def _row(kind: str, photos: list[Photo], *found: dict[str, list[dict[str, Any]]]) -> str:
+def count_kind(kind: str, photos: list[Photo], *found: dict[str, list[dict[str, Any]]]) -> str:
     """Return a row of the table: of a kind, counted over all its pictures."""
     chosen = {f"{number:06d}.png": photo.digits for number, photo in enumerate(photos) if photo.kind == kind}
     cells = []

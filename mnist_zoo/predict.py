@@ -12,12 +12,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     with one_line_errors():
         from mnist_zoo.inference.images import find_images  # after parsing: numpy and torch take seconds to import
-        from mnist_zoo.inference.output import Targets, say_source
+        from mnist_zoo.inference.output import Targets
 
         targets = Targets(options.csv, options.json, options.show, options.explain)
         files = find_images(options.images)
         targets.check_inputs([options.source, *files])
-        say_source(options.source)
 
         from mnist_zoo.inference.predict import predict_images
         from mnist_zoo.plugins import import_plugin

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from benchmarks import photos
+from benchmarks import photo_table, photos
+from benchmarks.photo_table import count_kind
 from mnist_zoo import create_model, predict_images
 from mnist_zoo import predict as predict_command
 from mnist_zoo.data.sources import load
@@ -132,6 +133,13 @@ def test_a_picture_of_something_else_has_a_warning(image, warning):
     assert digit.warning == warning if warning is None else warning in (digit.warning or "")
 
 
+def test_a_picture_of_thousands_of_dots_is_read_at_once():
+    dots = np.full((1000, 1000), 255, np.uint8)
+    dots[1:-1:3, 1:-1:3] = 0  # 110,556 parts
+    dots[400:700, 500:560] = 0
+    assert len(find_digits(Image.fromarray(dots), many=True)) == 1
+
+
 def test_noise_is_no_ink():
     noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), dtype=np.uint8)
     with pytest.raises(InputError, match="is blank: no pixel differs enough from the paper around it"):
@@ -209,6 +217,39 @@ class TestRobustWeights:
     def test_another_network_has_none(self):
         with pytest.raises(InputError, match="no weights of mlp for mnist-robust come with mnist_zoo"):
             create_model("mlp", pretrained="mnist-robust")
+
+
+class TestTable:
+    def test_a_row_counts_what_is_right_and_what_is_warned(self):
+        pictures = [
+            photos.Photo("thin", "3", paper()),
+            photos.Photo("blobs", "", paper()),
+            photos.Photo("thin", "4", paper()),
+        ]
+        pictures += [photos.Photo(photos.SEVERAL, "12", paper())]
+
+        def said(*labels, warning=None):
+            return [{"label": label, "error": None if label else "is blank", "warning": warning} for label in labels]
+
+        names = [f"{number:06d}.png" for number in range(4)]
+        there = dict(zip(names, (said("3"), said("8"), said("9"), said("1")), strict=True))
+        now = dict(
+            zip(names, (said("3", warning="?"), said(None), said("4"), said("1", warning="2 things")), strict=True)
+        )
+        many = dict(zip(names, (said("3"), said(None), said("4"), said("1", "2")), strict=True))
+        rows = [count_kind(kind, pictures, there, there, now, many) for kind in ("thin", "blobs", photos.SEVERAL)]
+        assert rows[0] == "| thin | 2 | 1 | 0 | 1 | 0 | 2 | 1 |"
+        assert rows[1] == "| blobs | 1 |  | 0 |  | 0 |  | 1 |"
+        assert rows[2] == "| several digits | 1 |  | 0 |  | 0 | 1 | 1 |"
+
+    def test_another_checkout_is_needed(self, tmp_path, capsys):
+        with pytest.raises(SystemExit) as end:
+            photo_table.main(["--against", str(tmp_path)])
+        assert end.value.code == 1 and "is not a checkout of the library" in capsys.readouterr().err
+
+    def test_equal_seeds_draw_equal_pictures(self, digits, drawn):
+        again = next(photos.draw_photos(*digits, COUNT, seed=3)).image
+        assert np.array_equal(np.asarray(again), np.asarray(drawn["fonts"][0].image))
 
 
 class TestCommand:

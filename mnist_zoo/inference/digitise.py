@@ -45,7 +45,7 @@ def digitise(image: Image.Image) -> np.ndarray[Any, Any]:
     are left out. Of several digits the one with the most ink is converted.
 
     Args:
-        image: one digit; any size and mode. The background must cover more than half of the border.
+        image: one digit; any size and mode.
 
     Returns:
         uint8 ``(28, 28)``; ink is 255, background 0.

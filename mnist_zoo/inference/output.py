@@ -78,8 +78,11 @@ class Targets:
     def write(self, predictions: Sequence[Prediction], source: str) -> list[Prediction]:
         """Print and write predictions of the network `source`, and return those of images that could not be read.
 
-        The names of the files that were written and of these images go to stderr, or what else could be written.
+        The names of the files that were written and of these images go to stderr, or what else could be written; and
+        which weights ``auto`` means.
         """
+        if source == AUTO:
+            print(_auto(), file=sys.stderr)
         failed = [prediction for prediction in predictions if prediction.error]
         if TERMINAL not in (self.csv, self.json):
             print(table(predictions), end="")
@@ -106,13 +109,10 @@ class Targets:
         return failed
 
 
-def say_source(source: str) -> None:
-    """Say on stderr which weights ``auto`` means."""
-    if source == AUTO:
-        card = read_shipped_card(FOLDER / f"{PHOTOS}.json")
-        print(
-            f"auto: {PHOTOS}, {100 * card['test_acc']:.2f} % on MNIST's test set ({card['command']})", file=sys.stderr
-        )
+def _auto() -> str:
+    """Say which weights ``auto`` means."""
+    card = read_shipped_card(FOLDER / f"{PHOTOS}.json")
+    return f"auto: {PHOTOS}, {100 * card['test_acc']:.2f} % on MNIST's test set ({card['command']})"
 
 
 def table(predictions: Sequence[Prediction]) -> str:

@@ -11,7 +11,8 @@ from scipy import ndimage
 Pixels = np.ndarray[Any, Any]
 
 EDGE = 26  # of 255; pixels with at least this much ink belong to a digit
-STRONG = 128  # of 255; every digit has a pixel with at least this much ink
+STRONG = 128  # of 255; every part of a digit has a pixel with at least this much ink
+MOST = 50  # parts in a picture; the smaller ones of a picture with more are dirt
 SPECK = 0.02  # of the largest region's pixels; smaller regions far from it are dirt
 NEAR = 0.25  # of the larger region's length; a smaller region that is nearer belongs to it
 SMALL = 0.5  # of the larger region's length; only regions shorter than this are parts of another one
@@ -30,7 +31,6 @@ class Region:
         parts: numbers of the connected parts.
         top, left, bottom, right: its box; the last two are one beyond it.
         ink: number of pixels.
-        strong: whether it has a pixel of strong ink.
     """
 
     parts: tuple[int, ...]
@@ -39,7 +39,6 @@ class Region:
     bottom: int
     right: int
     ink: int
-    strong: bool
 
     @property
     def height(self) -> int:
@@ -54,14 +53,13 @@ class Region:
         return Region(
             self.parts + other.parts, min(self.top, other.top), min(self.left, other.left),
             max(self.bottom, other.bottom), max(self.right, other.right), self.ink + other.ink,
-            self.strong or other.strong,
         )  # fmt: skip
 
 
 def find_regions(ink: Pixels, even: bool) -> tuple[list[Region], Pixels]:
     """Return the digits in a picture, from left to right, and the number of each pixel's part.
 
-    Regions that share most of their columns, and small regions beside a large one, are one digit. Dirt is left out; if
+    Parts that share most of their columns, and small ones beside a large one, are one digit. Dirt is left out; if
     the background is uneven, also what touches the edge of the picture (a desk, the shadow of a hand), unless there is
     nothing else.
 
@@ -76,14 +74,17 @@ def find_regions(ink: Pixels, even: bool) -> tuple[list[Region], Pixels]:
     boxes = ndimage.find_objects(labels)
     if count == 1:
         [(rows, columns)] = boxes
-        return [Region((1,), rows.start, columns.start, rows.stop, columns.stop, 1, True)], labels
+        return [Region((1,), rows.start, columns.start, rows.stop, columns.stop, 1)], labels
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     strong = np.zeros(count + 1, bool)
     strong[labels[ink >= STRONG]] = True
-    regions = [
-        Region((part,), rows.start, columns.start, rows.stop, columns.stop, int(sizes[part]), bool(strong[part]))
-        for part, (rows, columns) in enumerate(boxes, 1)
-    ]
+    strong[0] = False
+    chosen = np.flatnonzero(strong)
+    chosen = chosen[np.argsort(-sizes[chosen], kind="stable")][:MOST]
+    regions = []
+    for part in chosen.tolist():
+        rows, columns = boxes[part - 1]
+        regions.append(Region((part,), rows.start, columns.start, rows.stop, columns.stop, int(sizes[part])))
     regions = _joined(_without_dirt(regions, ink.shape, even))
     return sorted(regions, key=lambda region: region.left), labels
 
@@ -102,9 +103,8 @@ def touches_edge(region: Region, shape: tuple[int, ...]) -> bool:
 def _without_dirt(regions: list[Region], shape: tuple[int, ...], even: bool) -> list[Region]:
     """Return the regions that can be parts of digits."""
     inside = [region for region in regions if not touches_edge(region, shape)]
-    if not even and any(region.strong and region.length >= INSIDE * max(shape) for region in inside):
+    if not even and any(region.length >= INSIDE * max(shape) for region in inside):
         regions = inside
-    regions = [region for region in regions if region.strong]
     main = max(regions, key=lambda region: region.ink)
     return [region for region in regions if region.ink >= SPECK * main.ink or _gap(main, region) < NEAR * main.length]
 
