@@ -25,6 +25,9 @@ NEUTRAL = (
 IMAGE_SIZE = "model.image_size"  # null, the default since 0.2.0, is the size of the images: the fingerprint covers it
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
+# Settings of augmentation that 0.1.0 did not have. Where they are 0, the default, the result is that of a run without.
+NEW_AUGMENT = ("elastic", "stroke", "blur", "background", "noise")
+
 ORIGIN = ("config", "data_fingerprint", "version")  # what a run is made with, in status.json and in checkpoints
 
 
@@ -39,6 +42,8 @@ def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved configuration that can change a result."""
     config = {key: value for key, value in cfg.items() if key not in NEUTRAL}
     config["data"] = {key: value for key, value in cfg["data"].items() if key not in NEUTRAL_DATA}
+    if isinstance(augment := cfg.get("augment"), Mapping):
+        config["augment"] = {key: value for key, value in augment.items() if key not in NEW_AUGMENT or value}
     return config
 
 
