@@ -74,7 +74,7 @@ def find_regions(ink: Pixels, even: bool) -> tuple[list[Region], Pixels]:
     boxes = ndimage.find_objects(labels)
     if count == 1:
         [(rows, columns)] = boxes
-        return [Region((1,), rows.start, columns.start, rows.stop, columns.stop, 1)], labels
+        return [Region((1,), rows.start, columns.start, rows.stop, columns.stop, int(np.count_nonzero(labels)))], labels
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     strong = np.zeros(count + 1, bool)
     strong[labels[ink >= STRONG]] = True
