@@ -1,4 +1,4 @@
-"""``python -m results collect|robustness|render|ship``: keep results, write their tables, make the shipped weights."""
+"""``python -m results collect|robustness|render|ship|...``: keep results, write their tables, make shipped weights."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
             "render": _render,
             "missing": _missing,
             "ship": _ship,
+            "thresholds": _thresholds,
         }
         commands[options.command](options)
 
@@ -43,6 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     ship.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="finished run folders")
     ship.add_argument("--data-root", default="data", metavar="DIR", help="folder of the data set's files (data)")
     ship.add_argument("--to", type=Path, metavar="DIR", help="output folder (the package)")
+    ship.add_argument("--variant", default="", metavar="WORD", help="added to the file's name: robust")
+    measured = commands.add_parser("thresholds", help='measure "not a digit?" of the shipped weights, for their cards')
+    measured.add_argument("--data-root", default="data", metavar="DIR", help="folder of the data set's files (data)")
+    measured.add_argument("--to", type=Path, metavar="DIR", help="folder of the weights (the package)")
     lacking = commands.add_parser("missing", help="list the runs that the tables need and the CSV files lack")
     lacking.add_argument(
         "--experiment", metavar="NAME", help="only of this experiment (zoo: of the library's defaults)"
@@ -109,12 +114,20 @@ def _ship(options: argparse.Namespace) -> None:
     from results.ship import ship
 
     for run in options.runs:
-        card = ship(run, options.data_root, options.to or PACKAGE)
+        card = ship(run, options.data_root, options.to or PACKAGE, options.variant)
         print(
             f"{card['file']}: {card['bytes']:,} bytes, {card['dtype']}, validation {card['val_acc']:.4f}, "
             f"test {card['test_acc']:.4f} ({card['test_acc_float32']:.4f} as trained)",
             flush=True,
         )
+
+
+def _thresholds(options: argparse.Namespace) -> None:
+    from mnist_zoo.weights import FOLDER as PACKAGE
+    from results.ship import write_thresholds
+
+    for file, value in write_thresholds(options.data_root, options.to or PACKAGE).items():
+        print(f"{file}: not a digit below {value:.4f}")
 
 
 if __name__ == "__main__":

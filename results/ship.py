@@ -7,6 +7,7 @@ if that does not lower the validation accuracy. The accuracies on the card are t
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,22 +20,24 @@ from torch import Tensor, nn
 from mnist_zoo.data import MNISTDataModule, load_data
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import to_json, write_atomically
+from mnist_zoo.inference.rejection import threshold_of
 from mnist_zoo.models.pretrained import build_trained
 from mnist_zoo.runs import read_config, read_metrics, read_overrides
-from mnist_zoo.weights import Weights, pack, read_weights
+from mnist_zoo.weights import Weights, pack, read_weights, unpack
 
 LARGEST = 1_000_000  # bytes of one file, so that the package stays small
 # Overrides that say where and how a run was made, but do not change its result.
 _NEUTRAL = ("output_dir=", "sweep=", "progress=", "debug=", "logger=", "data.root=", "hydra.")
 
 
-def ship(run: Path, data_root: str, folder: Path) -> dict[str, Any]:
+def ship(run: Path, data_root: str, folder: Path, variant: str = "") -> dict[str, Any]:
     """Write a run's weights and their card to a folder, and return the card.
 
     Args:
         run: a finished run folder.
         data_root: folder of the data set's files.
         folder: to write to.
+        variant: a word for a special way of training, added to the file's name.
 
     Raises:
         InputError: if the run is not finished, its images are not those in `data_root`, or the file is too large.
@@ -46,7 +49,7 @@ def ship(run: Path, data_root: str, folder: Path) -> dict[str, Any]:
     state, val_acc = _smallest(weights, data)
     stored = build_trained(replace(weights, state=state))
     content = pack(state, replace(weights.description, data=metrics["data"]))
-    path = folder / f"{metrics['model']}-{metrics['data']}.safetensors"
+    path = folder / f"{'-'.join(filter(None, (metrics['model'], metrics['data'], variant)))}.safetensors"
     if len(content) > LARGEST:
         raise InputError(f"{path.name} would have {len(content):,} bytes; {LARGEST:,} is the most that is shipped")
     card = {
@@ -67,6 +70,7 @@ def ship(run: Path, data_root: str, folder: Path) -> dict[str, Any]:
         "n_val": metrics["n_val"],
         "n_test": metrics["n_test"],
         "val_acc": val_acc,
+        "not_a_digit_below": threshold(stored, data),
         "test_acc": accuracy(stored, data, "test"),
         "test_acc_float32": accuracy(build_trained(weights), data, "test"),
         "trained": metrics["date"],
@@ -104,6 +108,32 @@ def accuracy(model: nn.Module, data: MNISTDataModule, split: str) -> float:
     with torch.inference_mode():
         correct = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in data.eval_dataloader(split))
     return correct / len(data.labels(split))
+
+
+def threshold(model: nn.Module, data: MNISTDataModule) -> float:
+    """Return the score below which an image is "not a digit?"; 2 % of the validation images are."""
+    with torch.inference_mode():
+        return threshold_of(torch.cat([model(images) for images, _ in data.eval_dataloader("val")]))
+
+
+def write_thresholds(data_root: str, folder: Path) -> dict[str, float]:
+    """Measure the threshold of all weights in a folder on the default validation split, and write it on their cards.
+
+    Raises:
+        InputError: if the images in `data_root` are not those that the weights were trained on.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        card = json.loads(path.read_text())
+        data = MNISTDataModule(card["data"], root=data_root, fallback=None)
+        if data.fingerprint != card["data_fingerprint"]:
+            raise InputError(f"{card['file']} was trained on other images than the {data.name} in {data_root}")
+        model = build_trained(unpack(path.with_suffix(".safetensors").read_bytes(), path))
+        found[card["file"]] = threshold(model, data)
+        accuracies = {key: card.pop(key) for key in list(card)[list(card).index("test_acc") :]}
+        card["not_a_digit_below"] = found[card["file"]]
+        write_atomically(path, to_json(card | accuracies))
+    return found
 
 
 def command(run: Path) -> str:

@@ -31,6 +31,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "command": ("errors",),
     "plugins": ("errors",),
     "weights": ("errors",),
+    "attribution": ("errors",),
     "models": ("weights", "errors"),
     "classifier": ("models", "weights", "errors"),
     "runs": ("files", "errors", "machine", "splits"),
@@ -42,12 +43,16 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("settings", "speed", "classifier", "models", "weights", "data", "runs", "plots"),
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
-    "report": ("confidence", "runs", "data", "plots", "splits", "files", "errors"),
+    "report": (
+        *("attribution", "confidence", "models", "weights", "runs", "data", "plots", "splits", "files", "errors"),
+    ),
     "robustness": (
         *("confidence", "speed", "classifier", "models", "weights", "data", "runs", "machine", "plugins", "files"),
         "errors",
     ),
-    "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
+    "inference": (
+        *("attribution", "models", "weights", "runs", "plots", "data.filters", "plugins", "files", "errors"),
+    ),
     "hydra_app": (
         *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
         *("waiting", "files", "errors"),

@@ -1,37 +1,30 @@
-"""Augmentation of whole batches equals torchvision's of single images; filters have the kernels of the thesis."""
+"""Augmentation of whole batches equals torchvision's and SciPy's of single images; filters are those of the thesis."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from torchvision.transforms import InterpolationMode, RandomAffine
 from torchvision.transforms import functional as TF
 
-from mnist_zoo.data.augment import DRAWS, PRESETS, Augment
+from mnist_zoo.data import deform
+from mnist_zoo.data.augment import DEFORMING, MASKING, MOVING, PRESETS, Augment
 from mnist_zoo.data.filters import apply_filters
 from mnist_zoo.errors import InputError
 
+DRAWS = MOVING + DEFORMING + MASKING  # random numbers for an image
 HALF = 0.5  # the random number that gives angle 0, shift 0 and scale 1
 
 
 def draws(count: int = 1, **changes: float) -> torch.Tensor:
     """Return the random numbers of `count` images: `HALF`, except for the named ones."""
-    names = (
-        "angle",
-        "shift_x",
-        "shift_y",
-        "zoom",
-        "mirror_x",
-        "mirror_y",
-        "chosen",
-        "area",
-        "aspect",
-        "left",
-        "top",
-        "mask",
-    )
+    names = ("angle", "shift_x", "shift_y", "zoom", "mirror_x", "mirror_y", "chosen", "area", "aspect", "left", "top")
+    names += ("bend", "stroke", "blur", "light", "direction", "lined", "ink", "distance", "noise", "noise_level")
+    names += ("mask",)
     assert len(names) == DRAWS
     row = torch.full((DRAWS,), HALF)
     for name, value in changes.items():
@@ -80,10 +73,102 @@ def test_parameters_are_distributed_as_in_torchvisions_random_affine():
         assert abs(share - expected) < 0.02, pixels
 
 
-def test_every_image_has_its_own_parameters():
-    image = torch.rand(1, 1, 28, 28).expand(64, -1, -1, -1)
-    moved = Augment(**PRESETS["affine"])(image, torch.rand(64, DRAWS))
-    assert len({tuple(m.flatten().tolist()) for m in moved}) == 64
+SINGLE = [{name: value} for name, value in PRESETS["photo"].items() if name not in ("rotate", "shift", "zoom")]
+
+
+@pytest.mark.parametrize("settings", [PRESETS["affine"], PRESETS["photo"], *SINGLE])
+def test_every_image_has_its_own_parameters_and_equal_numbers_give_equal_images(settings):
+    image = 255 * torch.rand(1, 1, 28, 28).expand(64, -1, -1, -1)
+    numbers = Augment(**settings).draw(64, torch.Generator().manual_seed(0))
+    changed = Augment(**settings)(image, numbers)
+    different = len({tuple(m.flatten().tolist()) for m in changed})
+    assert different > 40 if "blur" in settings else different == 64, "the narrowest Gaussians are one pixel"
+    half = Augment(**settings)(image[:32], numbers[:32])
+    assert torch.allclose(half, changed[:32], atol=1e-3), "an image does not depend on the others of its batch"
+
+
+@pytest.mark.parametrize(
+    "augment", [Augment(rotate=5), Augment(mask=0.1), Augment(noise=0.1), Augment(erase=0.5)], ids=str
+)
+def test_the_numbers_of_the_older_settings_stay_as_they_were(augment):
+    numbers = augment.draw(5, torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(3)
+    assert numbers.shape == (5, DRAWS)
+    assert torch.equal(numbers[:, :MOVING], torch.rand(5, 11, generator=generator))
+    second = numbers[:, MOVING:-MASKING] if augment.deforms else numbers[:, -MASKING:]
+    assert torch.equal(second, torch.rand(*second.shape, generator=generator))
+
+
+def test_the_elastic_displacement_is_smooth_and_as_strong_as_asked_everywhere():
+    field = deform.displacement(torch.rand(4000), (28, 20), 0.05) / 2
+    assert field.shape == (4000, 28, 20, 2)
+    deviations = field.std(0)
+    assert deviations.min() > 0.045 and deviations.max() < 0.055, "at the edges, too"
+    # Noise that a Gaussian of standard deviation s smoothed has the correlation exp(-(distance / 2s)^2).
+    for distance in (2, 4, 8):
+        moved = torch.corrcoef(torch.stack([field[:, 10, 10, 0], field[:, 10 + distance, 10, 0]]))[0, 1]
+        assert moved.item() == pytest.approx(math.exp(-((distance / 8) ** 2)), abs=0.06), distance
+    assert abs(torch.corrcoef(torch.stack([field[:, 10, 10, 0], field[:, 10, 10, 1]]))[0, 1]) < 0.06, "x and y differ"
+
+
+@pytest.mark.parametrize(
+    ("amount", "operation", "why"),
+    [(1.0, ndimage.grey_dilation, "one pixel wider"), (0.5, None, "unchanged")],
+)
+def test_strokes_change_as_in_scipy(amount, operation, why):
+    image = 255 * torch.rand(1, 1, 12, 9)
+    changed = deform.change_stroke(image, torch.tensor([amount]), 1.0)[0, 0]
+    expected = operation(image[0, 0].numpy(), size=3, mode="reflect") if operation else image[0, 0].numpy()
+    assert np.allclose(changed.numpy(), expected, atol=1e-3), why
+
+
+def test_thinner_strokes_lose_ink_and_keep_their_brightness():
+    images = torch.zeros(2, 1, 28, 28)
+    images[0, :, 8:20, 10:16] = 200  # a stroke of six pixels
+    images[1, :, 8:20, 10] = 200  # a stroke of one pixel, which an erosion alone would remove
+    thin = deform.change_stroke(images, torch.zeros(2), 1.0)
+    assert thin.amax((1, 2, 3)).tolist() == pytest.approx([200, 200])
+    assert thin[0].sum() < 0.8 * images[0].sum() and (thin[1] > 0).sum() == 12
+
+
+@pytest.mark.parametrize("deviation", [0.5, 1.0, 3.0])
+def test_blur_is_scipys_gaussian(deviation):
+    image = torch.zeros(1, 1, 31, 41)
+    image[0, 0, 12:17, 20:23] = 255
+    ours = deform.blur(image, torch.tensor([0.5]), 2 * deviation)[0, 0].numpy()
+    assert np.allclose(ours, ndimage.gaussian_filter(image[0, 0].numpy(), deviation, truncate=8), atol=0.3)
+
+
+def test_background_lightens_paper_and_keeps_ink():
+    images = torch.zeros(2000, 1, 28, 28)
+    images[:, :, 10:12] = 255
+    lit = Augment(background=0.4)(images, torch.rand(2000, DRAWS))
+    paper = lit[:, 0, 14:]
+    assert torch.equal(lit[:, :, 10:12], images[:, :, 10:12])
+    assert paper.min() >= 0 and paper.max() <= 0.4 * 255 and paper.max() > 0.39 * 255
+    assert (paper.flatten(1).amax(1) - paper.flatten(1).amin(1)).mean() > 20, "uneven"
+
+
+def test_noise_has_the_deviation_that_was_asked_for_and_is_clipped():
+    grey = torch.full((300, 1, 28, 28), 128.0)
+    numbers = torch.rand(300, DRAWS)
+    numbers[:, -1] = 0.5
+    noisy = Augment(noise=0.2)(grey, numbers)
+    assert noisy.std().item() == pytest.approx(0.1 * 255, rel=0.02) and noisy.mean().item() == pytest.approx(128, abs=1)
+    neighbours = torch.corrcoef(torch.stack([noisy[:, 0, :, :-1].flatten(), noisy[:, 0, :, 1:].flatten()]))
+    assert abs(neighbours[0, 1]) < 0.02
+    black = Augment(noise=1.0)(torch.zeros(9, 1, 28, 28), torch.rand(9, DRAWS))
+    assert black.min() == 0 and black.max() <= 255
+
+
+def test_fields_of_random_numbers_are_uniform_and_differ_between_images():
+    field = deform.uniform_field(torch.rand(500), 784)
+    assert field.min() >= 0 and field.max() < 1
+    counts = torch.histc(field, 16, 0, 1) / field.numel()
+    assert (counts - 1 / 16).abs().max() < 0.002
+    assert len({tuple(row.tolist()) for row in field}) == 500
+    neighbours = deform.uniform_field(torch.tensor([0.5, 0.5 + 2**-24]), 10_000)
+    assert abs(torch.corrcoef(neighbours)[0, 1]) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -124,6 +209,10 @@ IDENTITIES = (
     (Augment(flip_horizontal=True, flip_vertical=True), {"mirror_x": 0.5, "mirror_y": 0.9}, "the half that is kept"),
     (Augment(erase=0.5), {"chosen": 0.5}, "not chosen to be erased"),
     (Augment(rotate=180, fill="nearest"), {}, "nothing comes in from outside"),
+    (Augment(stroke=5), {}, "neither wider nor thinner"),
+    (Augment(blur=20), {"blur": 0.0}, "a Gaussian of one pixel"),
+    (Augment(background=1), {"light": 0.0, "lined": 0.9}, "no light, no lines"),
+    (Augment(noise=1), {"noise_level": 0.0}, "no noise"),
 )
 
 
@@ -147,7 +236,7 @@ def test_an_augmentation_that_changes_nothing_is_false(config):
     assert not Augment.from_config(config)
 
 
-@pytest.mark.parametrize("config", ["affine", "thesis", {"erase": 0.1}, {"flip_vertical": True}])
+@pytest.mark.parametrize("config", ["affine", "photo", "thesis", {"erase": 0.1}, {"flip_vertical": True}, *SINGLE])
 def test_an_augmentation_that_changes_images_is_true(config):
     assert Augment.from_config(config)
 
@@ -159,6 +248,8 @@ def test_an_augmentation_that_changes_images_is_true(config):
         ({"rotat": 3}, "unknown augment setting 'rotat'; did you mean rotate"),
         ({"rotate": -1}, "augment.rotate=-1: it must be from 0 to 180"),
         ({"fill": "mirror"}, "unknown augment.fill 'mirror'"),
+        ({"elastic": 0.6}, "augment.elastic=0.6: it must be from 0 to 0.5"),
+        ({"noise": "x"}, "augment.noise=x: it must be a number"),
     ],
 )
 def test_an_invalid_setting_is_named(config, message):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from test_report import LABELS, write_run
 
-from mnist_zoo.report import compare, label_errors, read_runs, write_report
+from mnist_zoo.report import compare, mislabelled, read_runs, write_report
 from mnist_zoo.report.mislabelled import MISLABELLED, clean_accuracy, well_labelled
 from mnist_zoo.report.tables import goal_cells, megabytes, seeds_cell
 from results.collect import collect, read_results
@@ -30,8 +30,8 @@ def with_curve(folder, *accuracies: float, **fields):
 def as_mnist(monkeypatch):
     """Let the 200 labels of `write_run` be those of MNIST's test set, with two mislabelled images."""
     digest = hashlib.blake2b(LABELS.astype(np.uint8).tobytes(), digest_size=8).hexdigest()
-    monkeypatch.setattr(label_errors, "DIGEST", digest)
-    monkeypatch.setattr(label_errors, "MISLABELLED", (3, 5))
+    monkeypatch.setattr(mislabelled, "DIGEST", digest)
+    monkeypatch.setattr(mislabelled, "MISLABELLED", (3, 5))
 
 
 GOALS = [  # validation accuracies of each seed's epochs; epochs to 98 % and to 99 %

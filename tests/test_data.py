@@ -582,7 +582,7 @@ class TestDataModule:
             ({"filters": "blur"}, "filters=blur: it must be a mapping"),
             ({"augment": {"rotate": "abc"}}, "augment.rotate=abc: it must be a number"),
             ({"augment": {"flip_vertical": 2}}, "augment.flip_vertical=2: it must be true or false"),
-            ({"augment": 5}, "augment=5: it must be none, affine, thesis, or a mapping"),
+            ({"augment": 5}, "augment=5: it must be none, affine, photo, thesis, or a mapping"),
             ({"root": None}, "root=None: it must be a path"),
             ({"fallback": "mnist5"}, "unknown fallback 'mnist5'; did you mean mnist5k"),
         ],

@@ -92,7 +92,18 @@ ROBUST = {
     "epochs": 15,
     "monitor": "train_loss",
 }
-OWN = [("fast99", FAST99, 1), ("robust", ROBUST, 1)]
+# That of the weights for photographs, which come with the package. A change needs new weights.
+PHOTO = {
+    "model.name": "cnn",
+    "scheduler.name": "onecycle",
+    "lr": 3e-3,
+    "batch_size": 128,
+    "epochs": 16,
+    "ema": 0.999,
+    "augment.elastic": 0.03,
+    "augment.noise": 0.1,
+}
+OWN = [("fast99", FAST99, 1), ("robust", ROBUST, 1), ("photo", PHOTO, 1)]
 
 
 @pytest.mark.parametrize(("name", "recipe", "jobs"), RECIPES + OWN, ids=[row[0] for row in RECIPES + OWN])

@@ -272,7 +272,7 @@ class TestPredictCommand:
             predict_command.main(["cnn", "a.png", "b.jpg", "--csv", "-"])
         assert end.value.code == 0
         rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
-        assert [len(row) for row in rows] == [14, 14, 14] and rows[0][0] == "image"
+        assert [len(row) for row in rows] == [15, 15, 15] and rows[0][0] == "image"
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -380,7 +380,7 @@ class TestExport:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["resnet18"], "a name with shipped weights (cnn, cnn_dropout, lenet5, mlp)"),
+            (["resnet18"], "a name with shipped weights (cnn, cnn_dropout, lenet5, mlp, auto)"),
             (["cnn", "-o", "nowhere/cnn.onnx"], "cannot write nowhere/cnn.onnx: there is no folder nowhere"),
             (["cnn", "--format", "safetensors", "--with-normalize"], "drop with_normalize"),
         ],

@@ -20,6 +20,7 @@ from test_report import write_run
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.overrides import grid, parse
+from mnist_zoo.inference.rejection import find_threshold
 from mnist_zoo.weights import read_weights
 from results import ship as shipping
 from results.__main__ import main
@@ -28,7 +29,7 @@ from results.experiments import PAPERS, cause_of
 from results.render import BEGIN, END, render, replace_block
 from results.rows import command as command_of
 from results.rows import names, settings_of
-from results.ship import command, ship
+from results.ship import command, ship, write_thresholds
 
 ROOT = Path(__file__).parents[1]
 RUN = Path(__file__).parent / "fixtures" / "0.1.0" / "run"  # made by version 0.1.0
@@ -219,6 +220,7 @@ class TestShip:
         }
         assert card["test_acc_float32"] == pytest.approx(metrics["test_acc"]), "as the run measured it"
         assert card["val_acc"] >= metrics["val_acc"] - 1e-6 or card["dtype"] == "float32"
+        assert card["not_a_digit_below"] == pytest.approx(find_threshold(read_weights(RUN)), abs=2e-3)
 
     def test_the_weights_are_half_precision_and_describe_their_data(self, shipped):
         weights = read_weights(shipped / "mlp-mnist5k.safetensors")
@@ -236,6 +238,13 @@ class TestShip:
         (other / "metrics.json").write_text(json.dumps(metrics | {"data_fingerprint": "0" * 16}))
         with pytest.raises(InputError, match="was trained on other images than the mnist5k in data"):
             ship(other, "data", tmp_path)
+
+    def test_a_variant_is_part_of_the_name(self, tmp_path):
+        assert ship(RUN, "data", tmp_path, "robust")["file"] == "mlp-mnist5k-robust.safetensors"
+
+    def test_thresholds_are_measured_again_on_the_same_images_only(self, shipped):
+        with pytest.raises(InputError, match=r"mlp-mnist5k\.safetensors was trained on other images than the mnist5k"):
+            write_thresholds("data", shipped)  # the run was trained with data.train_fraction=0.05
 
     def test_a_file_that_is_too_large_is_not_shipped(self, tmp_path, monkeypatch):
         monkeypatch.setattr(shipping, "LARGEST", 1_000)

@@ -494,6 +494,7 @@ class TestIdentity:
 
     def test_all_others_count(self, config):
         overrides = ["lr=0.1", "model=mlp", "model.dense=96", "seed=1", "epochs=11", "augment=affine", "ema=0.9"]
+        overrides += ["augment.noise=0.1", "augment.elastic=0.05"]
         identities = {identity(config(override), "data") for override in overrides}
         identities |= {identity(config(), "data"), identity(config(), "other data")}
         assert len(identities) == len(overrides) + 2

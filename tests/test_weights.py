@@ -91,7 +91,9 @@ class TestShipped:
 
 
 def test_all_shipped_weights_are_small_and_listed():
-    assert list_pretrained() == {name: ["mnist"] for name in sorted(SHIPPED)}
+    expected = {name: ["mnist"] for name in sorted(SHIPPED)}
+    expected["cnn"].append("mnist-robust")
+    assert list_pretrained() == expected
     assert sum(file.stat().st_size for file in FOLDER.glob("*.safetensors")) < 3_000_000
 
 
@@ -148,7 +150,11 @@ class TestOwnWeights:
     @pytest.mark.parametrize(
         ("name", "options", "message"),
         [
-            ("resnet18", {"pretrained": "mnist"}, "no weights of resnet18 for mnist .*cnn \\(mnist\\), cnn_dropout"),
+            (
+                "resnet18",
+                {"pretrained": "mnist"},
+                "no weights of resnet18 for mnist .*cnn \\(mnist, mnist-robust\\), cnn_dropout",
+            ),
             ("lenet5", {"pretrained": "fashion"}, "'fashion' is not a run folder, a file"),
             ("lenet5", {"pretrained": "mnist", "num_classes": 47}, "num_classes=47, but .* is for num_classes=10"),
             ("lenet5", {"pretrained": "mnist", "activation": "tanh"}, "activation=tanh, but .* activation=sigmoid"),

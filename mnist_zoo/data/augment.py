@@ -15,13 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mnist_zoo.data import deform
 from mnist_zoo.data.arguments import require_bool, require_number
 from mnist_zoo.errors import InputError, unknown
 
 # Uniform random numbers for one image, in this order: angle, shift x, shift y, zoom, mirror x, mirror y; for erasing:
-# whether, area, aspect ratio, left, top; for masking: the number from which the mask follows. A setting's own numbers
-# are used whichever settings are on, so switching one on or off does not change the others.
-DRAWS = 12
+# whether, area, aspect ratio, left, top. Then the seed of the elastic displacement, stroke width, blur, five of the
+# background, and seed and amount of the noise. Then the number from which the mask follows.
+MOVING, DEFORMING, MASKING = 11, 10, 1
 FILLS = {"zeros": "zeros", "nearest": "border"}  # this module's names, and those of grid_sample
 ERASED_AREA = (0.02, 0.20)  # share of the image
 ERASED_ASPECT = (0.3, 3.3)  # height / width
@@ -31,7 +32,9 @@ ERASED_ASPECT = (0.3, 3.3)  # height / width
 class Augment:
     """Random changes of images. The default changes nothing.
 
-    The order is rotate and zoom, shift, mirror, erase, mask. Rotation and zoom keep the image's centre in place.
+    The order is stroke; rotate and zoom, shift, mirror, elastic, which resample the image once; blur, background,
+    noise, erase, mask. Rotation and zoom keep the image's centre in place. `mnist_zoo.data.deform` describes stroke,
+    elastic, blur, background and noise.
 
     Attributes:
         rotate: degrees. The angle is uniform in -rotate..rotate; positive angles are clockwise, as in torchvision.
@@ -45,6 +48,13 @@ class Augment:
         mask: probability with which each value of an image becomes black, whatever the others do (feature masking:
             Ingle and Pawale 2024).
         fill: pixels from outside the image: ``zeros``, or ``nearest`` for the nearest edge pixel.
+        elastic: standard deviation of a smooth random displacement of the pixels, share of the image's side (Simard et
+            al. 2003; their strength is 0.05).
+        stroke: pixels. Each side of the strokes becomes up to this much wider or thinner.
+        blur: pixels. The standard deviation of the Gaussian is uniform in 0..blur.
+        background: share of white. Uneven light adds up to this much to the black paper, and in half of the images
+            ruled lines.
+        noise: share of white. The standard deviation of the pixels' noise is uniform in 0..noise.
 
     Raises:
         InputError: if a value is out of range, or `fill` is unknown.
@@ -57,12 +67,17 @@ class Augment:
     flip_vertical: bool = False
     erase: float = 0.0
     fill: str = "zeros"
+    elastic: float = 0.0
+    stroke: float = 0.0
+    blur: float = 0.0
+    background: float = 0.0
+    noise: float = 0.0
     mask: float = 0.0
 
     def __post_init__(self) -> None:
         if self.fill not in FILLS:
             raise unknown("augment.fill", self.fill, FILLS)
-        for name, high in (("rotate", 180.0), ("shift", 1.0), ("zoom", 0.99), ("erase", 1.0)):
+        for name, high in LARGEST.items():
             require_number(f"augment.{name}", getattr(self, name), 0, high)
         require_number("augment.mask", self.mask, 0, 1)
         if self.mask == 1:
@@ -95,28 +110,57 @@ class Augment:
 
     @property
     def moves(self) -> bool:
-        """Whether any setting but `erase` and `mask` is on: then images are resampled."""
-        return bool(self.rotate or self.shift or self.zoom or self.flip_horizontal or self.flip_vertical)
+        """Whether pixels change their place: then images are resampled."""
+        flips = self.flip_horizontal or self.flip_vertical
+        return bool(self.rotate or self.shift or self.zoom or self.elastic or flips)
+
+    @property
+    def deforms(self) -> bool:
+        """Whether a setting of `mnist_zoo.data.deform` is on."""
+        return any(getattr(self, name) > 0 for name in ("elastic", "stroke", "blur", "background", "noise"))
 
     def __bool__(self) -> bool:
-        return self.moves or self.erase > 0 or self.mask > 0
+        return self.moves or self.deforms or self.erase > 0 or self.mask > 0
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return the random numbers of `count` images for a call, float ``(count, 22)``.
+
+        Each setting has numbers of its own: switching another one on does not change them. The mask is the exception:
+        its numbers are others with the settings of `mnist_zoo.data.deform`.
+        """
+        # In parts, so that the numbers of older settings are those of versions that did not have the newer ones.
+        moving = torch.rand(count, MOVING, generator=generator)
+        deforming = torch.rand(count, DEFORMING, generator=generator) if self.deforms else torch.zeros(count, DEFORMING)
+        return torch.cat([moving, deforming, torch.rand(count, MASKING, generator=generator)], 1)
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Return augmented images.
 
         Args:
             images: float ``(N, C, H, W)``, where black is 0. They are not changed.
-            draws: random numbers for each image, float ``(N, 12)``, uniform in [0, 1), on the same device.
+            draws: random numbers for each image, float ``(N, 22)``, uniform in [0, 1), on the same device.
 
         Returns:
             float ``(N, C, H, W)``; `images` itself if no setting is on.
         """
         size = (images.shape[-2], images.shape[-1])
-        angle, shift_x, shift_y, zoom, mirror_x, mirror_y, *erasing, mask = draws.unbind(1)
+        moving, deforming, (mask,) = (part.unbind(1) for part in draws.split((MOVING, DEFORMING, MASKING), 1))
+        angle, shift_x, shift_y, zoom, mirror_x, mirror_y, *erasing = moving
+        bend, stroke, blur, *background, noise, noise_level = deforming
+        if self.stroke:
+            images = deform.change_stroke(images, stroke, self.stroke)
         if self.moves:
             matrix = self._inverse_affine(angle, shift_x, shift_y, zoom, mirror_x, mirror_y, size)
             grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+            if self.elastic:
+                grid = grid + deform.displacement(bend, size, self.elastic)
             images = F.grid_sample(images, grid, "bilinear", FILLS[self.fill], align_corners=False)
+        if self.blur:
+            images = deform.blur(images, blur, self.blur)
+        if self.background:
+            images = deform.add_background(images, torch.stack(background, 1), self.background)
+        if self.noise:
+            images = deform.add_noise(images, noise, noise_level, self.noise)
         if self.erase:
             chosen, area, aspect, left, top = erasing
             images = images.masked_fill(self._erased(chosen, area, aspect, left, top, size), 0.0)
@@ -204,10 +248,20 @@ def _span(position: Tensor, length: Tensor, side: int) -> Tensor:
     return (centres >= start) & (centres < start + length.unsqueeze(1))
 
 
-# `thesis` is the augmentation of the `digits_fashion` thesis; conf/augment/ has the same presets.
+# Largest values of the settings that are numbers.
+LARGEST = {
+    **{"rotate": 180.0, "shift": 1.0, "zoom": 0.99, "erase": 1.0, "elastic": 0.5, "stroke": 5.0, "blur": 20.0},
+    **{"background": 1.0, "noise": 1.0},
+}
+
+# `photo` is for photographs, `thesis` the augmentation of the `digits_fashion` thesis. conf/augment/ has the same.
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
     "affine": {"rotate": 10.0, "shift": 0.1, "zoom": 0.1},
+    "photo": {
+        **{"rotate": 15.0, "shift": 0.07, "zoom": 0.15, "elastic": 0.03, "stroke": 1.0, "blur": 0.8},
+        **{"background": 0.2, "noise": 0.1},
+    },
     "thesis": {
         "rotate": 8.0,
         "shift": 0.1,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mnist_zoo.data.augment import DRAWS, Augment
+from mnist_zoo.data.augment import Augment
 
 # Images of 28x28 (fewer of larger ones) that are gathered, scaled and augmented in one call. On a CPU their float32
 # values (0.8 MB) stay in a core's cache; elsewhere each call costs the start of a few kernels, so there are fewer calls
@@ -114,7 +114,7 @@ class Batches:
         generator = torch.Generator().manual_seed(mix(self.seed, self.epoch))
         self.epoch += 1
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
-        draws = _draw(count, generator) if self.augment else None
+        draws = self.augment.draw(count, generator) if self.augment else None
         own = slice(self.rank, None, self.world_size)
         order = order[own].to(device)
         draws = None if draws is None else draws[own].to(device)
@@ -131,13 +131,6 @@ class Batches:
             sizes = [end - begin for begin, end in zip([start, *ends], ends, strict=False)]
             yield from zip(images.split(sizes), labels.split(sizes), strict=True)
             start = ends[-1]
-
-
-def _draw(count: int, generator: torch.Generator) -> Tensor:
-    """Return the random numbers of the images of an epoch, ``(count, DRAWS)``."""
-    # The last one is drawn after the others, which so are those of the versions that did not have it.
-    first = torch.rand(count, DRAWS - 1, generator=generator)
-    return torch.cat([first, torch.rand(count, 1, generator=generator)], 1)
 
 
 def mix(*numbers: int) -> int:

@@ -49,7 +49,8 @@ class MNISTDataModule(pl.LightningDataModule):
         train_fraction: share of the training split to keep, stratified. Validation and test split stay whole.
         normalize: scale to mean 0 and standard deviation 1 of the training split; if False, to 0-1.
         filters: ``{"blur": times, "sharpen": bool}``, applied to all splits (see `apply_filters`).
-        augment: ``none``, ``affine``, ``thesis``, or a dict of the attributes of `Augment`; for training batches only.
+        augment: for training batches only; ``none``, ``affine``, ``photo``, ``thesis``, or a dict of the attributes of
+            `Augment`.
         fallback: data set to use if `data` is neither on disk nor can be downloaded; None raises an error instead.
         **options: options of the data set: ``train_csv`` and ``test_csv`` for ``csv``; ``image_size`` and ``channels``
             for ``folder``.

@@ -6,28 +6,46 @@ aspect ratio, and placed in an image of 28x28 pixels with its centre of mass in 
 
 from __future__ import annotations
 
-import functools
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
 from mnist_zoo.errors import InputError
+from mnist_zoo.inference.ink import measure_ink
+from mnist_zoo.inference.regions import STRONG, Region, find_regions, largest, touches_edge
 
 FIELD, BOX = 28, 20  # pixels; sides of the result and of the digit in it
 LARGEST = 1024  # pixels a side; larger images are reduced first, which saves memory and time
-CONTRAST = 24  # of 255; an image whose colours differ less from the background is treated as blank
-EDGE = 26  # of 255; pixels with at least this much ink define the digit's bounding box
+CROWDED = 0.5  # share of the picture; a digit on paper covers less
+FILLED = 0.9  # share of the picture's sides; a picture that is cropped to its digit is filled by it
+
+
+@dataclass(frozen=True)
+class Digit:
+    """A digit found in a picture.
+
+    Attributes:
+        pixels: uint8 ``(28, 28)``; ink is 255, background 0.
+        box: ``(left, top, right, bottom)``, shares of the picture's width and height, 0-1.
+        warning: why it may be no digit, or not the only one; or None.
+    """
+
+    pixels: np.ndarray[Any, Any]
+    box: tuple[float, float, float, float]
+    warning: str | None = None
 
 
 def digitise(image: Image.Image) -> np.ndarray[Any, Any]:
     """Convert an image of one digit to the format of MNIST.
 
-    Ink is measured as the difference from the background, whose colour is the median along the border. Dark digits on
-    light paper and light digits on dark paper therefore give the same result.
+    Ink is measured as the difference from the background (`mnist_zoo.inference.ink.measure_ink`). Dark digits on light
+    paper and light digits on dark paper therefore give the same result, and shadows, ruling and the edge of a desk
+    are left out. Of several digits the one with the most ink is converted.
 
     Args:
-        image: one digit; any size and mode. The background must cover more than half of the border.
+        image: one digit; any size and mode.
 
     Returns:
         uint8 ``(28, 28)``; ink is 255, background 0.
@@ -44,9 +62,48 @@ def digitise(image: Image.Image) -> np.ndarray[Any, Any]:
         >>> digit.shape, int(digit.min()), int(digit.max())
         ((28, 28), 0, 255)
     """
-    ink = _ink(_eight_bits(image))
-    rows, columns = np.flatnonzero(ink.max(1) >= EDGE), np.flatnonzero(ink.max(0) >= EDGE)
-    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return find_digits(image)[0].pixels
+
+
+def find_digits(image: Image.Image, many: bool = False) -> list[Digit]:
+    """Find the digits in an image and convert each to the format of MNIST.
+
+    Args:
+        image: as for `digitise`.
+        many: return all of them, from left to right, not only the one with the most ink.
+
+    Raises:
+        InputError: as `digitise`.
+    """
+    ink, even = measure_ink(_eight_bits(image))
+    regions, labels = find_regions(ink, even)
+    main, others = largest(regions)
+    warning = None
+    height, width = ink.shape
+    cropped = main.height >= FILLED * height and main.right - main.left >= FILLED * width
+    if not even and touches_edge(main, ink.shape) and not cropped:
+        warning = "touches the edge of the picture"
+    elif np.count_nonzero(ink >= STRONG) > CROWDED * ink.size:
+        warning = "more than half of the picture is ink"
+    elif others and not many:
+        warning = f"{len(others) + 1} things of similar size; --many reads each"
+    return [
+        Digit(
+            _converted(ink, labels, region),
+            (region.left / width, region.top / height, region.right / width, region.bottom / height),
+            warning,
+        )
+        for region in ([region for region in regions if region is main or region in others] if many else [main])
+    ]
+
+
+def _converted(ink: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], region: Region) -> np.ndarray[Any, Any]:
+    """Return the ink of one region, uint8 ``(28, 28)``."""
+    box = slice(region.top, region.bottom), slice(region.left, region.right)
+    near = labels[box]
+    kept = np.zeros(int(near.max()) + 1, np.uint8)
+    kept[[0, *region.parts]] = 1
+    ink = ink[box] * kept[near]
     digit = _scaled(Image.fromarray(ink))
     if not digit.any():  # a few scattered pixels: their average in the smaller image is less than 1
         digit = _scaled(Image.fromarray(ink.astype(np.float32)))
@@ -87,27 +144,6 @@ def _opaque(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(background, image).convert("RGB")
 
 
-def _ink(image: Image.Image) -> np.ndarray[Any, Any]:
-    """Return how much each pixel differs from the background, uint8 ``(H, W)``; the largest value is 255."""
-    median = np.quantile(_border(np.asarray(image)), 0.5, axis=0, method="higher")
-    background = tuple(np.atleast_1d(median).tolist())
-    difference = ImageChops.difference(image, Image.new(image.mode, image.size, background))
-    distance = np.asarray(functools.reduce(ImageChops.lighter, difference.split()))  # of the channel that differs most
-    farthest = int(distance.max())
-    if farthest < CONTRAST:
-        raise InputError("is blank: no pixel differs enough from the colour of its border")
-    # Differences along the border come from paper, lighting and compression. The 90th percentile and a margin of 25 %
-    # are subtracted everywhere, so that they do not count as ink.
-    floor = min(1.25 * np.quantile(_border(distance), 0.9, method="higher"), farthest / 2)
-    shades = (np.arange(256) - floor) * (255 / (farthest - floor))
-    return shades.clip(0, 255).round().astype(np.uint8)[distance]
-
-
-def _border(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return the outermost pixels of an array ``(H, W)`` or ``(H, W, C)``, as ``(N,)`` or ``(N, C)``."""
-    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-
-
 def _scaled(ink: Image.Image) -> np.ndarray[Any, Any]:
     """Return an image scaled so that its longer side is `BOX` pixels."""
     scale = BOX / max(ink.size)
@@ -121,7 +157,8 @@ def _centred(digit: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     field = np.zeros((FIELD, FIELD), np.uint8)
     starts = []
     for axis, size in enumerate(digit.shape):
-        centre = np.average(np.arange(size), weights=digit.sum(1 - axis, dtype=np.int64))
+        mass = digit.sum(1 - axis, dtype=np.int64)
+        centre = np.arange(size) @ mass / mass.sum()
         # MNIST's own digits have their centre of mass within half a pixel of pixel 14, counted from 0, on both axes.
         starts.append(min(max(round(FIELD / 2 - centre), 0), FIELD - size))
     top, left = starts

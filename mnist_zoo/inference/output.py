@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from mnist_zoo.errors import InputError, printable
 from mnist_zoo.files import require_regular, write_atomically
+from mnist_zoo.weights.shipped import AUTO, FOLDER, PHOTOS, read_shipped_card
 
 if TYPE_CHECKING:
     from mnist_zoo.inference.predict import Prediction
@@ -42,6 +43,7 @@ class Targets:
     csv: str | None = None
     json: str | None = None
     picture: str | None = None
+    explanation: str | None = None
 
     def __post_init__(self) -> None:
         if self.csv == self.json == TERMINAL:
@@ -54,12 +56,17 @@ class Targets:
             if target in seen:
                 raise InputError(f"{name}: two outputs cannot be written to one file")
             seen.add(target)
-        if self.picture and Path(self.picture).suffix.lower() != ".png":
-            raise InputError(f"--show {self.picture}: the picture is a PNG; the name must end in .png")
+        for option, file in (("--show", self.picture), ("--explain", self.explanation)):
+            if file and Path(file).suffix.lower() != ".png":
+                raise InputError(f"{option} {file}: the picture is a PNG; the name must end in .png")
+        if self.explanation:
+            from mnist_zoo.attribution import require_captum  # here: it imports torch, and most names are checked first
+
+            require_captum()
 
     def files(self) -> list[str]:
         """Return the names of the files that are written."""
-        return [name for name in (self.csv, self.json, self.picture) if name not in (None, TERMINAL)]
+        return [name for name in (self.csv, self.json, self.picture, self.explanation) if name not in (None, TERMINAL)]
 
     def check_inputs(self, inputs: Iterable[str]) -> None:
         """Raise InputError if an output would replace one of these files, which are read."""
@@ -68,11 +75,15 @@ class Targets:
             if (target := targets.get(Path(os.path.realpath(name)))) is not None:
                 raise InputError(f"cannot write {target}: it is one of the files to read; choose another name")
 
-    def write(self, predictions: Sequence[Prediction]) -> list[Prediction]:
-        """Print and write predictions, and return those of images that could not be read.
+    def write(self, predictions: Sequence[Prediction], source: str) -> list[Prediction]:
+        """Print and write predictions of the network `source`, and return those of images that could not be read.
 
-        The names of the files that were written and of these images go to stderr, or what else could be written.
+        The names of the files that were written and of these images go to stderr, or what else could be written; and
+        which weights ``auto`` means.
         """
+        if source == AUTO:
+            print(_auto(), file=sys.stderr)
+        failed = [prediction for prediction in predictions if prediction.error]
         if TERMINAL not in (self.csv, self.json):
             print(table(predictions), end="")
         for name, convert in ((self.csv, to_csv), (self.json, to_json), (self.picture, contact_sheet)):
@@ -81,43 +92,63 @@ class Targets:
             elif name is not None:
                 write_atomically(Path(name), convert(predictions))
                 print(f"wrote {name}", file=sys.stderr)
-        if not (self.csv or self.json or self.picture):
+        if self.explanation and len(failed) < len(predictions):
+            from mnist_zoo.inference.explain import explain  # here: it imports captum
+
+            write_atomically(Path(self.explanation), explain(source, predictions))
+            print(f"wrote {self.explanation}", file=sys.stderr)
+        if not self.files() and TERMINAL not in (self.csv, self.json):
             print(
                 "to see what the network saw: --show seen.png; to keep all probabilities: --csv FILE", file=sys.stderr
             )
-        failed = [prediction for prediction in predictions if prediction.error]
+        warned = sum(prediction.warning is not None for prediction in predictions)
+        if warned:
+            print(f"warning: {warned} of {len(predictions)} labels may mean nothing: see the notes", file=sys.stderr)
         for prediction in failed:
             print(f"error: {printable(prediction.image)} {printable(prediction.error)}", file=sys.stderr)
         return failed
 
 
+def _auto() -> str:
+    """Say which weights ``auto`` means."""
+    card = read_shipped_card(FOLDER / f"{PHOTOS}.json")
+    return f"auto: {PHOTOS}, {100 * card['test_acc']:.2f} % on MNIST's test set ({card['command']})"
+
+
 def table(predictions: Sequence[Prediction]) -> str:
-    """Return one line for each image: its three most probable classes with their probabilities."""
+    """Return one line for each prediction: its three most probable classes with their probabilities, and a note.
+
+    If an image has several predictions, a last line for it shows their labels together.
+    """
     names = [printable(prediction.image) for prediction in predictions]
     width = max([5, *map(len, names)])
-    lines = [f"{'image':{width}}  prediction        second            third"]
+    lines = [f"{'image':{width}}  prediction        second            third             note"]
     for name, prediction in zip(names, predictions, strict=True):
         cells = [f"{printable(label)} {probability:.4f}" for label, probability in prediction.top()]
-        text = "could not be read" if prediction.error else "".join(f"{cell:18}" for cell in cells).rstrip()
-        lines.append(f"{name:{width}}  {text}")
+        text = "could not be read" if prediction.error else "".join(f"{cell:18}" for cell in cells)
+        lines.append(f"{name:{width}}  {text}{printable(prediction.warning or '')}".rstrip())
+    together: dict[str, list[str]] = {}
+    for name, prediction in zip(names, predictions, strict=True):
+        together.setdefault(name, []).append(printable(prediction.label))
+    lines += [f"{name}: {' '.join(labels)}" for name, labels in together.items() if len(labels) > 1]
     return "\n".join(lines) + "\n"
 
 
 def to_csv(predictions: Sequence[Prediction]) -> str:
-    """Return CSV with one line for each image: image, label, probability, error, the probability of every class."""
+    """Return CSV with one line for each prediction: image, label, probability, error, warning, all probabilities."""
     classes = next((list(p.probabilities) for p in predictions if p.probabilities), [])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "label", "probability", "error", *(f"p_{name}" for name in classes)])
+    writer.writerow(["image", "label", "probability", "error", "warning", *(f"p_{name}" for name in classes)])
     for p in predictions:
         image = p.image.encode(errors="backslashreplace").decode()  # a file's name need not be UTF-8
-        writer.writerow([image, p.label, p.probability, p.error, *(p.probabilities or {}).values()])
+        writer.writerow([image, p.label, p.probability, p.error, p.warning, *(p.probabilities or {}).values()])
     return text.getvalue()
 
 
 def to_json(predictions: Sequence[Prediction]) -> str:
-    """Return a JSON list with one object for each image: image, label, probability, probabilities, error."""
-    names = ("image", "label", "probability", "probabilities", "error")
+    """Return a JSON list with one object for each prediction, with all its attributes but the pixels."""
+    names = ("image", "label", "probability", "probabilities", "error", "warning", "box")
     return json.dumps([{name: getattr(p, name) for name in names} for p in predictions], indent=2) + "\n"
 
 
@@ -132,9 +163,9 @@ def contact_sheet(predictions: Sequence[Prediction]) -> bytes:
         row, column = divmod(index, columns)
         left, top = GAP + column * (TILE + GAP), GAP + row * (TILE + CAPTION + GAP)
         sheet.paste(_image(prediction).resize((TILE, TILE), Image.Resampling.NEAREST), (left, top))
-        caption = f"{printable(prediction.label)}  {prediction.probability:.3f}"[
-            :14
-        ]  # wider text would overlap the next tile
+        doubt = "?" if prediction.warning else ""
+        caption = f"{printable(prediction.label)}{doubt}  {prediction.probability:.3f}"
+        caption = caption[:14]  # wider text would overlap the next tile
         draw.text((left, top + TILE + 2), caption, fill="black")
     content = io.BytesIO()
     sheet.save(content, "PNG")

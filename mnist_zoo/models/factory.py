@@ -31,11 +31,11 @@ def create_model(
         num_classes: number of classes, the width of the logits.
         in_chans: number of channels of the input images.
         init: ``default`` (the network's own), ``xavier``, ``he`` or ``normal``; see `mnist_zoo.models.init.initialise`.
-        pretrained: ``mnist`` for the weights shipped with the package (see `list_pretrained`), or the path of other
-            weights: a run folder, a checkpoint, or a safetensors file that `export_model` wrote. Options that are not
-            given are taken from the weights. The network's input is ``(brightness - mean) / std``, where brightness 0
-            is black and 1 is white. For the shipped weights the mean is 0.13073 and the standard deviation 0.30819,
-            measured on MNIST's 55,000 training images.
+        pretrained: ``mnist`` or ``mnist-robust`` for weights shipped with the package (see `list_pretrained`), or the
+            path of other weights: a run folder, a checkpoint, or a safetensors file that `export_model` wrote. Options
+            that are not given are taken from the weights. The network's input is ``(brightness - mean) / std``, where
+            brightness 0 is black and 1 is white. For the shipped weights the mean is 0.13073 and the standard deviation
+            0.30819, measured on MNIST's 55,000 training images.
         **options: the network's own arguments, such as ``dense=96`` for the CNNs.
 
     Returns:

@@ -25,7 +25,7 @@ def find_weights(name: str, source: str | Path) -> Weights:
 
     Args:
         name: the network.
-        source: the data set of shipped weights (``mnist``), or anything that `read_weights` accepts.
+        source: the data set of shipped weights (``mnist``, ``mnist-robust``), or anything that `read_weights` accepts.
 
     Raises:
         InputError: as `find_pretrained` and `read_weights`.

@@ -12,6 +12,7 @@ from mnist_zoo.confidence import BINS, calibration, softmax
 from mnist_zoo.errors import InputError
 from mnist_zoo.plots import images
 from mnist_zoo.plots.reliability import reliability
+from mnist_zoo.report.attribution import attribution_blocks
 from mnist_zoo.report.datasets import load_data
 from mnist_zoo.report.mislabelled import MISLABELLED, well_labelled
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
@@ -102,7 +103,8 @@ def _worst_errors(runs: TestSet, row: int, test_images: np.ndarray, class_names:
         f"The {len(worst)} most confident of the {len(wrong)} errors of {_name(run)}: true class, predicted class and "
         f"its probability."
     )
-    return figure_block("worst-errors", images.image_grid(test_images[worst], captions), caption)
+    blocks = figure_block("worst-errors", images.image_grid(test_images[worst], captions), caption)
+    return blocks + attribution_blocks(run["folder"], test_images[worst], runs.predicted[row, worst], captions)
 
 
 def _caption(class_names: Sequence[str], true: int, predicted: int, how: str) -> str:

@@ -28,7 +28,7 @@ NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the finger
 # Settings that were added after version 0.2.0, with the values that change nothing: a run without them is the same run.
 ADDED: tuple[tuple[str, str, object], ...] = (
     ("adversary", "name", "none"),
-    ("augment", "mask", 0.0),
+    *(("augment", key, 0.0) for key in ("mask", "elastic", "stroke", "blur", "background", "noise")),
     ("data", "folds", None),
     ("data", "fold", None),
 )

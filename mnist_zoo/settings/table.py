@@ -124,7 +124,14 @@ GROUPS: dict[str, Group] = {
             "erase": number(0, 1),
             "fill": one_of("zeros", "nearest"),
         },
-        {"mask": number(0, below=1)},  # configurations of versions up to 0.2.0 do not have it
+        {  # configurations of versions up to 0.2.0 do not have these
+            "mask": number(0, below=1),
+            "elastic": number(0, 0.5),
+            "stroke": number(0, 5),
+            "blur": number(0, 20),
+            "background": number(0, 1),
+            "noise": number(0, 1),
+        },
     ),
     "trainer": Group(
         {

@@ -9,7 +9,7 @@ files.
 from mnist_zoo.weights.archive import check_archive, read_archive
 from mnist_zoo.weights.description import Description, Weights
 from mnist_zoo.weights.files import pack, read_weights, unpack
-from mnist_zoo.weights.shipped import FOLDER, find_pretrained, list_pretrained, read_card
+from mnist_zoo.weights.shipped import FOLDER, find_pretrained, list_pretrained, read_card, read_shipped_card
 
 __all__ = [
     "FOLDER",
@@ -21,6 +21,7 @@ __all__ = [
     "pack",
     "read_archive",
     "read_card",
+    "read_shipped_card",
     "read_weights",
     "unpack",
 ]

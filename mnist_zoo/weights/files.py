@@ -21,7 +21,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.weights.archive import CURE
 from mnist_zoo.weights.checkpoint import read_checkpoint
 from mnist_zoo.weights.description import INVALID, Description, Weights, check_state, describe, summary
-from mnist_zoo.weights.shipped import check_shipped, find_pretrained, list_pretrained
+from mnist_zoo.weights.shipped import AUTO, check_shipped, find_named, list_pretrained
 
 METADATA_KEY, DIGEST_KEY = "mnist_zoo", "mnist_zoo_sha256"
 LARGEST_HEADER = 4 << 20  # bytes; the shipped files have less than 2,000
@@ -31,15 +31,16 @@ def read_weights(source: str | Path, data: str = "mnist") -> Weights:
     """Read trained weights. Code in the file is not executed.
 
     Args:
-        source: a name with shipped weights (``lenet5``); or the path of a run folder (its best checkpoint is read), of
-            a checkpoint of `LitClassifier`, or of a safetensors file that `export_model` wrote.
+        source: a name with shipped weights (``lenet5``, ``cnn-mnist-robust``, or ``auto`` for those that read
+            photographs); or the path of a run folder (its best checkpoint is read), of a checkpoint of `LitClassifier`,
+            or of a safetensors file that `export_model` wrote.
         data: the training data set of shipped weights.
 
     Raises:
         InputError: if the source does not exist, or the file is damaged, contains code, or does not describe a network.
     """
-    if str(source) in list_pretrained():
-        return _read_safetensors(find_pretrained(str(source), data))
+    if (shipped := find_named(str(source), data)) is not None:
+        return _read_safetensors(shipped)
     path = Path(os.path.expanduser(source))
     try:
         if path.is_dir():
@@ -49,7 +50,7 @@ def read_weights(source: str | Path, data: str = "mnist") -> Weights:
                     f"{folder} is not a run folder with a trained network (it has no checkpoints/best.ckpt)"
                 )
         if not path.is_file():  # a pipe or a device would wait for ever
-            names = ", ".join(list_pretrained())
+            names = ", ".join([*list_pretrained(), AUTO])
             raise InputError(f"'{source}' is not a run folder, a file, or a name with shipped weights ({names})")
     except OSError as error:
         raise InputError(f"'{source}' cannot be read ({error.strerror})") from error

@@ -1,4 +1,7 @@
-"""The weights that are shipped with the package: files ``<model>-<data>.safetensors``, each with a card ``.json``."""
+"""The weights that are shipped with the package: files ``<model>-<data>.safetensors``, each with a card ``.json``.
+
+Weights that were trained in a special way have a word for it after the data set: ``cnn-mnist-robust``.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,14 @@ from typing import Any
 from mnist_zoo.errors import InputError
 
 FOLDER = Path(__file__).parent
+AUTO = "auto"
+PHOTOS = "cnn-mnist-robust"  # the weights for photographs, which `auto` means
 
 
 def list_pretrained() -> dict[str, list[str]]:
-    """Return the networks with shipped weights, and for each network the data sets that it was trained on.
+    """Return the networks with shipped weights, and for each network what `create_model` takes as ``pretrained``.
+
+    ``mnist`` is the data set that it was trained on; ``mnist-robust`` was trained with ``experiment=photo``.
 
     Example:
         >>> from mnist_zoo import list_pretrained
@@ -21,8 +28,8 @@ def list_pretrained() -> dict[str, list[str]]:
         ['mnist']
     """
     found: dict[str, list[str]] = {}
-    for path in sorted(FOLDER.glob("*.safetensors")):
-        model, _, data = path.stem.rpartition("-")
+    for name in sorted(path.stem for path in FOLDER.glob("*.safetensors")):
+        model, _, data = name.partition("-")
         found.setdefault(model, []).append(data)
     return found
 
@@ -40,6 +47,20 @@ def find_pretrained(name: str, data: str) -> Path:
     return FOLDER / f"{name}-{data}.safetensors"
 
 
+def find_named(name: str, data: str = "mnist") -> Path | None:
+    """Return the file of shipped weights that a name means, or None.
+
+    Args:
+        name: a network (``cnn``), a file without its suffix (``cnn-mnist-robust``), or ``auto``.
+        data: the weights of a network.
+    """
+    available = list_pretrained()
+    if name in available:
+        return find_pretrained(name, data)
+    model, _, data = (PHOTOS if name == AUTO else name).partition("-")
+    return find_pretrained(model, data) if data in available.get(model, []) else None
+
+
 def read_card(name: str, data: str = "mnist") -> dict[str, Any]:
     """Return the card of shipped weights: command, seed, accuracies (fractions), date, versions, SHA-256 and more.
 
@@ -51,7 +72,22 @@ def read_card(name: str, data: str = "mnist") -> dict[str, Any]:
         >>> read_card("cnn")["seed"]
         0
     """
-    return json.loads(find_pretrained(name, data).with_suffix(".json").read_text())
+    return read_shipped_card(find_pretrained(name, data))
+
+
+def read_shipped_card(path: Path) -> dict[str, Any]:
+    """Return the card of shipped weights in the file `path`.
+
+    Raises:
+        InputError: if the card cannot be read, or lacks the checksum or the threshold of "not a digit?".
+    """
+    try:
+        card = json.loads(path.with_suffix(".json").read_text())
+        if isinstance(card["sha256"], str) and isinstance(card["not_a_digit_below"], float):
+            return card
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    raise InputError(f"the card of {path} cannot be read: install mnist_zoo again")
 
 
 def check_shipped(path: Path, content: bytes) -> None:
@@ -62,9 +98,6 @@ def check_shipped(path: Path, content: bytes) -> None:
     """
     if path.resolve().parent != FOLDER.resolve():
         return
-    try:
-        expected = json.loads(path.with_suffix(".json").read_text())["sha256"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"the card of {path} cannot be read: install mnist_zoo again") from error
+    expected = read_shipped_card(path)["sha256"]
     if hashlib.sha256(content).hexdigest() != expected:
         raise InputError(f"{path} is not the file that its card describes: install mnist_zoo again")

@@ -62,7 +62,8 @@ REFUSED = _words(
     augment.rotate=abc | augment.rotate=nan | augment.rotate=null | augment.rotate=-5 | augment.shift=x |
     augment.shift=-1 | augment.zoom=2 | augment.zoom=x | augment.erase=2 | augment.erase=x | augment.erase=-1 |
     augment.fill=x | augment.fill=null | augment.flip_horizontal=maybe | augment.flip_vertical=7 | augment.mask=1 |
-    augment.mask=x | adversary=x | adversary=null | adversary=fgsm adversary.epsilon=2
+    augment.mask=x | adversary=x | adversary=null | adversary=fgsm adversary.epsilon=2 |
+    augment.elastic=0.6 | augment.stroke=x | augment.blur=-1 | augment.background=2 | augment.noise=null
     # optimizers and schedules
     optimizer.betas=x | optimizer.betas=[2,2] | optimizer.betas=[0.9] | optimizer.eps=-1 | optimizer.eps=x |
     optimizer.weight_decay=-1 | optimizer.weight_decay=x | optimizer.name=x | optimizer=sgd optimizer.momentum=-1 |
@@ -126,7 +127,9 @@ RANGES: dict[str, Check] = {
     "label_smoothing": number(0, 1), "grad_clip": optional(number(1e-300)), "ema": optional(number(0, 1)),
     "early_stop.patience": integer(0), "early_stop.min_delta": number(0), "data.split_seed": integer(0),
     "data.filters.blur": integer(0), "augment.rotate": number(0), "augment.shift": number(0),
-    "augment.zoom": number(0, 1), "augment.erase": number(0, 1), "model.dropout": lambda value: isinstance(value,
+    "augment.zoom": number(0, 1), "augment.erase": number(0, 1), "augment.elastic": number(0, 1),
+    "augment.stroke": number(0), "augment.blur": number(0), "augment.background": number(0, 1),
+    "augment.noise": number(0, 1), "model.dropout": lambda value: isinstance(value,
     list) or number(0, 1)(value),
     "model.dropout_dense": lambda value: isinstance(value, list) or number(0, 1)(value), "model.l2": number(0),
     "optimizer.weight_decay": number(0), "optimizer.eps": number(0), "optimizer.momentum": number(0),
