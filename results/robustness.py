@@ -18,7 +18,8 @@ from mnist_zoo.runs import Damaged
 from mnist_zoo.runs.identity import is_neutral
 
 FILE = "robustness.csv"
-STRENGTHS = ("epsilons", "shares", "severities")  # lists that say what the numbers of other lists belong to
+# Lists that say what the numbers of other lists belong to.
+STRENGTHS = ("epsilons", "shares", "severities", "names", "coverage")
 KEY = ["experiment", "overrides", "seed", "test", "settings", "metric", "strength"]
 COLUMNS = [*KEY, "model", "data", "images", "value", "seconds", "device", "date", "mnist_zoo", "torch"]
 
@@ -92,7 +93,7 @@ def _rows(run: pd.Series) -> Iterator[dict[str, Any]]:
 
 def numbers_of(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, float]]:
     """Yield ``(metric, strength, number)`` for each number in a test's values; single ones have no strength."""
-    strengths: list[float] = next((values[name] for name in STRENGTHS if name in values), [])
+    strengths: list[float | str] = next((values[name] for name in STRENGTHS if name in values), [])
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from numbers_of(value, f"{prefix}{name}.")
@@ -101,7 +102,7 @@ def numbers_of(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
         elif isinstance(value, list) and name not in STRENGTHS and len(value) == len(strengths):
             for strength, each in zip(strengths, value, strict=True):
                 if isinstance(each, (int, float)):
-                    yield f"{prefix}{name}", f"{strength:g}", each
+                    yield f"{prefix}{name}", strength if isinstance(strength, str) else f"{strength:g}", each
 
 
 # test, strength: a column of the table

@@ -132,6 +132,24 @@ def test_numbers_of_any_test_are_found():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("values", "numbers"),
+    [
+        (
+            {"names": ["fog", "shear"], "accuracy": [0.3, 0.9], "mean": 0.6},
+            [("accuracy", "fog", 0.3), ("accuracy", "shear", 0.9), ("mean", "", 0.6)],
+        ),
+        (
+            {"plain": {"ece": 0.1, "accuracy": [0.5, 0.9]}, "coverage": [1.0, 0.95], "accuracy": [0.9, 0.96]},
+            [("plain.ece", "", 0.1), ("accuracy", "1", 0.9), ("accuracy", "0.95", 0.96)],
+        ),
+        ({"sets": {"noise": {"energy": {"auroc": 0.9}}}}, [("sets.noise.energy.auroc", "", 0.9)]),
+    ],
+)
+def test_numbers_of_corruptions_calibration_and_strangers_are_found(values, numbers):
+    assert list(numbers_of(values)) == numbers
+
+
 def test_the_published_rows_of_masking_find_their_runs():
     rows = [row for row in published_rows() if row.experiment == "masking"]
     assert sorted({row.augment for row in rows}) == ["mask=0.1", "mask=0.3", "mask=0.5", "none"]
