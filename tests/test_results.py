@@ -72,7 +72,7 @@ class TestCollect:
         assert collect([tmp_path / "run"], tmp_path) == {tmp_path / "zoo.csv": 1}
         page, block = render(tmp_path)
         assert "## `zoo`" in page and "| 99.00 |" in page and "| 99.00 |" in block
-        assert "Of 32 published test accuracies 0 were run" in block
+        assert "Of 36 published test accuracies 0 were run" in block
 
     def test_a_run_of_an_unknown_experiment_is_refused(self, tmp_path):
         write_run(tmp_path / "run", experiment="my_own")
@@ -85,7 +85,7 @@ class TestRender:
         collect([sweep(tmp_path / "sweep")], tmp_path)
         page, block = render(tmp_path)
         assert (
-            "Of 32 published test accuracies 1 were run: 1 agree with what one further run of ours would give" in block
+            "Of 36 published test accuracies 1 were run: 1 agree with what one further run of ours would give" in block
         )
         assert "| lr_sweep | mlp lr=0.01 | mnist | test_acc | 97.1 | 97.50 [93.57, 99.17] | agrees |" in block
         assert "resnet18" not in block, "the README lists only what was run"
