@@ -9,7 +9,7 @@ import torch
 
 from mnist_zoo import LitClassifier, MNISTDataModule, create_model, evaluate_model
 from mnist_zoo.adversary import Adversary
-from mnist_zoo.data.augment import Augment, random_bits
+from mnist_zoo.data.augment import Augment
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.report.reading import read_runs
@@ -159,31 +159,6 @@ def test_a_mask_zeroes_a_random_share_and_nothing_else():
     assert shares.mean() == pytest.approx(0.3, abs=0.003)
     assert shares.std() == pytest.approx((0.3 * 0.7 / 784) ** 0.5, rel=0.2), "each value for itself"
     assert zeroed.double().mean(0).std() == pytest.approx((0.3 * 0.7 / 400) ** 0.5, rel=0.2), "each image for itself"
-
-
-def test_the_random_values_of_a_mask_are_uniform_and_independent():
-    values = random_bits(torch.rand(300), torch.Size((2, 16, 16))).flatten(1) / 2**32
-    assert values.shape == (300, 512) and values.min() >= 0 and values.max() < 1
-    counts = torch.histc(values, 10, 0, 1)
-    assert ((counts / values.numel() - 0.1).abs() < 0.003).all()
-    neighbours = [values[:, :-1], values[:, 1:]], [values[:-1], values[1:]]
-    for first, second in neighbours:
-        assert abs(torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1]) < 0.01
-
-
-def test_other_augmentations_keep_the_numbers_that_they_had(monkeypatch):
-    """The number of a mask is drawn after all others: a run of an earlier version can be repeated."""
-    data = MNISTDataModule("stripes", augment={"rotate": 20})
-    now = next(iter(data.train_dataloader()))[0]
-    seen = {}
-
-    def eleven(count, generator):
-        seen["draws"] = torch.cat([torch.rand(count, 11, generator=generator), torch.zeros(count, 1)], 1)
-        return seen["draws"]
-
-    monkeypatch.setattr("mnist_zoo.data.batches._draw", eleven)
-    assert torch.equal(next(iter(MNISTDataModule("stripes", augment={"rotate": 20}).train_dataloader()))[0], now)
-    assert len(seen["draws"]) == len(data.labels("train"))
 
 
 def test_the_command_line_takes_both():

@@ -152,7 +152,7 @@ def test_background_lightens_paper_and_keeps_ink():
 def test_noise_has_the_deviation_that_was_asked_for_and_is_clipped():
     grey = torch.full((300, 1, 28, 28), 128.0)
     numbers = torch.rand(300, DRAWS)
-    numbers[:, -1] = 0.5
+    numbers[:, MOVING + DEFORMING - 1] = 0.5
     noisy = Augment(noise=0.2)(grey, numbers)
     assert noisy.std().item() == pytest.approx(0.1 * 255, rel=0.02) and noisy.mean().item() == pytest.approx(128, abs=1)
     neighbours = torch.corrcoef(torch.stack([noisy[:, 0, :, :-1].flatten(), noisy[:, 0, :, 1:].flatten()]))

@@ -165,7 +165,8 @@ class Augment:
             chosen, area, aspect, left, top = erasing
             images = images.masked_fill(self._erased(chosen, area, aspect, left, top, size), 0.0)
         if self.mask:
-            images = images.masked_fill(random_bits(mask, images.shape[1:]) < self.mask * 2**32, 0.0)
+            values = deform.uniform_field(mask, images[0].numel()).view(images.shape)
+            images = images.masked_fill(values < self.mask, 0.0)
         return images
 
     def _inverse_affine(
@@ -215,30 +216,6 @@ class Augment:
         tall, wide = (area * aspect).sqrt().clamp(max=height), (area / aspect).sqrt().clamp(max=width)
         rows = _span(top, tall, height) & (chosen < self.erase).unsqueeze(1)
         return (rows.unsqueeze(2) & _span(left, wide, width).unsqueeze(1)).unsqueeze(1)
-
-
-def random_bits(numbers: Tensor, shape: torch.Size) -> Tensor:
-    """Return an image of random integers for each number: int64 ``(N, *shape)``, uniform in [0, 2**32).
-
-    An integer hash makes them (lowbias32 by Chris Wellons), the same on every device. To draw them for an epoch would
-    take hundreds of megabytes.
-
-    Args:
-        numbers: float32 in [0, 1), ``(N,)``; equal numbers give equal images.
-        shape: ``(C, H, W)``.
-    """
-    places = torch.arange(shape.numel(), device=numbers.device)
-    seeds = _scramble((numbers * 2**24).long() + 1).unsqueeze(1)
-    return _scramble((seeds + places * 0x9E3779B1) & 0xFFFFFFFF).view(-1, *shape)
-
-
-def _scramble(numbers: Tensor) -> Tensor:
-    """Return another integer of 32 bits for each: neighbours become ones that differ in about half of their bits."""
-    numbers = numbers ^ (numbers >> 16)
-    numbers = (numbers * 0x7FEB352D) & 0xFFFFFFFF
-    numbers = numbers ^ (numbers >> 15)
-    numbers = (numbers * 0x846CA68B) & 0xFFFFFFFF
-    return numbers ^ (numbers >> 16)
 
 
 def _span(position: Tensor, length: Tensor, side: int) -> Tensor:
