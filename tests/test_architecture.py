@@ -29,14 +29,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "files": ("errors",),
     "command": ("errors",),
     "plugins": ("errors",),
+    "registry": ("errors",),
     "weights": ("errors",),
     "models": ("weights", "errors"),
-    "classifier": ("models", "weights", "errors"),
+    "optim": ("registry", "errors"),
+    "losses": ("registry", "errors"),
+    "classifier": ("optim", "losses", "models", "weights", "errors"),
     "runs": ("files", "errors", "machine", "splits"),
-    "data": ("splits", "files", "errors", "plugins"),
+    "data": ("splits", "files", "errors", "plugins", "registry"),
     "plots": ("runs", "files", "errors"),
-    "speed": ("classifier", "models", "data", "internals", "errors"),
-    "settings": ("speed.names", "errors"),
+    "speed": ("classifier", "optim", "models", "data", "internals", "errors"),
+    "settings": ("speed.names", "registry", "errors"),
     "training": (
         *("settings", "speed", "classifier", "models", "weights", "data", "runs", "plots"),
         *("internals", "machine", "plugins", "splits", "files", "errors"),
@@ -44,7 +47,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "report": ("runs", "data", "plots", "splits", "files", "errors"),
     "inference": ("models", "weights", "data.filters", "plugins", "files", "errors"),
     "hydra_app": (
-        *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
+        *("training", "settings", "runs", "plots", "data", "models", "optim", "losses", "registry", "plugins"),
+        *("speed.names", "machine"),
         *("waiting", "files", "errors"),
     ),
     "doors": (
@@ -66,7 +70,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 # Modules whose room is not the first part of their name.
 DOORS = ("list", "status", "search", "predict", "export", "explore", "report.__main__")
-ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier"}
+ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors")
 
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a
 # wrong override and `import mnist_zoo` then answer at once.

@@ -9,6 +9,7 @@ from mnist_zoo.data import (  # noqa: F401  (importing a source registers it)
     torchvision_sets,
 )
 from mnist_zoo.data.augment import Augment
+from mnist_zoo.data.augmentations import register_augmentation
 from mnist_zoo.data.batches import Batches
 from mnist_zoo.data.configured import load_data
 from mnist_zoo.data.datamodule import MNISTDataModule
@@ -23,5 +24,6 @@ __all__ = [
     "list_datasets",
     "load_data",
     "no_downloads",
+    "register_augmentation",
     "register_dataset",
 ]

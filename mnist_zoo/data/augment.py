@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnist_zoo.data.arguments import require_bool, require_number
+from mnist_zoo.data.augmentations import AUGMENTATIONS, NamedAugmentation
 from mnist_zoo.errors import InputError, unknown
 
 # Uniform random numbers for one image, in this order: angle, shift x, shift y, zoom, mirror x, mirror y; for erasing:
@@ -43,6 +44,7 @@ class Augment:
         erase: probability that a rectangle of 2-20 % of the area, with aspect ratio 0.3-3.3, becomes black (random
             erasing: Zhong et al. 2020; the rectangle always lies inside the image).
         fill: pixels from outside the image: ``zeros``, or ``nearest`` for the nearest edge pixel.
+        then: a registered augmentation, which `Batches` applies afterwards, batch by batch; None for no other one.
 
     Raises:
         InputError: if a value is out of range, or `fill` is unknown.
@@ -55,6 +57,7 @@ class Augment:
     flip_vertical: bool = False
     erase: float = 0.0
     fill: str = "zeros"
+    then: NamedAugmentation | None = None
 
     def __post_init__(self) -> None:
         if self.fill not in FILLS:
@@ -66,10 +69,14 @@ class Augment:
 
     @classmethod
     def from_config(cls, config: str | Mapping[str, Any] | None) -> Augment:
-        """Return the augmentation for a preset's name, a mapping of the attributes above, or None for no augmentation.
+        """Return the augmentation of a configuration.
+
+        Args:
+            config: the name of a preset or of a registered augmentation, a mapping of the attributes above, also with
+                the ``name`` of a registered augmentation and its options, or None for no augmentation.
 
         Raises:
-            InputError: unknown preset or attribute, or a value out of range.
+            InputError: unknown name, attribute or option, or a value out of range.
         """
         if config is None:
             return cls()
@@ -78,14 +85,17 @@ class Augment:
                 f"augment={config}: it must be {', '.join(PRESETS)}, or a mapping such as {{'rotate': 10}}"
             )
         if isinstance(config, str):
-            if config not in PRESETS:
-                raise unknown("augmentation", config, PRESETS)
-            return cls(**PRESETS[config])
-        names = [field.name for field in fields(cls)]
-        for name in config:
-            if name not in names:
-                raise unknown("augment setting", name, names)
-        return cls(**config)
+            if config not in PRESETS and config not in AUGMENTATIONS:
+                raise unknown("augmentation", config, [*PRESETS, *AUGMENTATIONS])
+            config = PRESETS.get(config, {"name": config})
+        names = [field.name for field in fields(cls) if field.name != "then"]
+        own = {key: value for key, value in config.items() if key in names}
+        others = {key: value for key, value in config.items() if key not in own}
+        if "name" in others:
+            return cls(**own, then=NamedAugmentation(others.pop("name"), others))
+        for name in others:
+            raise unknown("augment setting", name, [*names, "name"])
+        return cls(**own)
 
     @property
     def moves(self) -> bool:
@@ -93,6 +103,7 @@ class Augment:
         return bool(self.rotate or self.shift or self.zoom or self.flip_horizontal or self.flip_vertical)
 
     def __bool__(self) -> bool:
+        """Whether calling this object changes images."""
         return self.moves or self.erase > 0
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:

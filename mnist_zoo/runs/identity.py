@@ -25,6 +25,9 @@ NEUTRAL = (
 IMAGE_SIZE = "model.image_size"  # null, the default since 0.2.0, is the size of the images: the fingerprint covers it
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
+# Settings that earlier versions do not have, with the value that does what they did. With it, a run is as theirs.
+ADDED: dict[str, Any] = {"loss": {"name": "cross_entropy"}, "callbacks": []}
+
 ORIGIN = ("config", "data_fingerprint", "version")  # what a run is made with, in status.json and in checkpoints
 
 
@@ -37,9 +40,14 @@ def is_neutral(override: str) -> bool:
 
 def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a resolved configuration that can change a result."""
-    config = {key: value for key, value in cfg.items() if key not in NEUTRAL}
+    config = without_added({key: value for key, value in cfg.items() if key not in NEUTRAL})
     config["data"] = {key: value for key, value in cfg["data"].items() if key not in NEUTRAL_DATA}
     return config
+
+
+def without_added(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without the settings that earlier versions do not have and that change nothing."""
+    return {key: value for key, value in cfg.items() if key not in ADDED or value != ADDED[key]}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

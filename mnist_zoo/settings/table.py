@@ -13,6 +13,7 @@ from mnist_zoo.errors import unknown
 from mnist_zoo.settings.checks import (
     Check,
     boolean,
+    class_name,
     duration,
     either,
     file_name,
@@ -82,6 +83,7 @@ SETTINGS: dict[str, Check] = {
     "resume": optional(text),
     "on_change": one_of("stop", "rerun", "keep"),
     "plugins": list_of(module_name, "[my_package.my_module]", most=100),
+    "callbacks": list_of(class_name, "[my_package.my_module.MyCallback]", most=100),
     "progress": one_of("auto", "bar", "lines", "none"),
     "debug": boolean,
 }
@@ -98,7 +100,7 @@ class Group:
 
 TRAINER_INSTEAD = {
     "logger": "logger=NAME",
-    "callbacks": "the argument callbacks of mnist_zoo.training.run.run in Python",
+    "callbacks": "callbacks=[my_package.my_module.MyCallback]",
     "gradient_clip_val": "grad_clip=NUMBER",
     "default_root_dir": "output_dir=DIR",
     "fast_dev_run": "trainer=smoke",
@@ -111,17 +113,6 @@ GROUPS: dict[str, Group] = {
             "monitor": optional(one_of(*MONITORS)),
             "patience": integer(0, MOST_EPOCHS),
             "min_delta": number(0, 1000),
-        }
-    ),
-    "augment": Group(
-        {
-            "rotate": number(0, 180),
-            "shift": number(0, 1),
-            "zoom": number(0, 0.99),
-            "flip_horizontal": boolean,
-            "flip_vertical": boolean,
-            "erase": number(0, 1),
-            "fill": one_of("zeros", "nearest"),
         }
     ),
     "trainer": Group(
@@ -229,6 +220,7 @@ class NamedGroup:
         groups: groups below this one, of every name.
         required: whether all settings and groups must be there.
         open: whether plug-ins can register further names, with options that only their signature can check.
+        nameless: whether ``name`` may be left out, for the common settings alone.
     """
 
     kind: str
@@ -237,6 +229,7 @@ class NamedGroup:
     groups: dict[str, Group] = field(default_factory=dict)
     required: bool = False
     open: bool = False
+    nameless: bool = False
 
 
 _ONECYCLE = {
@@ -284,6 +277,7 @@ NAMED: dict[str, NamedGroup] = {
             "rmsprop": {"alpha": number(0, below=1), "eps": number(0, 1), "centered": boolean, **_MOMENTUM},
             "sgd": {"nesterov": boolean, "dampening": number(0, 1), **_MOMENTUM, **_FUSED},
         },
+        open=True,
     ),
     "scheduler": NamedGroup(
         "scheduler",
@@ -294,6 +288,24 @@ NAMED: dict[str, NamedGroup] = {
             "cosine": {"min_lr": number(0)},
             "onecycle": _ONECYCLE,
         },
+        open=True,
+    ),
+    "loss": NamedGroup("loss", {"cross_entropy": {}}, open=True),
+    "augment": NamedGroup(
+        "augmentation",
+        {},
+        {
+            "rotate": number(0, 180),
+            "shift": number(0, 1),
+            "zoom": number(0, 0.99),
+            "flip_horizontal": boolean,
+            "flip_vertical": boolean,
+            "erase": number(0, 1),
+            "fill": one_of("zeros", "nearest"),
+        },
+        required=True,
+        open=True,
+        nameless=True,
     ),
     "logger": NamedGroup(
         "logger",
@@ -328,4 +340,5 @@ NAMED: dict[str, NamedGroup] = {
         open=True,
     ),
 }
-NEWER = ("speed",)  # groups that configurations of version 0.1.0 do not have
+NEWER = ("speed", "loss", "callbacks")  # settings that configurations of version 0.1.0 do not have
+BY_REGISTRY = ("optimizer", "scheduler", "loss", "augment")  # groups whose names of plug-ins are in a Registry

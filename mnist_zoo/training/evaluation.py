@@ -21,6 +21,7 @@ from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.machine import processor_name, versions
 from mnist_zoo.models.flops import count_flops
 from mnist_zoo.runs import RunFolder, read_curves
+from mnist_zoo.runs.identity import ADDED, without_added
 from mnist_zoo.runs.interval import interval_text
 from mnist_zoo.splits import SPLITS
 from mnist_zoo.weights import read_archive
@@ -143,6 +144,7 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
         "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
         "config": {
             **{key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
+            **without_added({key: cfg[key] for key in ADDED if key in cfg}),
             "data": {"normalize": cfg["data"]["normalize"]},
             "trainer": {key: value for key, value in cfg["trainer"].items() if key not in HARDWARE},
         },
