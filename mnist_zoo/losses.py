@@ -62,6 +62,23 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, targets)
 
 
+@register_loss("focal")
+def focal(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
+    """Return the mean focal loss in nats: cross-entropy that counts confident predictions less (Lin et al. 2017).
+
+    A class of probability p counts ``(1 - p)**gamma`` times its cross-entropy (equation 4, with no weights of classes).
+    With probabilities as targets it is the sum over classes, each with its share.
+
+    Args:
+        logits: ``(N, C)``.
+        targets: int64 ``(N,)`` or float ``(N, C)``.
+        gamma: 0 is the cross-entropy.
+    """
+    logs = logits.log_softmax(1)
+    each = -((1 - logs.exp()).clamp(min=0) ** gamma) * logs
+    return (each * probabilities(targets, logits.shape[1])).sum(1).mean()
+
+
 def build_loss(choice: Mapping[str, Any], label_smoothing: float = 0.0) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the loss as a function of logits ``(N, C)`` and targets, int64 ``(N,)`` or float ``(N, C)``.
 

@@ -115,7 +115,7 @@ def test_hyper_parameters_are_plain_and_rebuild_the_module_from_a_checkpoint_alo
 
 @pytest.mark.parametrize("name", [*OPTIMIZERS])
 def test_every_optimizer_trains(tmp_path, name):
-    model = LitClassifier("mlp", lr={"sgd": 0.1}.get(name, 1e-3), optimizer=name)
+    model = LitClassifier("mlp", lr={"sgd": 0.1, "radam": 1e-2}.get(name, 1e-3), optimizer=name)
     own = trainer(tmp_path, max_epochs=8)
     own.fit(model, loader(), loader())
     assert own.callback_metrics["train_loss"] < 2.2

@@ -197,7 +197,10 @@ TAKES: dict[str, list] = {
     "data.channels": [None],
     "grad_clip": [None, 1e99, 5.5],
     "lr": [1e99, 5.5],
-    "optimizer.momentum of rmsprop": [0],
+    **{key: [0] for key in ("optimizer.momentum of rmsprop", "optimizer.momentum of muon", "optimizer.momentum_decay")},
+    **{key: [0] for key in ("scheduler.min_lr of warmup_cosine", "scheduler.warmup", "augment.probability")},
+    **{key: [5.5] for key in ("augment.alpha",)},
+    "loss.gamma": [0, 5.5],
     "scheduler.min_lr of cosine": [0],
     "scheduler.min_lr of plateau": [0, 5.5],
     "trainer.devices": [-1],
@@ -240,7 +243,7 @@ def test_no_setting_can_be_removed_but_those_with_a_default(configurations):
             if key in with_default or key == "callbacks" or free:
                 check(changed(cfg, path, ...))
             else:
-                with pytest.raises(InputError, match=rf"the setting {key} is missing"):
+                with pytest.raises(InputError, match=rf"the setting {key} is missing|unknown setting of augment"):
                     check(changed(cfg, path, ...))
 
 
@@ -364,6 +367,8 @@ INVALID = [
     ("+augment.name=mixupp", "unknown augmentation 'mixupp'"),
     ("scheduler.name=cosin", "unknown scheduler 'cosin'; did you mean cosine"),
     ("loss.name=cross_entropie", "unknown loss 'cross_entropie'; did you mean cross_entropy"),
+    ("+augment.alpha=0", "unknown setting of augment 'alpha'"),
+    ("loss.name=focall", "unknown loss 'focall'; did you mean focal"),
     ("loss=5", "unknown loss '5'"),
     ("+loss.x=1", "loss.x: loss 'cross_entropy' has no options"),
     ("+trainer.plugins=x", "unknown setting of trainer 'plugins'"),

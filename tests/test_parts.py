@@ -147,17 +147,36 @@ class Stop(Callback):
             signal.raise_signal(signal.SIGTERM)
 
 
-def test_a_run_with_every_part_resumes_exactly_and_its_checkpoint_loads_without_them(plugin, tmp_path, results):
-    cfg = small(compose_config, *plugin, *OURS, *OPTIONS, "lr=0.01")
+def resumes_exactly(cfg, tmp_path, results):
+    """Assert that a run on lists of batches equals one on single batches that was ended within an epoch and resumed."""
     run(cfg, tmp_path / "whole")
+    assert "several_steps" in read_metrics(tmp_path / "whole")["speed"]
     with pytest.raises(KeyboardInterrupt):
         run(cfg | {"speed": {"off": ["several_steps"]}}, tmp_path / "cut", callbacks=[Stop()])
     run(cfg | {"speed": {"off": ["several_steps"]}}, tmp_path / "cut", resume=True)
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("optimizer=lion", "augment=mixup", "scheduler=warmup_cosine", "label_smoothing=0.1"),
+        ("optimizer=muon", "augment=cutmix", "loss=focal", "scheduler=onecycle"),
+        ("optimizer=nadam", "augment=trivial", "augment.shift=0.1", "scheduler=cosine"),
+        ("optimizer=radam", "augment=mixup", "loss=focal", "label_smoothing=0.1"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_run_with_new_parts_of_the_library_resumes_exactly(tmp_path, results, words):
+    resumes_exactly(small(compose_config, *words, "epochs=3"), tmp_path, results)
+
+
+def test_a_run_with_every_part_resumes_exactly_and_its_checkpoint_loads_without_them(plugin, tmp_path, results):
+    resumes_exactly(small(compose_config, *plugin, *OURS, *OPTIONS, "lr=0.01"), tmp_path, results)
     assert [round(row["lr"] / 0.01, 6) for row in read_curves(tmp_path / "whole")] == [1, 1 / 4, 1 / 16, 1 / 64]
     metrics = read_metrics(tmp_path / "whole")
     assert metrics["optimizer"]["name"] == "my_sgd" and metrics["config"]["loss"] == {"name": "my_loss", "scale": 2.0}
-    assert metrics["augment"]["strength"] == 0.3 and "several_steps" in metrics["speed"]
+    assert metrics["augment"]["strength"] == 0.3
     checkpoint = tmp_path / "whole/checkpoints/best.ckpt"
     again = LitClassifier.load_from_checkpoint(checkpoint)
     assert again.hparams["loss"] == {"name": "my_loss", "scale": 2.0}

@@ -1,12 +1,14 @@
 """The data path: where images come from, how they are split, and ready batches of them."""
 
-from mnist_zoo.data import (  # noqa: F401  (importing a source registers it)
+from mnist_zoo.data import (  # noqa: F401  (importing a source or an augmentation registers it)
     cifar10,
     csv_files,
     image_folders,
+    mixing,
     mnist5k,
     npz_files,
     torchvision_sets,
+    trivial,
 )
 from mnist_zoo.data.augment import Augment
 from mnist_zoo.data.augmentations import register_augmentation

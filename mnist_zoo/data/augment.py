@@ -92,7 +92,8 @@ class Augment:
         own = {key: value for key, value in config.items() if key in names}
         others = {key: value for key, value in config.items() if key not in own}
         if "name" in others:
-            return cls(**own, then=NamedAugmentation(others.pop("name"), others))
+            name = others.pop("name")
+            return cls(**own, then=NamedAugmentation(name, AUGMENTATIONS.defaults(name) | others))
         for name in others:
             raise unknown("augment setting", name, [*names, "name"])
         return cls(**own)

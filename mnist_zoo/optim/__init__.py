@@ -1,6 +1,6 @@
 """Optimizers and learning-rate schedules by name. They work with any network and any Trainer."""
 
-from mnist_zoo.optim import schedules  # noqa: F401  (importing it registers the schedules)
+from mnist_zoo.optim import lion, muon, schedules  # noqa: F401  (importing them registers what they define)
 from mnist_zoo.optim.building import (
     OPTIMIZERS,
     SCHEDULERS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Any
 
 from torch.optim import Optimizer, lr_scheduler
@@ -40,6 +42,33 @@ def exponential(optimizer: Optimizer, steps: int, gamma: float) -> lr_scheduler.
 def cosine(optimizer: Optimizer, steps: int, min_lr: float = 0.0) -> lr_scheduler.CosineAnnealingLR:
     """Lower the learning rate to `min_lr` along half a cosine (Loshchilov & Hutter 2017, without restarts)."""
     return lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=min_lr)
+
+
+@register_scheduler("warmup_cosine")
+def warmup_cosine(
+    optimizer: Optimizer, steps: int, warmup: float = 0.1, min_lr: float = 0.0
+) -> lr_scheduler.LRScheduler:
+    """Raise the learning rate linearly to ``lr``, then lower it to `min_lr` along half a cosine.
+
+    The linear start is that of Goyal et al. 2017, section 2.2, counted in steps; the cosine that of Loshchilov & Hutter
+    2017, without restarts.
+
+    Args:
+        optimizer: whose learning rate changes.
+        steps: optimizer steps of the whole training.
+        warmup: share of the steps in which the learning rate rises. The first of them already has one part of it.
+        min_lr: learning rate after the last step.
+    """
+    rising = round(warmup * steps)
+
+    def factor(step: int, lowest: float) -> float:
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        progress = min(1.0, (step - rising) / max(1, steps - rising))
+        return lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
+
+    shares = [min_lr / group["lr"] for group in optimizer.param_groups]
+    return lr_scheduler.LambdaLR(optimizer, [partial(factor, lowest=share) for share in shares])
 
 
 @register_scheduler("onecycle")

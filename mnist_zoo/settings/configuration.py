@@ -8,7 +8,9 @@ from typing import Any
 from mnist_zoo.errors import InputError, unknown
 from mnist_zoo.registry import registered
 from mnist_zoo.settings.checks import Check, text
-from mnist_zoo.settings.table import BY_REGISTRY, GROUPS, NAMED, NEWER, SETTINGS, Group, NamedGroup
+from mnist_zoo.settings.groups import Group, NamedGroup
+from mnist_zoo.settings.parts import PARTS
+from mnist_zoo.settings.table import GROUPS, NAMED, NEWER, SETTINGS
 
 
 def check(cfg: Mapping[str, Any]) -> None:
@@ -27,7 +29,7 @@ def check(cfg: Mapping[str, Any]) -> None:
                 continue
             raise _missing(key)
         _check_top(key, cfg)
-    for key in BY_REGISTRY:
+    for key in PARTS:
         _check_registered(key, cfg)
     _check_together(cfg)
 
@@ -111,10 +113,10 @@ def _check_named(path: str, group: NamedGroup, values: object) -> None:
 
 def _check_registered(path: str, cfg: Mapping[str, Any]) -> None:
     """Raise InputError for a name that is neither the library's nor registered, unless a plug-in may still bring it."""
-    group, name = NAMED[path], cfg.get(path, {}).get("name")
+    group, name = PARTS[path], cfg.get(path, {}).get("name")
     known = {*group.options, *registered(group.kind)}
     if name is not None and name not in known and not cfg["plugins"]:
-        raise unknown(group.kind, name, known)
+        raise InputError(f"{path}.name={name}: {unknown(group.kind, name, known)}")
 
 
 def _check_together(cfg: Mapping[str, Any]) -> None:
@@ -123,9 +125,9 @@ def _check_together(cfg: Mapping[str, Any]) -> None:
     if data["fallback"] is not None and data["fallback"] not in NAMED["data"].options and not cfg["plugins"]:
         problem = unknown("data set", data["fallback"], NAMED["data"].options)
         raise InputError(f"data.fallback={data['fallback']}: {problem}")
-    if optimizer.get("nesterov") and not optimizer.get("momentum"):
+    if optimizer["name"] == "sgd" and optimizer.get("nesterov") and not optimizer.get("momentum"):
         raise InputError("optimizer.nesterov=true needs optimizer.momentum above 0: set optimizer.nesterov=false")
-    if cfg["scheduler"]["name"] == "cosine" and cfg["scheduler"].get("min_lr", 0) > cfg["lr"]:
+    if cfg["scheduler"]["name"] in ("cosine", "warmup_cosine") and cfg["scheduler"].get("min_lr", 0) > cfg["lr"]:
         raise InputError(f"scheduler.min_lr={cfg['scheduler']['min_lr']}: it must be lr={cfg['lr']} or less")
 
 

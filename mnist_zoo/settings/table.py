@@ -7,7 +7,6 @@ the key ``name`` says which keys there are: the options of that network, optimiz
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from mnist_zoo.errors import unknown
 from mnist_zoo.settings.checks import (
@@ -26,9 +25,22 @@ from mnist_zoo.settings.checks import (
     optional,
     text,
 )
+from mnist_zoo.settings.groups import (
+    LARGEST_IMAGE,
+    LARGEST_SEED,
+    MONITORS,
+    MOST_CHANNELS,
+    MOST_DEVICES,
+    MOST_EPOCHS,
+    MOST_IMAGES,
+    MOST_STEPS,
+    MOST_UNITS,
+    Group,
+    NamedGroup,
+)
+from mnist_zoo.settings.parts import PARTS
 from mnist_zoo.speed.names import ALL, OPTIMISATIONS
 
-MONITORS = ("val_acc", "val_loss", "train_acc", "train_loss")
 PRECISIONS = (
     *("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"),
     *("32", "16", "64", "bf16", 32, 16, 64),
@@ -36,11 +48,6 @@ PRECISIONS = (
 STRATEGIES = ("auto", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook", "ddp_find_unused_parameters_true")
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
 SCHEMES = ("default", "xavier", "keras", "he", "normal")
-# Bounds of counts: far above what is useful, and low enough that a slip of the finger is not a run without end or a
-# process that the system kills for its memory.
-MOST_EPOCHS = MOST_IMAGES = 1_000_000
-MOST_STEPS, MOST_DEVICES, LARGEST_SEED = 1_000_000_000, 1024, 2**32 - 1
-MOST_CHANNELS, MOST_UNITS, LARGEST_IMAGE = 4096, 16384, 1024
 
 
 def _optimisations(value: object) -> str | None:
@@ -87,15 +94,6 @@ SETTINGS: dict[str, Check] = {
     "progress": one_of("auto", "bar", "lines", "none"),
     "debug": boolean,
 }
-
-
-@dataclass(frozen=True)
-class Group:
-    """The settings of a group: those that must be there, and further ones that may be added (``+group.key=value``)."""
-
-    required: dict[str, Check] = field(default_factory=dict)
-    optional: dict[str, Check] = field(default_factory=dict)
-    instead: dict[str, str] = field(default_factory=dict)  # settings of Lightning that ours replace
 
 
 TRAINER_INSTEAD = {
@@ -151,11 +149,6 @@ GROUPS: dict[str, Group] = {
     "speed": Group({"off": _optimisations}),
 }  # fmt: skip
 
-_BETAS = list_of(number(0, below=1), "[0.9,0.999]", 2, 2)
-_TORCH = {"maximize": boolean, "foreach": optional(boolean)}
-_FUSED = {"fused": optional(boolean)}
-_ADAM = {"betas": _BETAS, "eps": number(0, 1), "weight_decay": number(0, 1000), "amsgrad": boolean, **_TORCH, **_FUSED}
-_MOMENTUM = {"momentum": number(0, below=1), "weight_decay": number(0, 1000), **_TORCH}
 _CNN = {
     "image_size": optional(integer(1, LARGEST_IMAGE)),  # null: that of the images
     "channels": list_of(
@@ -209,48 +202,6 @@ _DATA = {
 }
 
 
-@dataclass(frozen=True)
-class NamedGroup:
-    """A group whose key ``name`` says which settings it has.
-
-    Attributes:
-        kind: what is named, for messages.
-        options: by name. Those that are left out have the default of the library.
-        common: settings of every name, also of those that plug-ins register.
-        groups: groups below this one, of every name.
-        required: whether all settings and groups must be there.
-        open: whether plug-ins can register further names, with options that only their signature can check.
-        nameless: whether ``name`` may be left out, for the common settings alone.
-    """
-
-    kind: str
-    options: dict[str, dict[str, Check]]
-    common: dict[str, Check] = field(default_factory=dict)
-    groups: dict[str, Group] = field(default_factory=dict)
-    required: bool = False
-    open: bool = False
-    nameless: bool = False
-
-
-_ONECYCLE = {
-    "pct_start": number(above=0, below=1),
-    "anneal_strategy": one_of("cos", "linear"),
-    "div_factor": number(above=0),
-    "final_div_factor": number(above=0),
-    "three_phase": boolean,
-    "cycle_momentum": boolean,
-    "base_momentum": number(0, below=1),
-    "max_momentum": number(0, below=1),
-}
-_PLATEAU = {
-    "monitor": one_of(*MONITORS),
-    "patience": integer(0, MOST_EPOCHS),
-    "factor": number(above=0, below=1),
-    "min_lr": number(0, 1000),
-    "threshold": number(0),
-    "threshold_mode": one_of("rel", "abs"),
-    "cooldown": integer(0, MOST_EPOCHS),
-}
 NAMED: dict[str, NamedGroup] = {
     "model": NamedGroup(
         "model",
@@ -269,44 +220,7 @@ NAMED: dict[str, NamedGroup] = {
         _INIT,
         open=True,
     ),
-    "optimizer": NamedGroup(
-        "optimizer",
-        {
-            "adam": _ADAM,
-            "adamw": _ADAM,
-            "rmsprop": {"alpha": number(0, below=1), "eps": number(0, 1), "centered": boolean, **_MOMENTUM},
-            "sgd": {"nesterov": boolean, "dampening": number(0, 1), **_MOMENTUM, **_FUSED},
-        },
-        open=True,
-    ),
-    "scheduler": NamedGroup(
-        "scheduler",
-        {
-            "none": {},
-            "plateau": _PLATEAU,
-            "exponential": {"gamma": number(above=0, high=1)},
-            "cosine": {"min_lr": number(0)},
-            "onecycle": _ONECYCLE,
-        },
-        open=True,
-    ),
-    "loss": NamedGroup("loss", {"cross_entropy": {}}, open=True),
-    "augment": NamedGroup(
-        "augmentation",
-        {},
-        {
-            "rotate": number(0, 180),
-            "shift": number(0, 1),
-            "zoom": number(0, 0.99),
-            "flip_horizontal": boolean,
-            "flip_vertical": boolean,
-            "erase": number(0, 1),
-            "fill": one_of("zeros", "nearest"),
-        },
-        required=True,
-        open=True,
-        nameless=True,
-    ),
+    **PARTS,
     "logger": NamedGroup(
         "logger",
         {
@@ -341,4 +255,3 @@ NAMED: dict[str, NamedGroup] = {
     ),
 }
 NEWER = ("speed", "loss", "callbacks")  # settings that configurations of version 0.1.0 do not have
-BY_REGISTRY = ("optimizer", "scheduler", "loss", "augment")  # groups whose names of plug-ins are in a Registry
