@@ -69,7 +69,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
 }
 # Modules whose room is not the first part of their name.
-DOORS = ("list", "status", "search", "predict", "export", "explore", "report.__main__")
+DOORS = ("list", "status", "search", "lr_find", "predict", "export", "explore", "report.__main__")
 ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors")
 
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a
