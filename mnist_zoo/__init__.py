@@ -20,6 +20,7 @@ _HOMES = {
     "list_datasets": "mnist_zoo.data",
     "list_models": "mnist_zoo.models",
     "list_pretrained": "mnist_zoo.weights",
+    "load_runs": "mnist_zoo.report.frames",
     "predict_images": "mnist_zoo.inference.predict",
     "register_augmentation": "mnist_zoo.data",
     "register_dataset": "mnist_zoo.data",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ load
     from mnist_zoo.losses import register_loss
     from mnist_zoo.models import create_model, list_models, register_model
     from mnist_zoo.optim import register_optimizer, register_scheduler
+    from mnist_zoo.report.frames import load_runs
     from mnist_zoo.weights import list_pretrained
 
 
