@@ -51,7 +51,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("speed.names", "machine"),
         *("waiting", "files", "errors"),
     ),
+    "versus": ("hydra_app", "settings", "report", "runs", "data", "plots", "files", "errors"),
     "doors": (
+        "versus",
         "hydra_app",
         "training",
         "settings",
@@ -69,7 +71,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
 }
 # Modules whose room is not the first part of their name.
-DOORS = ("list", "status", "search", "lr_find", "predict", "export", "explore", "report.__main__")
+DOORS = ("list", "status", "search", "lr_find", "predict", "export", "explore", "report.__main__", "versus.__main__")
 ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors")
 
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a

@@ -26,7 +26,7 @@ from mnist_zoo.models import registry
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = [name for name in mnist_zoo.__all__ if name != "__version__"]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/parts.md", "docs/papers.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/parts.md", "docs/papers.md", "docs/versus.md")
 WITH_EXAMPLES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "mnist_zoo").rglob("*.py")

@@ -39,9 +39,9 @@ def cutmix(
 ) -> tuple[Tensor, Tensor]:
     """Paste a rectangle of another image of the batch into each image (Yun et al. 2019).
 
-    A share is drawn from Beta(alpha, alpha) for each image. The rectangle has the image's aspect ratio, the rest of this
-    share as area, and its centre anywhere in the image; what lies outside is cut off. The labels have the shares of the
-    pixels. The authors' code draws one rectangle for each batch.
+    A share is drawn from Beta(alpha, alpha) for each image. The rectangle has the image's aspect ratio, the rest of
+    this share as area, and its centre anywhere in the image; what lies outside is cut off. The labels have the shares
+    of the pixels. The authors' code draws one rectangle for each batch.
 
     Args:
         images: float ``(B, C, H, W)``.
@@ -60,9 +60,7 @@ def cutmix(
     return torch.where(pasted.unsqueeze(1), images[others], images), _shared(targets, others, shares)
 
 
-def _partners(
-    count: int, generator: torch.Generator, alpha: float, probability: float
-) -> tuple[Tensor, Tensor]:
+def _partners(count: int, generator: torch.Generator, alpha: float, probability: float) -> tuple[Tensor, Tensor]:
     """Return the other image of each image, int64 ``(B,)``, and the share of its own, float32 ``(B,)``."""
     require_number("augment.alpha", alpha, 0, 100, above=True)
     require_number("augment.probability", probability, 0, 1)

@@ -309,3 +309,17 @@ def _draw(study: optuna.Study, folder: Path) -> None:
         if name == "slices":
             figure.set_size_inches(4 * len(finished[0].params) + 1.5, 4.5)  # else the axis labels overlap
         figure.savefig(folder / f"{name}.png", dpi=STYLE["figure.dpi"], bbox_inches="tight")
+
+
+def best_settings(folder: Path) -> list[str]:
+    """Return the searched settings of a study's best trial as overrides.
+
+    Args:
+        folder: that `search` returned.
+
+    Raises:
+        StorageError: if the study cannot be read.
+    """
+    with _database_errors(folder / "study.db"):
+        best = _open_study(folder.name, folder).best_trial
+        return [f"{key}={value}" for key, value in best.params.items()]
