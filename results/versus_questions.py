@@ -62,7 +62,7 @@ def main() -> None:
         return
     for name in names:
         row = ask(name)
-        known = list(csv.DictReader(FILE.open(newline=""))) if FILE.exists() else []
+        known = list(csv.DictReader(FILE.read_text().splitlines())) if FILE.exists() else []
         rows = sorted([*(each for each in known if each["question"] != name), row], key=lambda each: each["question"])
         with FILE.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(row), lineterminator="\n")
