@@ -21,18 +21,26 @@ _HOMES = {
     "list_datasets": "mnist_zoo.data",
     "list_models": "mnist_zoo.models",
     "list_pretrained": "mnist_zoo.weights",
+    "load_runs": "mnist_zoo.report.frames",
     "predict_images": "mnist_zoo.inference.predict",
+    "register_augmentation": "mnist_zoo.data",
     "register_dataset": "mnist_zoo.data",
+    "register_loss": "mnist_zoo.losses",
     "register_model": "mnist_zoo.models",
+    "register_optimizer": "mnist_zoo.optim",
+    "register_scheduler": "mnist_zoo.optim",
 }
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ loads the names
     from mnist_zoo.classifier import LitClassifier
-    from mnist_zoo.data import MNISTDataModule, list_datasets, register_dataset
+    from mnist_zoo.data import MNISTDataModule, list_datasets, register_augmentation, register_dataset
     from mnist_zoo.inference.export import export_model
     from mnist_zoo.inference.predict import predict_images
+    from mnist_zoo.losses import register_loss
     from mnist_zoo.models import create_model, list_models, register_model
+    from mnist_zoo.optim import register_optimizer, register_scheduler
+    from mnist_zoo.report.frames import load_runs
     from mnist_zoo.robustness import evaluate_model
     from mnist_zoo.weights import list_pretrained
 

@@ -24,7 +24,7 @@ from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.launching import Failed, has_own_log, how_to_continue, launcher_class, reason_of, shares_output
 from mnist_zoo.hydra_app.lazy_help import lazy_help
 from mnist_zoo.hydra_app.names import register_resolvers
-from mnist_zoo.hydra_app.plan import write_job_record
+from mnist_zoo.hydra_app.plan import config_folders, write_job_record
 from mnist_zoo.internals import keep_tensorflow_out
 from mnist_zoo.runs import FolderInUse, RunFolder
 from mnist_zoo.settings import check
@@ -47,7 +47,7 @@ def train(cfg: DictConfig) -> float:
         require_all_values(cfg)
         check(cfg)
         if sweeping:
-            write_job_record(folder, job.overrides.task)
+            write_job_record(folder, job.overrides.task, config_folders(job))
         silent = sweeping and shares_output(launcher)
         if silent and cfg.progress == "auto":
             cfg.progress = "none"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from torchmetrics import Metric
 
 from mnist_zoo.adversary import Adversary
 from mnist_zoo.errors import InputError
+from mnist_zoo.losses import build_loss
 from mnist_zoo.models import create_model
 from mnist_zoo.models.pretrained import without_pretrained
 from mnist_zoo.models.registry import fit_to_images, without_unset_size
@@ -25,6 +27,8 @@ AUXILIARY_WEIGHT = 0.3  # of each auxiliary head's loss: Szegedy et al. 2015, se
 
 class LossAndAccuracy(Metric):
     """Mean cross-entropy (nats) and accuracy (a fraction) over all images since the last reset.
+
+    With targets that mix classes, a prediction is correct if it is the class with the largest share.
 
     It holds sums on the device, so that no update waits for the device. They are float64, so that the result does not
     depend on how the images were divided into batches; float32 on Apple's MPS, which has no float64.
@@ -42,8 +46,10 @@ class LossAndAccuracy(Metric):
             self.add_state(name, torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Add images: logits ``(N, C)`` of any float dtype, labels int64 ``(N,)``."""
+        """Add images: logits ``(N, C)`` of any float dtype, labels int64 ``(N,)`` or probabilities ``(N, C)``."""
         losses = F.cross_entropy(logits.float(), labels, reduction="none")
+        if labels.is_floating_point():
+            labels = labels.argmax(1)
         self.loss = self.loss + losses.sum(dtype=self.loss.dtype)
         self.correct = self.correct + (logits.argmax(1) == labels).sum()
         self.images = self.images + len(labels)
@@ -54,19 +60,22 @@ class LossAndAccuracy(Metric):
 
 
 class LitClassifier(pl.LightningModule):
-    """Cross-entropy training of a registered network, with loss and accuracy of each split once an epoch.
+    """Supervised training of a registered network, with loss and accuracy of each split once an epoch.
 
     Works with any loader of ``(images, labels)``: float32 ``(N, C, H, W)`` of a size that the network takes, and int64
-    ``(N,)``. At the end of an epoch it logs ``train_loss``, ``train_acc``, ``val_loss``, ``val_acc``, ``test_loss`` and
-    ``test_acc``. Accuracies are fractions. Losses are the plain cross-entropy in nats, without label smoothing,
-    penalties and auxiliary heads, so that they can be compared between runs.
+    ``(N,)``, or probabilities ``(N, num_classes)`` where images are mixed. At the end of an epoch it logs
+    ``train_loss``, ``train_acc``, ``val_loss``, ``val_acc``, ``test_loss`` and ``test_acc``. Accuracies are fractions.
+    Losses are the plain cross-entropy in nats, whatever loss is minimised, without label smoothing, penalties and
+    auxiliary heads, so that they can be compared between runs. With mixed images, the training loss is that against the
+    mixed labels, and a prediction is correct if it is the class with the largest share.
 
     Args:
         model: a registered name, or a dict with ``name`` and the network's options.
         lr: initial learning rate (for ``onecycle`` the largest).
-        optimizer: ``adam``, ``adamw``, ``rmsprop`` or ``sgd``, or a dict with ``name`` and torch's options.
-        scheduler: ``none``, ``plateau``, ``exponential``, ``cosine`` or ``onecycle``, or a dict with ``name`` and its
-            options (see `mnist_zoo.optim.build_scheduler`).
+        optimizer: a registered name, such as ``adam``, or a dict with ``name`` and the optimizer's options.
+        scheduler: a registered name, such as ``onecycle``, or a dict with ``name`` and its options (see
+            `mnist_zoo.optim.schedules`).
+        loss: a registered name, such as ``cross_entropy``, or a dict with ``name`` and its options.
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
         adversary: the attack on the training images: ``none``, ``fgsm`` or ``pgd``, or a dict with ``name`` and its
             options (see `mnist_zoo.adversary.Adversary`; ``mean`` and ``std`` are those of the loader's images).
@@ -96,6 +105,7 @@ class LitClassifier(pl.LightningModule):
         lr: float = 1e-3,
         optimizer: str | Mapping = "adam",
         scheduler: str | Mapping = "none",
+        loss: str | Mapping = "cross_entropy",
         label_smoothing: float = 0.0,
         adversary: str | Mapping = "none",
         num_classes: int = 10,
@@ -108,7 +118,7 @@ class LitClassifier(pl.LightningModule):
         if not 0 <= label_smoothing < 1:
             raise InputError(f"label_smoothing={label_smoothing}: it must lie in [0, 1)")
         # Plain values only, so that a checkpoint loads with weights_only=True and without further arguments.
-        model, optimizer, scheduler = _named(model), _named(optimizer), _named(scheduler)
+        model, optimizer, scheduler, loss = _named(model), _named(optimizer), _named(scheduler), _named(loss)
         self.adversary = Adversary.of(_named(adversary))
         adversary = self.adversary.options()
         if image_shape is None:
@@ -150,20 +160,28 @@ class LitClassifier(pl.LightningModule):
     def compute_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the training loss of a batch, a scalar, and the logits ``(N, num_classes)``.
 
-        The loss is the cross-entropy with label smoothing, plus 0.3 of that of each auxiliary head, plus the network's
-        ``penalty()``, where it has these. With an adversary it is that of the attacked images.
+        The loss is the one named by the hyper-parameters, with label smoothing, plus 0.3 of that of each auxiliary
+        head, plus the network's ``penalty()``, where it has these. With an adversary it is that of the attacked images.
+
+        Args:
+            images: float32 ``(N, C, H, W)``.
+            labels: int64 ``(N,)``, or probabilities ``(N, num_classes)``.
         """
         if self.adversary.name != "none":
             images = self.adversary.attack(self.model, images, labels)
         output = self.model(images)
         logits, *auxiliary = output if isinstance(output, tuple) else (output,)
-        smoothing = self.hparams["label_smoothing"]
-        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        loss = self._loss(logits, labels)
         for head in auxiliary:
-            loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(head, labels, label_smoothing=smoothing)
+            loss = loss + AUXILIARY_WEIGHT * self._loss(head, labels)
         penalty = getattr(self.model, "penalty", None)
         l2 = penalty() if penalty is not None else None
         return (loss if l2 is None else loss + l2), logits
+
+    @cached_property
+    def _loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The training loss: made when it is needed, so that a checkpoint loads without the module of its loss."""
+        return build_loss(self.hparams["loss"], self.hparams["label_smoothing"])
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
         images, labels = batch

@@ -17,7 +17,7 @@ def main() -> None:
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}; without it, all names")
     parser.add_argument(
-        "--plugin", action="append", default=[], metavar="MODULE", help="a module that registers models and data sets"
+        "--plugin", action="append", default=[], metavar="MODULE", help="a module that registers parts of its own"
     )
     arguments = parser.parse_args()
     with one_line_errors():

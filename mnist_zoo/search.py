@@ -17,7 +17,7 @@ def main() -> None:
         prog="python -m mnist_zoo.search", description="Search settings with Optuna, compared by validation accuracy."
     )
     parser.add_argument(
-        "words", nargs="+", metavar="key=value", help="search=NAME (of conf/search), trials=N, study=NAME, any override"
+        "words", nargs="+", metavar="key=value", help="search=NAME (of conf/search) or search=FILE.yaml, trials=N, ..."
     )
     words = parser.parse_args().words
     with one_line_errors("interrupted; the same command continues"):
@@ -44,7 +44,7 @@ def _split(words: list[str]) -> tuple[dict[str, str], list[str]]:
             raise InputError(f"unknown setting '{key}'; did you mean {near[0]}?")
         overrides.append(word)
     if "search" not in given:
-        raise InputError("no search was named: add search=NAME, a file of conf/search")
+        raise InputError("no search was named: add search=NAME, a file of conf/search, or search=FILE.yaml")
     trials = given.get("trials", "20")
     if not (trials.isascii() and trials.isdecimal() and len(trials) < 20):
         raise InputError(f"trials={trials}: it must be an integer of 1 or more")

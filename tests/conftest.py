@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from mnist_zoo.data import ImageSet, register_dataset
 from mnist_zoo.hydra_app.compose import CONFIG_DIR
+from mnist_zoo.hydra_app.registries import registries
 from mnist_zoo.runs import read_curves, read_metrics
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,13 @@ def stripes(root: Path, train: int = 192, test: int = 40) -> ImageSet:
 @pytest.fixture(autouse=True)
 def fixed_seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def own_parts(monkeypatch) -> None:
+    """Remove the optimizers, schedules, losses and augmentations that a test registers when it ends."""
+    for registry in registries().values():
+        monkeypatch.setattr(registry, "_parts", dict(registry._parts))
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ class TestList:
 
     def test_without_a_kind_all_names_are_shown(self, monkeypatch, capsys):
         status, out, _ = self.call(monkeypatch, capsys)
-        assert status == 0 and "optimizers (optimizer=): adam, adamw, rmsprop, sgd\n" in out
+        assert status == 0 and "optimizers (optimizer=): adam, adamw, lion, muon, nadam, radam, rmsprop, sgd\n" in out
 
     def test_an_unknown_kind_is_one_line(self, monkeypatch, capsys):
         status, out, err = self.call(monkeypatch, capsys, "modls")

@@ -30,15 +30,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "files": ("errors",),
     "command": ("errors",),
     "plugins": ("errors",),
+    "registry": ("errors",),
     "weights": ("errors",),
     "attribution": ("errors",),
     "models": ("weights", "errors"),
-    "classifier": ("models", "weights", "errors"),
+    "optim": ("registry", "errors"),
+    "losses": ("registry", "errors"),
+    "classifier": ("optim", "losses", "models", "weights", "errors"),
     "runs": ("files", "errors", "machine", "splits"),
-    "data": ("splits", "files", "errors", "plugins"),
+    "data": ("splits", "files", "errors", "plugins", "registry"),
     "plots": ("confidence", "runs", "files", "errors"),
-    "speed": ("classifier", "models", "data", "internals", "errors"),
-    "settings": ("speed.names", "errors"),
+    "speed": ("classifier", "optim", "models", "data", "internals", "errors"),
+    "settings": ("speed.names", "registry", "errors"),
     "training": (
         *("settings", "speed", "classifier", "models", "weights", "data", "runs", "plots"),
         *("internals", "machine", "plugins", "splits", "files", "errors"),
@@ -54,10 +57,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("attribution", "models", "weights", "runs", "plots", "data.filters", "plugins", "files", "errors"),
     ),
     "hydra_app": (
-        *("training", "settings", "runs", "plots", "data", "models", "plugins", "speed.names", "machine"),
+        *("training", "settings", "runs", "plots", "data", "models", "optim", "losses", "registry", "plugins"),
+        *("speed.names", "machine"),
         *("waiting", "files", "errors"),
     ),
+    "versus": ("hydra_app", "settings", "report", "runs", "data", "plots", "files", "errors"),
     "doors": (
+        "versus",
         "hydra_app",
         "training",
         "settings",
@@ -77,10 +83,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 # Modules whose room is not the first part of their name.
 DOORS = (
-    *("list", "status", "search", "predict", "export", "explore", "evaluate", "label_errors", "card"),
-    "report.__main__",
+    *("list", "status", "search", "lr_find", "predict", "export", "explore", "evaluate", "label_errors", "card"),
+    *("report.__main__", "versus.__main__"),
 )
-ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"optim": "classifier", "adversary": "classifier"}
+ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"adversary": "classifier"}
 
 # Libraries that take long to import, and the modules that must not import them before they are needed: `--help`, a
 # wrong override and `import mnist_zoo` then answer at once.

@@ -17,6 +17,7 @@ from torch.optim import lr_scheduler
 from mnist_zoo import LitClassifier, adversary, create_model, list_models
 from mnist_zoo.data import list_datasets
 from mnist_zoo.data.augment import PRESETS, Augment
+from mnist_zoo.data.augmentations import AUGMENTATIONS
 from mnist_zoo.data.sources import source_of
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.checked import check_overrides
@@ -24,6 +25,7 @@ from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
 from mnist_zoo.hydra_app.config_dir import groups
 from mnist_zoo.hydra_app.names import register_resolvers
 from mnist_zoo.hydra_app.overrides import parse
+from mnist_zoo.losses import LOSSES
 from mnist_zoo.models import init, layers
 from mnist_zoo.models.registry import parameters_of
 from mnist_zoo.optim import OPTIMIZERS, SCHEDULERS, build_optimizer
@@ -65,12 +67,14 @@ def test_the_augmented_preset_is_cnn_2dense_with_affine_augmentation(config):
 
 @pytest.mark.parametrize("name", group("augment"))
 def test_an_augmentation_is_its_preset(config, name):
-    assert Augment(**config(f"augment={name}")["augment"]) == Augment(**PRESETS[name])
+    assert Augment.from_config(config(f"augment={name}")["augment"]) == Augment.from_config(name)
 
 
 def test_every_optimizer_and_schedule_has_its_config():
     assert set(group("optimizer")) == set(OPTIMIZERS)
     assert set(group("scheduler")) == set(SCHEDULERS)
+    assert set(group("loss")) == set(LOSSES)
+    assert set(group("augment")) == {*PRESETS, *AUGMENTATIONS}
 
 
 @pytest.mark.parametrize("name", group("adversary"))
@@ -165,7 +169,7 @@ def test_every_setting_of_every_option_has_a_check(configurations):
         check(cfg)
         for path in leaves(cfg):
             *above, key = path
-            name = cfg[path[0]]["name"] if path[0] in table.NAMED and len(above) == 1 else ""
+            name = cfg[path[0]].get("name", "") if path[0] in table.NAMED and len(above) == 1 else ""
             assert name == "mine" or (".".join(above), name, key) in checked, f"{'.'.join(path)} of {name} has no check"
 
 
@@ -191,6 +195,7 @@ TAKES: dict[str, list] = {
     "model.dense": [[]],
     "model.hidden": [[]],
     "plugins": [[]],
+    "callbacks": [[]],
     "speed.off": [[]],
     "data.name": ["maybe", "1"],  # a module may register any name
     "model.name": ["maybe", "1"],
@@ -199,7 +204,10 @@ TAKES: dict[str, list] = {
     "data.channels": [None],
     "grad_clip": [None, 1e99, 5.5],
     "lr": [1e99, 5.5],
-    "optimizer.momentum of rmsprop": [0],
+    **{key: [0] for key in ("optimizer.momentum of rmsprop", "optimizer.momentum of muon", "optimizer.momentum_decay")},
+    **{key: [0] for key in ("scheduler.min_lr of warmup_cosine", "scheduler.warmup", "augment.probability")},
+    **{key: [5.5] for key in ("augment.alpha",)},
+    "loss.gamma": [0, 5.5],
     "scheduler.min_lr of cosine": [0],
     "scheduler.min_lr of plateau": [0, 5.5],
     "trainer.devices": [-1],
@@ -231,7 +239,14 @@ def test_no_setting_takes_a_value_of_another_kind_or_size(configurations):
     assert not wrong and tried > 3000, "\n".join(wrong)
 
 
-OPEN = ("model", "adversary", "optimizer", "scheduler", "logger")  # groups whose options have the library's defaults
+OPEN = (
+    "model",
+    "adversary",
+    "optimizer",
+    "scheduler",
+    "loss",
+    "logger",
+)  # groups whose options have the library's defaults
 
 
 def test_no_setting_can_be_removed_but_those_with_a_default(configurations):
@@ -241,10 +256,10 @@ def test_no_setting_can_be_removed_but_those_with_a_default(configurations):
             key = ".".join(path)
             if path[-1] == "momentum" or (path[0] != chosen and len(path) > 1):
                 continue  # Nesterov's method needs a momentum
-            if key in with_default or (path[0] in OPEN and path[-1] != "name"):
+            if key in with_default or key == "callbacks" or (path[0] in OPEN and path[-1] != "name"):
                 check(changed(cfg, path, ...))
             else:
-                with pytest.raises(InputError, match=rf"the setting {key} is missing"):
+                with pytest.raises(InputError, match=rf"the setting {key} is missing|unknown setting of augment"):
                     check(changed(cfg, path, ...))
 
 
@@ -262,6 +277,8 @@ def test_the_table_has_the_names_of_the_library():
     assert {name: set(options) for name, options in table.NAMED["adversary"].options.items()} == {
         name: set(options) for name, options in adversary.DEFAULTS.items()
     }
+    assert set(table.NAMED["loss"].options) == set(LOSSES)
+    assert set(table.NAMED["augment"].options) == set(AUGMENTATIONS)
     ours = {name for name in list_datasets() if source_of(name).__module__.startswith("mnist_zoo.")}  # not of tests
     assert set(table.NAMED["data"].options) == ours
     assert set(table.NAMED["logger"].options) == set(group("logger"))
@@ -272,7 +289,10 @@ def test_the_options_in_the_table_are_those_of_the_functions_that_take_them():
     for name, options in table.NAMED["model"].options.items():
         assert set(options) == set(parameters_of(name)) - {"num_classes", "in_chans"}, name
     for name, options in table.NAMED["optimizer"].options.items():
-        assert set(options) <= set(inspect.signature(OPTIMIZERS[name]).parameters), name
+        assert set(options) <= set(OPTIMIZERS.parameters(name)), name
+    for group, registry in (("loss", LOSSES), ("augment", AUGMENTATIONS)):
+        for name, options in table.NAMED[group].options.items():
+            assert options.keys() == registry.defaults(name).keys(), name
     classes = {"plateau": lr_scheduler.ReduceLROnPlateau, "onecycle": lr_scheduler.OneCycleLR}
     for name, scheduler in classes.items():
         assert set(table.NAMED["scheduler"].options[name]) - {"monitor"} <= set(inspect.signature(scheduler).parameters)
@@ -368,7 +388,17 @@ INVALID = [
     ("+trainer.max_time=soon", "trainer.max_time=soon: it must be days, hours, minutes and seconds: DD:HH:MM:SS"),
     ("+trainer.fast_dev_run=true", "trainer.fast_dev_run: use trainer=smoke instead"),
     ("+trainer.default_root_dir=/x", "trainer.default_root_dir: use output_dir=DIR instead"),
-    ("+trainer.callbacks=[x]", "trainer.callbacks: use the argument callbacks"),
+    ("+trainer.callbacks=[x]", "trainer.callbacks: use callbacks=[my_package.my_module.MyCallback] instead"),
+    ("callbacks=mine", "callbacks=mine: it must be a list, such as [my_package.my_module.MyCallback]"),
+    ("callbacks=[Mine]", "such as my_package.my_module.MyCallback, not 'Mine'"),
+    ("callbacks=['../x.y']", "it must name classes with their modules"),
+    ("+augment.name=mixupp", "unknown augmentation 'mixupp'"),
+    ("scheduler.name=cosin", "unknown scheduler 'cosin'; did you mean cosine"),
+    ("loss.name=cross_entropie", "unknown loss 'cross_entropie'; did you mean cross_entropy"),
+    ("+augment.alpha=0", "unknown setting of augment 'alpha'"),
+    ("loss.name=focall", "unknown loss 'focall'; did you mean focal"),
+    ("loss=5", "unknown loss '5'"),
+    ("+loss.x=1", "loss.x: loss 'cross_entropy' has no options"),
     ("+trainer.plugins=x", "unknown setting of trainer 'plugins'"),
     ("data.val_size=1.5", "data.val_size=1.5: a fraction must be below 1"),
     ("data.val_size=0", "data.val_size=0: it must be above 0"),

@@ -26,7 +26,13 @@ from mnist_zoo.models import registry
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = [name for name in mnist_zoo.__all__ if name != "__version__"]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/statistics.md", "docs/robustness.md")
+PAGES = (
+    *("README.md", "CONTRIBUTING.md"),
+    *(
+        f"docs/{page}.md"
+        for page in ("architecture", "papers", "parts", "predict", "robustness", "statistics", "versus")
+    ),
+)
 WITH_EXAMPLES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "mnist_zoo").rglob("*.py")
@@ -35,7 +41,7 @@ WITH_EXAMPLES = sorted(
 
 
 @pytest.fixture
-def own_registries(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_registries(monkeypatch: pytest.MonkeyPatch, own_parts: None) -> None:
     """Remove the data sets that other tests registered; what an example registers is removed after the test."""
     monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
     ours = {name: source for name, source in sources._SOURCES.items() if source.__module__.startswith("mnist_zoo")}

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mnist_zoo.data import deform
 from mnist_zoo.data.arguments import require_bool, require_number
+from mnist_zoo.data.augmentations import AUGMENTATIONS, NamedAugmentation
 from mnist_zoo.errors import InputError, unknown
 
 # Uniform random numbers for one image, in this order: angle, shift x, shift y, zoom, mirror x, mirror y; for erasing:
@@ -55,6 +56,7 @@ class Augment:
         background: share of white. Uneven light adds up to this much to the black paper, and in half of the images
             ruled lines.
         noise: share of white. The standard deviation of the pixels' noise is uniform in 0..noise.
+        then: a registered augmentation, which `Batches` applies afterwards, batch by batch; None for no other one.
 
     Raises:
         InputError: if a value is out of range, or `fill` is unknown.
@@ -73,6 +75,7 @@ class Augment:
     background: float = 0.0
     noise: float = 0.0
     mask: float = 0.0
+    then: NamedAugmentation | None = None
 
     def __post_init__(self) -> None:
         if self.fill not in FILLS:
@@ -87,10 +90,14 @@ class Augment:
 
     @classmethod
     def from_config(cls, config: str | Mapping[str, Any] | None) -> Augment:
-        """Return the augmentation for a preset's name, a mapping of the attributes above, or None for no augmentation.
+        """Return the augmentation of a configuration.
+
+        Args:
+            config: the name of a preset or of a registered augmentation, a mapping of the attributes above, also with
+                the ``name`` of a registered augmentation and its options, or None for no augmentation.
 
         Raises:
-            InputError: unknown preset or attribute, or a value out of range.
+            InputError: unknown name, attribute or option, or a value out of range.
         """
         if config is None:
             return cls()
@@ -99,14 +106,18 @@ class Augment:
                 f"augment={config}: it must be {', '.join(PRESETS)}, or a mapping such as {{'rotate': 10}}"
             )
         if isinstance(config, str):
-            if config not in PRESETS:
-                raise unknown("augmentation", config, PRESETS)
-            return cls(**PRESETS[config])
-        names = [field.name for field in fields(cls)]
-        for name in config:
-            if name not in names:
-                raise unknown("augment setting", name, names)
-        return cls(**config)
+            if config not in PRESETS and config not in AUGMENTATIONS:
+                raise unknown("augmentation", config, [*PRESETS, *AUGMENTATIONS])
+            config = PRESETS.get(config, {"name": config})
+        names = [field.name for field in fields(cls) if field.name != "then"]
+        own = {key: value for key, value in config.items() if key in names}
+        others = {key: value for key, value in config.items() if key not in own}
+        if "name" in others:
+            name = others.pop("name")
+            return cls(**own, then=NamedAugmentation(name, AUGMENTATIONS.defaults(name) | others))
+        for name in others:
+            raise unknown("augment setting", name, [*names, "name"])
+        return cls(**own)
 
     @property
     def moves(self) -> bool:
@@ -120,6 +131,7 @@ class Augment:
         return any(getattr(self, name) > 0 for name in ("elastic", "stroke", "blur", "background", "noise"))
 
     def __bool__(self) -> bool:
+        """Whether calling this object changes images."""
         return self.moves or self.deforms or self.erase > 0 or self.mask > 0
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:

@@ -19,6 +19,8 @@ CPU_CHUNK, GPU_CHUNK = 256, 16_384
 class Batches:
     """An iterable of batches ``(images, labels)``: float32 ``(B, C, H, W)``, scaled and augmented, and int64 ``(B,)``.
 
+    If the augmentation mixes labels, they are probabilities, float32 ``(B, classes)``.
+
     The order of the images and the augmentation of each depend on ``(seed, epoch)`` alone. They are the same on every
     device, and the same whether training ran through or was resumed. Lightning sets the epoch through `sampler`; in a
     plain loop each pass over the batches is the next epoch.
@@ -32,7 +34,8 @@ class Batches:
         shift: see `scale`.
         shuffle: whether each epoch has a new order.
         seed: of the order and the augmentation.
-        augment: applied to each image with its own random parameters.
+        augment: applied to each image with its own random parameters; its ``then`` to each batch.
+        classes: number of classes; by default the largest label and one. Only mixed labels need it.
         rank: index of this process among those that share each batch.
         world_size: number of these processes; `batch_size` must be a multiple of it.
     """
@@ -48,12 +51,15 @@ class Batches:
         shuffle: bool = False,
         seed: int = 0,
         augment: Augment | None = None,
+        classes: int | None = None,
         rank: int = 0,
         world_size: int = 1,
     ):
         self.images, self.labels = images, labels
         self.batch_size, self.scale, self.shift = batch_size, scale, shift
         self.shuffle, self.seed, self.augment = shuffle, seed, augment
+        self._then = augment.then if augment is not None else None
+        self.classes = int(labels.max()) + 1 if classes is None else classes
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self._handed_out = 0  # batches of the pass under way
@@ -111,7 +117,8 @@ class Batches:
         """Yield the batches of one epoch, prepared some at a time."""
         device, count = self.images.device, len(self.images)
         # Drawn on the CPU for the whole epoch: the same numbers on every device, and no transfer within the epoch.
-        generator = torch.Generator().manual_seed(mix(self.seed, self.epoch))
+        epoch = self.epoch
+        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
         self.epoch += 1
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         draws = self.augment.draw(count, generator) if self.augment else None
@@ -127,9 +134,15 @@ class Batches:
             images, labels = self.images.index_select(0, chunk).float(), self.labels.index_select(0, chunk)
             if self.augment and draws is not None:
                 images = self.augment(images, draws[start : ends[-1]])
-            images.mul_(self.scale).add_(self.shift)
             sizes = [end - begin for begin, end in zip([start, *ends], ends, strict=False)]
-            yield from zip(images.split(sizes), labels.split(sizes), strict=True)
+            if self._then is None:
+                images.mul_(self.scale).add_(self.shift)
+                yield from zip(images.split(sizes), labels.split(sizes), strict=True)
+            else:
+                for place, part in enumerate(zip(images.split(sizes), labels.split(sizes), strict=True), start=first):
+                    generator.manual_seed(mix(self.seed, epoch, self.rank, 1 + place))
+                    changed, targets = self._then(*part, self.classes, generator)
+                    yield changed * self.scale + self.shift, targets
             start = ends[-1]
 
 

@@ -49,8 +49,9 @@ class MNISTDataModule(pl.LightningDataModule):
         train_fraction: share of the training split to keep, stratified. Validation and test split stay whole.
         normalize: scale to mean 0 and standard deviation 1 of the training split; if False, to 0-1.
         filters: ``{"blur": times, "sharpen": bool}``, applied to all splits (see `apply_filters`).
-        augment: for training batches only; ``none``, ``affine``, ``photo``, ``thesis``, or a dict of the attributes of
-            `Augment`.
+        augment: ``none``, ``affine``, ``photo``, ``thesis``, the name of a registered augmentation such as ``mixup``,
+            or a dict of the attributes of `Augment` and, with ``name``, a registered augmentation's options; for
+            training batches.
         fallback: data set to use if `data` is neither on disk nor can be downloaded; None raises an error instead.
         **options: options of the data set: ``train_csv`` and ``test_csv`` for ``csv``; ``image_size`` and ``channels``
             for ``folder``.
@@ -262,6 +263,7 @@ class MNISTDataModule(pl.LightningDataModule):
             batch_size,
             scale=1 / (255 * self.std),
             shift=-self.mean / self.std,
+            classes=self.num_classes,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
             **options,

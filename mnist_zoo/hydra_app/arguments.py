@@ -108,7 +108,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
     offer_plugin_names(overrides)
     added = []
     if options.multirun:
-        params = _experiment_params(by_key)
+        params = _experiment_params(by_key, options.config_dir)
         added = _experiment_sweep(params, by_key)
         if "sweep" not in by_key:
             output = by_key["output_dir"].value() if "output_dir" in by_key else compose_unresolved([]).output_dir
@@ -133,11 +133,17 @@ def _find_folders(options: argparse.Namespace) -> None:
 def _check_configuration(options: argparse.Namespace, words: Sequence[str]) -> None:
     """Compose the configuration of a single run, and check it before Hydra creates its folder."""
     folder = Path(options.config_path or CONFIG_DIR)
-    further = [f"hydra.searchpath=['file://{options.config_dir}']"] if options.config_dir else []
-    cfg = compose_unresolved([*further, *words], folder=folder, name=options.config_name or "config")
+    cfg = compose_unresolved(
+        [*_further(options.config_dir), *words], folder=folder, name=options.config_name or "config"
+    )
     if not options.cfg:
         require_all_values(cfg)
     check(resolved(cfg))
+
+
+def _further(config_dir: str | None) -> list[str]:
+    """Return the override that lets configuration files be found in a folder of the user, too."""
+    return [f"hydra.searchpath=['file://{config_dir}']"] if config_dir else []
 
 
 def require_multirun(experiment: str, params: Iterable[str], overrides: Iterable[str]) -> None:
@@ -186,11 +192,11 @@ def _check_completion(words: Sequence[str]) -> None:
         raise InputError(f"{words[0]}: only the shell's own completion asks this; install it with install=bash")
 
 
-def _experiment_params(by_key: Mapping[str, Override]) -> dict[str, str]:
+def _experiment_params(by_key: Mapping[str, Override], config_dir: str | None) -> dict[str, str]:
     """Return what the experiment of the command line sweeps, such as ``{"lr": "0.1,0.01"}``."""
     if "experiment" not in by_key or by_key["experiment"].is_sweep_override():
         return {}
-    cfg = compose_unresolved([f"experiment={by_key['experiment'].value()}"], with_hydra=True)
+    cfg = compose_unresolved([*_further(config_dir), f"experiment={by_key['experiment'].value()}"], with_hydra=True)
     return dict(cfg.hydra.sweeper.params or {})
 
 

@@ -21,6 +21,7 @@ KINDS = {
     "adversaries": "adversary",
     "optimizers": "optimizer",
     "schedulers": "scheduler",
+    "losses": "loss",
     "experiments": "experiment",
     "searches": "search",
     "trainers": "trainer",
@@ -28,7 +29,7 @@ KINDS = {
     "loggers": "logger",
     "speed": "speed",
 }
-WITH_OPTIONS = ("models", "augment", "adversaries", "optimizers", "schedulers")
+WITH_OPTIONS = ("models", "augment", "adversaries", "optimizers", "schedulers", "losses")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def choices(kind: str, plugins: Iterable[str] = ()) -> list[Choice]:
 
     Args:
         kind: a key or a value of `KINDS`.
-        plugins: modules that register networks and data sets. They are imported, and torch with them.
+        plugins: modules that register parts. They are imported, and torch with them.
 
     Raises:
         InputError: if the kind is unknown or a plug-in cannot be imported.
@@ -97,20 +98,30 @@ def _word(value: Any) -> Any:
 
 
 def _of_plugins(kind: str, plugins: Iterable[str], known: set[str]) -> list[Choice]:
-    """Return the networks or data sets that plug-ins register."""
-    if kind not in ("models", "data"):
-        return []
+    """Return the parts of a kind that plug-ins register."""
     found = []
     for plugin in plugins:
-        from mnist_zoo.data.sources import list_datasets, source_of
-        from mnist_zoo.models.registry import builder_of, list_models
         from mnist_zoo.plugins import import_plugin
 
         import_plugin(plugin)
-        names, function_of = (list_models(), builder_of) if kind == "models" else (list_datasets(), source_of)
-        found += [_described(name, function_of(name), plugin) for name in names if name not in known]
-        known |= set(names)
+        registered = _registered(kind)
+        found += [_described(name, part, plugin) for name, part in registered.items() if name not in known]
+        known |= set(registered)
     return found
+
+
+def _registered(kind: str) -> dict[str, Any]:
+    """Return the functions and classes of a kind by their names, sorted; empty for what plug-ins cannot register."""
+    from mnist_zoo.data.sources import list_datasets, source_of
+    from mnist_zoo.hydra_app.registries import registries
+    from mnist_zoo.models.registry import builder_of, list_models
+
+    if kind == "models":
+        return {name: builder_of(name) for name in list_models()}
+    if kind == "data":
+        return {name: source_of(name) for name in list_datasets()}
+    registry = registries().get(KINDS[kind])
+    return {} if registry is None else {name: registry[name] for name in registry}
 
 
 def _described(name: str, function: Any, plugin: str) -> Choice:
@@ -119,6 +130,6 @@ def _described(name: str, function: Any, plugin: str) -> Choice:
     options = {
         key: _word(parameter.default)
         for key, parameter in inspect.signature(function).parameters.items()
-        if key not in ("num_classes", "in_chans", "root") and parameter.default is not parameter.empty
+        if key not in ("num_classes", "in_chans", "root", "lr") and parameter.default is not parameter.empty
     }
     return Choice(name, f"{about} (plugins=[{plugin}])".strip(), options)

@@ -46,22 +46,46 @@ class SearchFailed(ZooError):
 
 
 def read_space(name: str) -> dict[str, Any]:
-    """Return ``conf/search/<name>.yaml``: the ``overrides`` of every trial, and the ``space`` of searched settings.
+    """Return the ``overrides`` of every trial, and the ``space`` of searched settings.
 
     Each entry of the space has either ``choices`` (a list), or ``low`` and ``high`` and optionally ``log`` or
     ``step``. If both bounds are integers, so are the suggested values.
 
+    Args:
+        name: a file of ``conf/search``, without its ending, or the path of a YAML file, such as ``./space.yaml``.
+
     Raises:
-        InputError: if the name is unknown or an entry is invalid.
+        InputError: if the name is unknown, or the file cannot be read or is invalid.
     """
     known = [path.stem for path in (CONFIG_DIR / "search").glob("*.yaml")]
-    if name not in known:
+    if not _is_file(name) and name not in known:
         raise unknown("search", name, known)
-    search = yaml.safe_load((CONFIG_DIR / "search" / f"{name}.yaml").read_text())
-    for key, entry in search["space"].items():
-        if set(entry) != {"choices"} and not {"low", "high"} <= set(entry) <= RANGE_KEYS:
-            raise InputError(f"conf/search/{name}.yaml: {key} needs choices: [...], or low: and high:, not {entry}")
-    return search
+    path = Path(name) if _is_file(name) else CONFIG_DIR / "search" / f"{name}.yaml"
+    shown = name if _is_file(name) else f"conf/search/{name}.yaml"
+    try:
+        found = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(
+            f"search={name}: {error.strerror}: name a file, or one of {', '.join(sorted(known))}"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{shown} is no YAML file: {' '.join(str(error).split())}") from error
+    found = {"overrides": []} | found if isinstance(found, dict) else {}
+    overrides, space = found.get("overrides"), found.get("space")
+    if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
+        raise InputError(f"{shown} needs overrides: a list of words such as model=cnn")
+    if not isinstance(space, dict) or not space:
+        raise InputError(f"{shown} needs space: settings with choices: [...], or low: and high:")
+    for key, entry in space.items():
+        names = set(entry) if isinstance(entry, dict) else set()
+        if names != {"choices"} and not {"low", "high"} <= names <= RANGE_KEYS:
+            raise InputError(f"{shown}: {key} needs choices: [...], or low: and high:, not {entry}")
+    return {"overrides": overrides, "space": space}
+
+
+def _is_file(name: str) -> bool:
+    """Return whether a search is named by the path of its file."""
+    return name.endswith((".yaml", ".yml"))
 
 
 def search(name: str, trials: int, study: str | None = None, overrides: Sequence[str] = ()) -> Path:
@@ -73,9 +97,9 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
     continues a study. A trial whose process was killed does not count.
 
     Args:
-        name: a file of ``conf/search``.
+        name: a file of ``conf/search``, or the path of a YAML file (see `read_space`).
         trials: number of trials of the study, at least 1.
-        study: name of the study; by default `name`.
+        study: name of the study; by default `name`, or the name of the file.
         overrides: further overrides of every trial.
 
     Raises:
@@ -85,7 +109,7 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
         SearchFailed: if every trial failed.
     """
     space = read_space(name)
-    study = name if study is None else study
+    study = (Path(name).stem if _is_file(name) else name) if study is None else study
     for key, value, problem in (
         ("trials", trials, integer(1, MOST_TRIALS)(trials)),
         ("study", study, file_name(study)),
@@ -285,3 +309,17 @@ def _draw(study: optuna.Study, folder: Path) -> None:
         if name == "slices":
             figure.set_size_inches(4 * len(finished[0].params) + 1.5, 4.5)  # else the axis labels overlap
         figure.savefig(folder / f"{name}.png", dpi=STYLE["figure.dpi"], bbox_inches="tight")
+
+
+def best_settings(folder: Path) -> list[str]:
+    """Return the searched settings of a study's best trial as overrides.
+
+    Args:
+        folder: that `search` returned.
+
+    Raises:
+        StorageError: if the study cannot be read.
+    """
+    with _database_errors(folder / "study.db"):
+        best = _open_study(folder.name, folder).best_trial
+        return [f"{key}={value}" for key, value in best.params.items()]

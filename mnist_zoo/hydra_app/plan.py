@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mnist_zoo import __version__
 from mnist_zoo.files import to_json, write_atomically
@@ -92,13 +92,13 @@ class Current:
     ``status.json``. Only other jobs are composed. Data are loaded once for each distinct data configuration.
     """
 
-    def __init__(self, compose: Compose):
-        self._compose = compose
+    def __init__(self, compose: Compose, folders: Sequence[Path] = (CONFIG_DIR,)):
+        self._compose, self._folders = compose, tuple(folders)
         self._fingerprints: dict[str, str] = {}
 
     def changes(self, overrides: Sequence[str], folder: Path, status: Mapping[str, Any]) -> list[str]:
         """Return how the run in `folder` differs: ``key: old -> new`` for each setting, the version and the data."""
-        unchanged = _recorded_job(folder) == job_record(overrides)
+        unchanged = _recorded_job(folder) == job_record(overrides, self._folders)
         cfg = None if unchanged else self.config(overrides)
         found = [] if cfg is None else differences(status["config"], comparable(cfg))
         if status["version"] != __version__:
@@ -124,10 +124,26 @@ class Current:
         return self._fingerprints[key]
 
 
-def job_record(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return what determines the configuration of a job: its overrides without neutral ones and a hash of ``conf/``."""
+def config_folders(hydra: Any) -> tuple[Path, ...]:
+    """Return the folders of configuration files: ours, and those of ``--config-dir``.
+
+    Args:
+        hydra: the configuration's node ``hydra``.
+    """
+    sources = OmegaConf.select(hydra, "runtime.config_sources") or []
+    found = [source.path for source in sources if source.schema == "file" and source.path]
+    return tuple(dict.fromkeys(Path(path) for path in found)) or (CONFIG_DIR,)
+
+
+def job_record(overrides: Sequence[str], folders: Sequence[Path]) -> dict[str, Any]:
+    """Return what determines the configuration of a job: its overrides without neutral ones, and a hash of the files.
+
+    Args:
+        overrides: of the job.
+        folders: of the configuration files.
+    """
     named = sorted(word for word in overrides if top_level_key(word) not in (*NEUTRAL, "hydra"))
-    return {"overrides": named, "conf": _conf_digest()}
+    return {"overrides": named, "conf": _conf_digest(tuple(folders))}
 
 
 def _recorded_job(folder: Path) -> dict[str, Any] | None:
@@ -138,15 +154,16 @@ def _recorded_job(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def write_job_record(folder: Path, overrides: Sequence[str]) -> None:
+def write_job_record(folder: Path, overrides: Sequence[str], folders: Sequence[Path] = (CONFIG_DIR,)) -> None:
     """Write `job_record` into the folder of a job."""
-    write_atomically(folder / JOB_FILE, to_json(job_record(overrides)))
+    write_atomically(folder / JOB_FILE, to_json(job_record(overrides, folders)))
 
 
 @cache
-def _conf_digest() -> str:
+def _conf_digest(folders: tuple[Path, ...]) -> str:
     """Return a hash of the names and contents of all configuration files."""
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(CONFIG_DIR.rglob("*.yaml")):
-        digest.update(path.relative_to(CONFIG_DIR).as_posix().encode() + b"\0" + path.read_bytes())
+    for folder in folders:
+        for path in sorted(folder.rglob("*.yaml")):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Networks and data sets of plug-ins as options of the command line: ``model=my_net data=my_set``."""
+"""Parts of plug-ins as options of the command line: ``model=my_net data=my_set optimizer=my_sgd``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mnist_zoo.plugins import import_plugin
 
 
 def offer_plugin_names(overrides: Sequence[Override]) -> None:
-    """Import the plug-ins that overrides name, and make what they register options of ``model=`` and ``data=``.
+    """Import the plug-ins that overrides name, and make what they register options of ``model=``, ``data=`` and so on.
 
     Launchers send the options to the processes of their jobs. These import the plug-ins before they train.
 
@@ -27,6 +27,7 @@ def offer_plugin_names(overrides: Sequence[Override]) -> None:
     for plugin in plugins:
         import_plugin(plugin)
     from mnist_zoo.data import list_datasets  # here: they import torch
+    from mnist_zoo.hydra_app.registries import registries
     from mnist_zoo.models import list_models
 
     store = ConfigStore.instance()
@@ -35,6 +36,10 @@ def offer_plugin_names(overrides: Sequence[Override]) -> None:
     for name in _without_file("data", list_datasets()):
         node = {"defaults": ["mnist", "_self_"], "name": name, "fallback": None}  # as conf/data/custom.yaml
         store.store(group="data", name=name, node=node)
+    for group, registry in registries().items():
+        above = {"defaults": ["none", "_self_"]} if group == "augment" else {}  # the settings of every augmentation
+        for name in _without_file(group, [*registry]):
+            store.store(group=group, name=name, node={**above, "name": name, **registry.defaults(name)})
 
 
 def _without_file(group: str, names: Sequence[str]) -> list[str]:

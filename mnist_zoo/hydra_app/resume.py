@@ -17,6 +17,7 @@ from mnist_zoo.settings import check_value
 
 # Recorded settings that say where and how a run was started. The resumed run goes to its own folder.
 DROPPED = ("hydra", "output_dir", "sweep", "resume", "on_change", "debug", "progress")
+CODE = {"plugins": "plug-ins", "callbacks": "callbacks"}
 LOCAL_LOGGERS = ("none", "tensorboard")  # they write into the run folder, and nowhere else
 
 
@@ -35,7 +36,7 @@ def resumed(folder: str, overrides: Sequence[str]) -> list[str]:
     recorded = _recorded(folder, read_overrides(path))
     new = {override.key_or_group for override in parse(overrides)}
     lines = {override.key_or_group: str(override.input_line) for override in recorded}
-    free = {key for key, line in lines.items() if "${" in line and not split_varies([line])}
+    free = {key for key, line in lines.items() if "${" in line and not split_varies([line])} | {"callbacks"}
     changed = sorted(
         key for key in new - free if key != "epochs" and (top_level_key(key) == "hydra" or not is_neutral(key))
     )
@@ -73,9 +74,10 @@ def _require_trust(folder: str, recorded: Sequence[Override], new: Iterable[str]
             raise InputError(f"{again} {word}: it puts a group at another place ({override.package})")
         if "${" in str(override.input_line) and not split_varies([str(override.input_line)]):
             raise InputError(f"{again} {word} with its value instead: the run folder's own interpolations are not used")
-        if top_level_key(key) == "plugins":
+        if top_level_key(key) in CODE:
             check_value(key, override.value())
-            raise InputError(f"{again} {word}: plug-ins are code, and a run folder does not name code to run")
+            what = CODE[top_level_key(key)]
+            raise InputError(f"{again} {word}: {what} are code, and a run folder does not name code to run")
         remote = key == "logger" and override.value() not in LOCAL_LOGGERS
         if remote or (key.startswith("logger.") and "logger" not in new):
             named = [one for one in recorded if top_level_key(one.key_or_group) == "logger"]

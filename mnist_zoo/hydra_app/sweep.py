@@ -16,7 +16,7 @@ from mnist_zoo.files import storage_errors, to_json, write_atomically
 from mnist_zoo.hydra_app.answer import Labels, Outcome, answer
 from mnist_zoo.hydra_app.launching import Launch, Launcher, has_own_log, launcher_class, one_process, require_launcher
 from mnist_zoo.hydra_app.places import JobFolders
-from mnist_zoo.hydra_app.plan import Compose, Current, Job, metrics_of, plan_job
+from mnist_zoo.hydra_app.plan import Compose, Current, Job, config_folders, metrics_of, plan_job
 from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_sweep, sweeping
 from mnist_zoo.waiting import waiting_for
 
@@ -47,7 +47,7 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
     """
     place, kind = Path(cfg.hydra.sweep.dir), launcher_class(cfg.hydra)
     require_launcher(kind)
-    current, folders = Current(compose), JobFolders(place)
+    current, folders = Current(compose, config_folders(cfg.hydra)), JobFolders(place)
     with _planning(place, len(jobs)):
         plan = [plan_job(list(overrides), folders, current) for overrides in jobs]
         for job in plan:  # an invalid job stops the sweep before its first job

@@ -22,6 +22,8 @@ def main() -> None:
     parser.add_argument(
         "--plugin", action="append", default=[], metavar="MODULE", help="module that registers the data set of the runs"
     )
+    parser.add_argument("--published", metavar="FILE", help="CSV file of further published numbers (docs/papers.md)")
+    parser.add_argument("--paper", action="store_true", help="also write plots as SVG and PDF, and tables as LaTeX")
     parser.add_argument("--open", action="store_true", help="show report.html in the browser")
     arguments = parser.parse_args()
     with one_line_errors(), one_line_warnings():
@@ -29,10 +31,14 @@ def main() -> None:
         out, data_root = path_of("--out", arguments.out), path_of("--data-root", arguments.data_root)
         for module in arguments.plugin:
             import_plugin(module)
+        published = path_of("--published", arguments.published)
         from mnist_zoo.report.page import write_report  # here: --help and a wrong option need not wait for it
+        from mnist_zoo.report.published import add_published
 
+        if published is not None:
+            add_published(published)
         damaged = Damaged()
-        page = write_report(folders, out, data_root, damaged)
+        page = write_report(folders, out, data_root, damaged, arguments.paper)
         print(f"report: {page} (and report.md, figures/ and CSV tables beside it)")
         if not arguments.open:
             print("next: open report.html in a browser, or add --open to this command")

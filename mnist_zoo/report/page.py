@@ -23,6 +23,7 @@ from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.beyond import beyond_sections
 from mnist_zoo.report.comparison import beside_papers, comparison
 from mnist_zoo.report.networks import network_sections
+from mnist_zoo.report.paper import latex, vector_graphics
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
 from mnist_zoo.report.robustness import robustness_sections
 from mnist_zoo.report.sections import MOST_ROWS, Block, Section, shared_sections
@@ -42,6 +43,7 @@ def write_report(
     out: str | Path | None = None,
     data_root: str | Path | None = None,
     damaged: Damaged | None = None,
+    for_paper: bool = False,
 ) -> Path:
     """Write ``report.html``, ``report.md``, ``figures/*.png`` and CSV files of the tables.
 
@@ -50,6 +52,7 @@ def write_report(
         out: folder to write to; ``report/`` in the first folder by default.
         data_root: folder of the data files; ``data`` by default. A run folder does not choose which files are opened.
         damaged: collects the damaged run folders and files of studies, which are left out and named on stderr.
+        for_paper: whether to write each plot as SVG and PDF as well, of the width of a page, and each table as LaTeX.
 
     Returns:
         The path of ``report.html``.
@@ -62,7 +65,7 @@ def write_report(
     runs = read_runs(folders, damaged)
     sets, _ = group_by_images(runs.table)
     table = pd.concat([each.table for each in sets], ignore_index=True)
-    page = Page(Output([Path(folder) for folder in folders], None if out is None else Path(out)))
+    page = Page(Output([Path(folder) for folder in folders], None if out is None else Path(out)), for_paper)
     with style(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.filterwarnings("ignore", message="Glyph")  # of a name in a script that matplotlib's font lacks
         found = [*table["folder"], *(folder for folder, _ in runs.skipped)]
@@ -123,8 +126,8 @@ class Page:
     what HTML or Markdown would take for markup.
     """
 
-    def __init__(self, output: Output):
-        self.output = output
+    def __init__(self, output: Output, for_paper: bool = False):
+        self.output, self._for_paper = output, for_paper
         self._sections: list[dict[str, Any]] = []
 
     def add(self, section: Section, suffix: str = "") -> None:
@@ -140,6 +143,9 @@ class Page:
             picture = block.content if isinstance(block.content, bytes) else png(block.content)
             file = f"{FIGURES}/{number}-{block.name}.png"
             self.output.write(file, picture)
+            if self._for_paper and isinstance(block.content, Figure):
+                for kind, content in vector_graphics(block.content).items():
+                    self.output.write(f"{FIGURES}/{number}-{block.name}.{kind}", content)
             width = round(Image.open(io.BytesIO(picture)).width * CSS_DPI / FIGURE_DPI)
             inline = base64.b64encode(picture).decode()
             return {"kind": "figure", "file": file, "inline": inline, "caption": caption, "width": width}
@@ -152,6 +158,9 @@ class Page:
             shown = block.content.head(MOST_ROWS)
             rows = [[printable(cell) for cell in row] for row in shown.astype(str).to_numpy().tolist()]
             header = [printable(column) for column in shown.columns]
+            if self._for_paper:
+                name = self.output.free_name(f"{number}-{block.name or 'table'}")
+                self.output.write(f"{name}.tex", latex(header, rows, caption))
             return {"kind": "table", "header": header, "rows": rows, "caption": caption, "folded": block.folded}
         if isinstance(block.content, list):
             return {"kind": "list", "content": [printable(text) for text in block.content]}

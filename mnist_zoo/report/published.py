@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mnist_zoo.errors import InputError
 from mnist_zoo.report.reading import augment_name
 from mnist_zoo.report.statistics import macro_f1
 from mnist_zoo.runs import CURVE_COLUMNS
@@ -66,11 +68,58 @@ class Row:
         return " ".join(word for word in words if word)
 
 
+_FURTHER: list[Row] = []  # of users
+COLUMNS = ("paper", "dataset", "lr", "metric", "value", "unit", "note", "zoo_model", "zoo_overrides", "ours")
+
+
 @cache
-def published_rows() -> tuple[Row, ...]:
-    """Return the published numbers that belong to a model of the zoo (from ``published.csv`` beside this module)."""
+def _of_papers() -> tuple[Row, ...]:
+    """Return those of ``published.csv`` beside this module."""
     with (Path(__file__).parent / "published.csv").open(newline="") as file:
         return tuple(_row(fields) for fields in csv.DictReader(file) if fields["zoo_model"])
+
+
+def published_rows() -> tuple[Row, ...]:
+    """Return the published numbers that belong to a model of the zoo: those of the papers, and then those of users."""
+    return (*_of_papers(), *_FURTHER)
+
+
+def add_published(path: Path) -> None:
+    """Add the numbers of a CSV file with the columns `COLUMNS` to those that reports compare runs with.
+
+    Raises:
+        InputError: if the file cannot be read; the message names the line.
+    """
+    try:
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                raise InputError(f"{path} lacks the column {missing[0]}: it needs {', '.join(COLUMNS)}")
+            for fields in reader:
+                _FURTHER.append(_checked_row(path, reader.line_num, fields))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is no CSV file in UTF-8: {error}") from error
+
+
+def _checked_row(path: Path, line: int, fields: dict[str, str]) -> Row:
+    """Return the number of a line. Raises InputError for an invalid line."""
+    if None in fields or None in fields.values():
+        raise InputError(f"{path}, line {line}: it must have as many columns as the first line")
+    if not fields["zoo_model"].strip() or not fields["metric"].strip():
+        raise InputError(f"{path}, line {line}: zoo_model and metric must not be empty")
+    for key in ("value", "lr"):
+        try:
+            number = float(fields[key]) if fields[key] or key == "value" else 0.0
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise InputError(f"{path}, line {line}: {key}={fields[key]!r}: it must be a number")
+    if not all("=" in word for word in fields["zoo_overrides"].split()):
+        raise InputError(f"{path}, line {line}: zoo_overrides must be words such as model.dense=96")
+    return _row(fields)
 
 
 def _row(fields: dict[str, str]) -> Row:

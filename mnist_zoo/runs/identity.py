@@ -25,13 +25,15 @@ NEUTRAL = (
 IMAGE_SIZE = "model.image_size"  # null, the default since 0.2.0, is the size of the images: the fingerprint covers it
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
-# Settings that were added after version 0.2.0, with the values that change nothing: a run without them is the same run.
-ADDED: tuple[tuple[str, str, object], ...] = (
-    ("adversary", "name", "none"),
-    *(("augment", key, 0.0) for key in ("mask", "elastic", "stroke", "blur", "background", "noise")),
-    ("data", "folds", None),
-    ("data", "fold", None),
-)
+# Settings that earlier versions do not have, with the value that does what they did. With it, a run is as theirs.
+ADDED: dict[str, Any] = {
+    "loss.name": "cross_entropy",
+    "callbacks": [],
+    "adversary.name": "none",
+    **{f"augment.{key}": 0.0 for key in ("mask", "elastic", "stroke", "blur", "background", "noise")},
+    "data.folds": None,
+    "data.fold": None,
+}
 
 ORIGIN = ("config", "data_fingerprint", "version")  # what a run is made with, in status.json and in checkpoints
 
@@ -58,14 +60,15 @@ def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
     return without_added(config)
 
 
-def without_added(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without those that were `ADDED` and change nothing."""
-    kept = dict(config)
-    for group, key, unchanged in ADDED:
-        settings = kept.get(group)
-        if isinstance(settings, Mapping) and settings.get(key) == unchanged:
-            kept[group] = {name: value for name, value in settings.items() if name != key}
-            if not kept[group]:
+def without_added(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without the settings that earlier versions do not have and that change nothing."""
+    kept = {key: dict(value) if isinstance(value, Mapping) else value for key, value in cfg.items()}
+    for path, unchanged in ADDED.items():
+        group, _, key = path.rpartition(".")
+        settings = kept.get(group) if group else kept
+        if isinstance(settings, dict) and key in settings and settings[key] == unchanged:
+            del settings[key]
+            if not settings:
                 del kept[group]
     return kept
 

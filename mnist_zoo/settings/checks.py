@@ -130,3 +130,10 @@ def module_name(value: object) -> str | None:
     if isinstance(value, str) and MODULE.fullmatch(value):
         return None
     return "it must name modules as import does, such as my_package.my_module"
+
+
+def class_name(value: object) -> str | None:
+    """Check that a value names a class in a module of Python."""
+    if isinstance(value, str) and MODULE.fullmatch(value) and "." in value:
+        return None
+    return "it must name classes with their modules, such as my_package.my_module.MyCallback"

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mnist_zoo.errors import InputError, unknown
+from mnist_zoo.registry import registered
 from mnist_zoo.settings.checks import Check, text
-from mnist_zoo.settings.table import GROUPS, NAMED, NEWER, SETTINGS, Group, NamedGroup
+from mnist_zoo.settings.groups import Group, NamedGroup
+from mnist_zoo.settings.parts import PARTS
+from mnist_zoo.settings.table import GROUPS, NAMED, NEWER, SETTINGS
 
 
 def check(cfg: Mapping[str, Any]) -> None:
@@ -26,6 +29,8 @@ def check(cfg: Mapping[str, Any]) -> None:
                 continue
             raise _missing(key)
         _check_top(key, cfg)
+    for key in PARTS:
+        _check_registered(key, cfg)
     _check_together(cfg)
 
 
@@ -48,6 +53,8 @@ def checked_settings() -> Iterator[tuple[str, ...]]:
     for name, named in NAMED.items():
         for choice, options in named.options.items():
             yield from ((name, choice, key) for key in ("name", *named.common, *options))
+        if named.nameless:
+            yield from ((name, "", key) for key in named.common)
         for below, group in named.groups.items():
             yield from ((f"{name}.{below}", "", key) for key in (*group.required, *group.optional))
 
@@ -78,13 +85,14 @@ def _check_group(path: str, group: Group, values: object) -> None:
 
 def _check_named(path: str, group: NamedGroup, values: object) -> None:
     values = _mapping(path, values)
-    if "name" not in values:
+    name = values.get("name")
+    if "name" in values:
+        _apply(text, f"{path}.name", name)
+    elif not group.nameless:
         raise _missing(f"{path}.name")
-    name = values["name"]
-    _apply(text, f"{path}.name", name)
-    if name not in group.options and not group.open:
+    if "name" in values and name not in group.options and not group.open:
         raise unknown(group.kind, name, group.options)
-    options = group.common | group.options.get(name, {})
+    options = group.common | (group.options.get(name, {}) if name is not None else {})
     for key in (*options, *group.groups) if group.required else ():
         if key not in values and f"{path}.{key}" not in NEWER:
             raise _missing(f"{path}.{key}")
@@ -93,10 +101,22 @@ def _check_named(path: str, group: NamedGroup, values: object) -> None:
             _check_group(f"{path}.{key}", group.groups[key], value)
         elif key in options:
             _apply(options[key], f"{path}.{key}", value)
-        elif key != "name" and name in group.options:  # only its signature tells the options of a plug-in's function
+        elif key != "name" and (
+            name in group.options or name is None
+        ):  # only its signature tells the options of a plug-in's function
+            if name is None:
+                raise unknown(f"setting of {path}", key, [*options, "name"])
             if not options:
                 raise InputError(f"{path}.{key}: {group.kind} '{name}' has no options")
             raise unknown(f"option of {group.kind} '{name}'", key, [*options, *group.groups])
+
+
+def _check_registered(path: str, cfg: Mapping[str, Any]) -> None:
+    """Raise InputError for a name that is neither the library's nor registered, unless a plug-in may still bring it."""
+    group, name = PARTS[path], cfg.get(path, {}).get("name")
+    known = {*group.options, *registered(group.kind)}
+    if name is not None and name not in known and not cfg["plugins"]:
+        raise InputError(f"{path}.name={name}: {unknown(group.kind, name, known)}")
 
 
 def _check_together(cfg: Mapping[str, Any]) -> None:
@@ -111,9 +131,9 @@ def _check_together(cfg: Mapping[str, Any]) -> None:
         raise InputError(f"{shown}: give both (data.folds=5 data.fold=0), or neither")
     if folds is not None and fold >= folds:
         raise InputError(f"data.fold={fold}: with data.folds={folds} it must be from 0 to {folds - 1}")
-    if optimizer.get("nesterov") and not optimizer.get("momentum"):
+    if optimizer["name"] == "sgd" and optimizer.get("nesterov") and not optimizer.get("momentum"):
         raise InputError("optimizer.nesterov=true needs optimizer.momentum above 0: set optimizer.nesterov=false")
-    if cfg["scheduler"]["name"] == "cosine" and cfg["scheduler"].get("min_lr", 0) > cfg["lr"]:
+    if cfg["scheduler"]["name"] in ("cosine", "warmup_cosine") and cfg["scheduler"].get("min_lr", 0) > cfg["lr"]:
         raise InputError(f"scheduler.min_lr={cfg['scheduler']['min_lr']}: it must be lr={cfg['lr']} or less")
 
 

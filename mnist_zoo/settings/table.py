@@ -7,12 +7,12 @@ the key ``name`` says which keys there are: the options of that network, optimiz
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from mnist_zoo.errors import unknown
 from mnist_zoo.settings.checks import (
     Check,
     boolean,
+    class_name,
     duration,
     either,
     file_name,
@@ -25,9 +25,23 @@ from mnist_zoo.settings.checks import (
     optional,
     text,
 )
+from mnist_zoo.settings.groups import (
+    LARGEST_IMAGE,
+    LARGEST_SEED,
+    MONITORS,
+    MOST_CHANNELS,
+    MOST_DEVICES,
+    MOST_EPOCHS,
+    MOST_FOLDS,
+    MOST_IMAGES,
+    MOST_STEPS,
+    MOST_UNITS,
+    Group,
+    NamedGroup,
+)
+from mnist_zoo.settings.parts import PARTS
 from mnist_zoo.speed.names import ALL, OPTIMISATIONS
 
-MONITORS = ("val_acc", "val_loss", "train_acc", "train_loss")
 PRECISIONS = (
     *("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"),
     *("32", "16", "64", "bf16", 32, 16, 64),
@@ -35,12 +49,6 @@ PRECISIONS = (
 STRATEGIES = ("auto", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook", "ddp_find_unused_parameters_true")
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
 SCHEMES = ("default", "xavier", "keras", "he", "normal")
-# Bounds of counts: far above what is useful, and low enough that a slip of the finger is not a run without end or a
-# process that the system kills for its memory.
-MOST_EPOCHS = MOST_IMAGES = 1_000_000
-MOST_FOLDS = 1000
-MOST_STEPS, MOST_DEVICES, LARGEST_SEED = 1_000_000_000, 1024, 2**32 - 1
-MOST_CHANNELS, MOST_UNITS, LARGEST_IMAGE = 4096, 16384, 1024
 
 
 def _optimisations(value: object) -> str | None:
@@ -83,23 +91,15 @@ SETTINGS: dict[str, Check] = {
     "resume": optional(text),
     "on_change": one_of("stop", "rerun", "keep"),
     "plugins": list_of(module_name, "[my_package.my_module]", most=100),
+    "callbacks": list_of(class_name, "[my_package.my_module.MyCallback]", most=100),
     "progress": one_of("auto", "bar", "lines", "none"),
     "debug": boolean,
 }
 
 
-@dataclass(frozen=True)
-class Group:
-    """The settings of a group: those that must be there, and further ones that may be added (``+group.key=value``)."""
-
-    required: dict[str, Check] = field(default_factory=dict)
-    optional: dict[str, Check] = field(default_factory=dict)
-    instead: dict[str, str] = field(default_factory=dict)  # settings of Lightning that ours replace
-
-
 TRAINER_INSTEAD = {
     "logger": "logger=NAME",
-    "callbacks": "the argument callbacks of mnist_zoo.training.run.run in Python",
+    "callbacks": "callbacks=[my_package.my_module.MyCallback]",
     "gradient_clip_val": "grad_clip=NUMBER",
     "default_root_dir": "output_dir=DIR",
     "fast_dev_run": "trainer=smoke",
@@ -113,25 +113,6 @@ GROUPS: dict[str, Group] = {
             "patience": integer(0, MOST_EPOCHS),
             "min_delta": number(0, 1000),
         }
-    ),
-    "augment": Group(
-        {
-            "rotate": number(0, 180),
-            "shift": number(0, 1),
-            "zoom": number(0, 0.99),
-            "flip_horizontal": boolean,
-            "flip_vertical": boolean,
-            "erase": number(0, 1),
-            "fill": one_of("zeros", "nearest"),
-        },
-        {  # configurations of versions up to 0.2.0 do not have these
-            "mask": number(0, below=1),
-            "elastic": number(0, 0.5),
-            "stroke": number(0, 5),
-            "blur": number(0, 20),
-            "background": number(0, 1),
-            "noise": number(0, 1),
-        },
     ),
     "trainer": Group(
         {
@@ -169,11 +150,6 @@ GROUPS: dict[str, Group] = {
     "speed": Group({"off": _optimisations}),
 }  # fmt: skip
 
-_BETAS = list_of(number(0, below=1), "[0.9,0.999]", 2, 2)
-_TORCH = {"maximize": boolean, "foreach": optional(boolean)}
-_FUSED = {"fused": optional(boolean)}
-_ADAM = {"betas": _BETAS, "eps": number(0, 1), "weight_decay": number(0, 1000), "amsgrad": boolean, **_TORCH, **_FUSED}
-_MOMENTUM = {"momentum": number(0, below=1), "weight_decay": number(0, 1000), **_TORCH}
 _CNN = {
     "image_size": optional(integer(1, LARGEST_IMAGE)),  # null: that of the images
     "channels": list_of(
@@ -229,46 +205,6 @@ _DATA = {
 }
 
 
-@dataclass(frozen=True)
-class NamedGroup:
-    """A group whose key ``name`` says which settings it has.
-
-    Attributes:
-        kind: what is named, for messages.
-        options: by name. Those that are left out have the default of the library.
-        common: settings of every name, also of those that plug-ins register.
-        groups: groups below this one, of every name.
-        required: whether all settings and groups must be there.
-        open: whether plug-ins can register further names, with options that only their signature can check.
-    """
-
-    kind: str
-    options: dict[str, dict[str, Check]]
-    common: dict[str, Check] = field(default_factory=dict)
-    groups: dict[str, Group] = field(default_factory=dict)
-    required: bool = False
-    open: bool = False
-
-
-_ONECYCLE = {
-    "pct_start": number(above=0, below=1),
-    "anneal_strategy": one_of("cos", "linear"),
-    "div_factor": number(above=0),
-    "final_div_factor": number(above=0),
-    "three_phase": boolean,
-    "cycle_momentum": boolean,
-    "base_momentum": number(0, below=1),
-    "max_momentum": number(0, below=1),
-}
-_PLATEAU = {
-    "monitor": one_of(*MONITORS),
-    "patience": integer(0, MOST_EPOCHS),
-    "factor": number(above=0, below=1),
-    "min_lr": number(0, 1000),
-    "threshold": number(0),
-    "threshold_mode": one_of("rel", "abs"),
-    "cooldown": integer(0, MOST_EPOCHS),
-}
 NAMED: dict[str, NamedGroup] = {
     "model": NamedGroup(
         "model",
@@ -299,25 +235,7 @@ NAMED: dict[str, NamedGroup] = {
             },
         },
     ),
-    "optimizer": NamedGroup(
-        "optimizer",
-        {
-            "adam": _ADAM,
-            "adamw": _ADAM,
-            "rmsprop": {"alpha": number(0, below=1), "eps": number(0, 1), "centered": boolean, **_MOMENTUM},
-            "sgd": {"nesterov": boolean, "dampening": number(0, 1), **_MOMENTUM, **_FUSED},
-        },
-    ),
-    "scheduler": NamedGroup(
-        "scheduler",
-        {
-            "none": {},
-            "plateau": _PLATEAU,
-            "exponential": {"gamma": number(above=0, high=1)},
-            "cosine": {"min_lr": number(0)},
-            "onecycle": _ONECYCLE,
-        },
-    ),
+    **PARTS,
     "logger": NamedGroup(
         "logger",
         {
@@ -349,4 +267,8 @@ NAMED: dict[str, NamedGroup] = {
         open=True,
     ),
 }
-NEWER = ("speed", "adversary", "data.folds", "data.fold")  # which configurations of older versions do not have
+# Settings that configurations of older versions do not have.
+NEWER = (
+    *("speed", "loss", "callbacks", "adversary", "data.folds", "data.fold"),
+    *(f"augment.{key}" for key in ("mask", "elastic", "stroke", "blur", "background", "noise")),
+)

@@ -17,7 +17,8 @@ def apply(classifier: LitClassifier, data: MNISTDataModule, trainer: pl.Trainer)
     Under mixed precision a fused optimizer unscales gradients by itself, and Lightning cannot clip them before that.
     """
     choice = classifier.hparams["optimizer"]
-    known = choice["name"] in OPTIMIZERS and "fused" in inspect.signature(OPTIMIZERS[choice["name"]]).parameters
+    builder = OPTIMIZERS[choice["name"]]
+    known = builder.__module__.startswith("torch.optim") and "fused" in inspect.signature(builder).parameters
     clipped = bool(trainer.gradient_clip_val) and trainer.precision.endswith("mixed")
     if not known or clipped or "fused" in choice or "foreach" in choice:
         return False

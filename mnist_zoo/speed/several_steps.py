@@ -9,6 +9,7 @@ A callback with a hook on single batches (`BATCH_HOOKS`) switches this off, unle
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -25,6 +26,7 @@ from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import Batches, MNISTDataModule
 from mnist_zoo.internals import count_optimizer_steps
 from mnist_zoo.models.flops import count_flops
+from mnist_zoo.optim import build_optimizer, follows_metric
 
 IMAGES_PER_LIST = 2048
 LARGEST_NETWORK = 10e6  # FLOPs of one image; on a CPU a step of a larger network takes much longer than the bookkeeping
@@ -135,12 +137,21 @@ def _batches_may_be_grouped(classifier: LitClassifier, trainer: Any) -> bool:
     return (
         isinstance(trainer.strategy, SingleDeviceStrategy)
         and not any(_overrides(callback, hook) for callback in callbacks for hook in BATCH_HOOKS)
-        and classifier.hparams["scheduler"]["name"] != "plateau"  # Lightning steps it, with validation's result
+        and not follows_metric(classifier.hparams["scheduler"]["name"])  # Lightning steps it, after validation
+        and _steps_alone(classifier)
         and trainer.gradient_clip_val is None
         and trainer.accumulate_grad_batches == 1
         and (trainer.limit_train_batches, trainer.overfit_batches, trainer.val_check_interval) == (1.0, 0.0, 1.0)
         and (trainer.max_steps, trainer.min_steps) == (-1, None)
     )
+
+
+def _steps_alone(classifier: LitClassifier) -> bool:
+    """Return whether the optimizer needs no closure that computes the loss again, as L-BFGS does."""
+    step = build_optimizer(
+        classifier.hparams["optimizer"], classifier.model.parameters(), classifier.hparams["lr"]
+    ).step
+    return all(parameter.default is not parameter.empty for parameter in inspect.signature(step).parameters.values())
 
 
 def _overrides(callback: Callback, hook: str) -> bool:

@@ -26,6 +26,7 @@ from mnist_zoo.machine import cores
 from mnist_zoo.runs import DamagedFile, RunFolder, read_result, read_status
 from mnist_zoo.runs.identity import identity, origin
 from mnist_zoo.settings import check
+from mnist_zoo.training.callbacks import load_callbacks
 from mnist_zoo.training.distributed import DistributedClassifier, ProcessSettings, own_error
 from mnist_zoo.training.evaluation import evaluate_best
 from mnist_zoo.training.progress import progress
@@ -170,6 +171,7 @@ def _train_and_test(
     if changes:
         folder.update(changes=[*folder.status.get("changes", []), *changes])
     recorder = Recorder(folder, cfg["monitor"])
+    callbacks = [*callbacks, *load_callbacks(cfg.get("callbacks", ()))]
     settings = ProcessSettings(cfg["trainer"]["matmul_precision"], None if tuned is None else _off(cfg))
     shown, resumed = progress(recorder, cfg["progress"], brief=brief), Resume()
     trainer = build_trainer(cfg, folder, [settings, EpochSeed(cfg["seed"]), resumed, recorder, *shown, *callbacks])
@@ -185,6 +187,7 @@ def _train_and_test(
         lr=cfg["lr"],
         optimizer=cfg["optimizer"],
         scheduler=cfg["scheduler"],
+        loss=cfg.get("loss", "cross_entropy"),
         label_smoothing=cfg["label_smoothing"],
         adversary=_adversary(cfg, data),
         num_classes=data.num_classes,
