@@ -61,7 +61,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("speed.names", "machine"),
         *("waiting", "files", "errors"),
     ),
-    "versus": ("hydra_app", "settings", "report", "runs", "data", "plots", "files", "errors"),
+    "versus": ("confidence", "hydra_app", "settings", "report", "runs", "data", "plots", "files", "errors"),
     "doors": (
         "versus",
         "hydra_app",

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from scipy import special
 
+from mnist_zoo.confidence import brier, calibration, softmax
 from mnist_zoo.errors import InputError
 from mnist_zoo.report.difference import PAIRED_FROM, Differences, Noise, Scores, differences, scores
-from mnist_zoo.report.statistics import brier, calibration, softmax
 from mnist_zoo.runs import read_curves, read_predictions
 
 
