@@ -54,6 +54,7 @@ PLAN: tuple[Planned, ...] = (
     *_grid("lr_sweep", 3, 0.2, *(f"model=mlp lr={lr} batch_size=256" for lr in RATES)),
     *_grid("lr_sweep_final", 10, 0.8, "model=mlp lr=0.0002"),
     *_grid("architectures_diagnosis", 10, 0.3, "model=mlp_128_128 model.dropout=0.2 early_stop.monitor=null"),
+    *_grid("masking", 3, 1.0, *(f"augment.mask={share}" for share in ("0.0", "0.1", "0.3", "0.5"))),
     *_grid(ZOO, 10, 0.3, "model=mlp", "model=mlp_128", "model=mlp_128_128"),
     *_grid("keras_cnn", 5, 1.0, "model=cnn_4"),
     *_grid("keras_cnn", 5, 1.5, "model=cnn"),

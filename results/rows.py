@@ -70,6 +70,8 @@ def _wanted(row: Row) -> dict[str, str]:
     """Return the settings of a published row as `PLAN` writes them, with the names of the command line's presets."""
     if row.augment == "affine":
         return {"model": f"{row.model}_augmented"}
+    if row.experiment == "masking":
+        return {"augment.mask": row.augment.partition("=")[2] or "0.0"}
     if row.experiment == "keras_cnn":
         return {"model": "cnn_4" if "dense" in dict(row.options) else "cnn"}
     return {"model": row.model} | {f"model.{key}": value for key, value in row.options}

@@ -151,8 +151,8 @@ def test_configurations_are_told_apart_by_their_adversary(stripes_config, tmp_pa
 
 
 def test_a_mask_zeroes_a_random_share_and_nothing_else():
-    images, draws = torch.rand(400, 1, 28, 28) + 0.5, torch.rand(400, 12)
-    masked = Augment(mask=0.3)(images, draws)
+    images, augment = torch.rand(400, 1, 28, 28) + 0.5, Augment(mask=0.3)
+    masked = augment(images, augment.draw(400, torch.Generator().manual_seed(0)))
     zeroed = masked == 0
     assert torch.equal(masked[~zeroed], images[~zeroed])
     shares = zeroed.double().flatten(1).mean(1)

@@ -185,10 +185,10 @@ def test_what_a_command_changes_of_the_process_is_restored(tmp_path: Path) -> No
 
 
 def test_a_case_depends_on_its_seed_and_number_only() -> None:
-    lines = [line(3, number) for number in range(40)]
-    assert [line(3, number) for number in reversed(range(40))] == lines[::-1]
-    assert len(set(lines)) > 35 and {one.door for one in lines} > {"mnist_zoo", "status"}
-    assert lines != [line(4, number) for number in range(40)]
+    lines = [line(3, number) for number in range(60)]
+    assert [line(3, number) for number in reversed(range(60))] == lines[::-1]
+    assert len(set(lines)) > 50 and {one.door for one in lines} > {"mnist_zoo", "search"}
+    assert lines != [line(4, number) for number in range(60)]
 
 
 def test_the_base_gives_way_to_the_words_of_a_line() -> None:
