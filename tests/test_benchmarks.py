@@ -200,6 +200,7 @@ def run(cfg, folder, *, resume=None, callbacks=()):
 
 
 class TestVersions:
+    @pytest.mark.slow
     def test_a_contender_trains_with_the_library_of_its_checkout(self, settings, tmp_path):
         checkout = tmp_path / "old"
         (checkout / "mnist_zoo").mkdir(parents=True)

@@ -90,6 +90,7 @@ class TestWholeCommands:
         assert f"run folder: {folder}" in done.stdout
         assert "_data.train_fraction=0.1,data=mnist5k,epochs=2,mod" in folder.name and len(folder.name) < 80
 
+    @pytest.mark.slow
     def test_a_sweep_continues_after_a_job_that_fails(self, command, tmp_path):
         done = command("-m", *SMALL, "epochs=1", "optimizer=sgd", "lr=0.1,1e20", "seed=0,1")
         assert done.returncode == 1

@@ -201,6 +201,7 @@ def test_a_network_that_is_not_registered_is_named(tmp_path):
         build_trained(read_weights(tmp_path / "mine.safetensors"))
 
 
+@pytest.mark.slow
 def test_the_example_trains_a_support_vector_machine_on_features(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["features_svm.py", "--epochs", "2"])
     runpy.run_path(str(ROOT / "examples" / "features_svm.py"), run_name="__main__")

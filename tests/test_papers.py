@@ -64,6 +64,7 @@ def test_vector_graphics_fit_the_page_and_are_the_same_each_time(width):
     assert tuple(figure.get_size_inches()) == (width, 3), "the figure is as it was"
 
 
+@pytest.mark.slow
 def test_a_report_for_a_paper_has_each_plot_and_table_in_each_format(runs, tmp_path):
     write_report([runs], tmp_path / "plain", runs)
     write_report([runs], tmp_path / "paper", runs, for_paper=True)

@@ -73,6 +73,7 @@ class TestPredictions:
 
 
 class TestPlan:
+    @pytest.mark.slow
     def test_every_planned_run_composes(self):
         for planned in {(each.experiment, each.settings[0]): each for each in PLAN}.values():  # of each network one
             chosen = [] if planned.experiment == "zoo" else [f"experiment={planned.experiment}"]

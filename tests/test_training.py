@@ -210,9 +210,10 @@ class TestTerminationSignals:
     @pytest.mark.parametrize(
         ("where", "within_epoch"),
         [
-            (SendSignal("on_train_batch_start", epoch=0, batch=0), True),
+            pytest.param(SendSignal("on_train_batch_start", epoch=0, batch=0), True, marks=pytest.mark.slow),
             (SendSignal("on_train_batch_start", epoch=1, batch=7), True),
-            (SendSignal("on_train_batch_start", epoch=1, batch=10), False),  # the last: its epoch is ended
+            # The last batch: its epoch is ended.
+            pytest.param(SendSignal("on_train_batch_start", epoch=1, batch=10), False, marks=pytest.mark.slow),
             (SendSignal("on_validation_start", epoch=2), False),
         ],
         ids=["first batch", "within an epoch", "last batch", "validation"],
