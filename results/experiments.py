@@ -145,6 +145,7 @@ SEEN = "the listing trains on all 60,000 images, so its validation images may be
 OTHER_SPLIT = "not known: the paper's validation accuracy is percentage points below its own test accuracy"
 UNSTATED = "the paper states neither optimizer nor batch size nor split; ours are assumptions"
 UNDESCRIBED = "the paper that cites it describes neither the network nor the recipe"
+MASKING = "the paper states neither network nor recipe; ours is small and trains for three epochs"
 UNKNOWN_NETWORK = "the talk's network is unknown"
 CAUSES = (
     Cause(
@@ -174,6 +175,7 @@ CAUSES = (
         "train_acc",
         "not known: the paper's 25 epochs end at a lower running training accuracy than ours",
     ),
+    Cause("masking", "augment.mask", "", MASKING),
     Cause("related", "cnn", "", UNDESCRIBED),
     Cause("related", "lenet5", "", UNDESCRIBED),
 )
@@ -182,6 +184,6 @@ CAUSES = (
 def cause_of(experiment: str, name: str, metric: str) -> str | None:
     """Return why a published number differs from ours, or None if nothing is written of it."""
     for cause in CAUSES:
-        if (cause.experiment, cause.model) == (experiment, name.split()[0]) and cause.metric in ("", metric):
+        if (cause.experiment, cause.model) == (experiment, name.split()[0].partition("=")[0]) and cause.metric in ("", metric):
             return cause.text
     return None

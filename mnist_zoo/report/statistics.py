@@ -17,6 +17,9 @@ from scipy import special, stats
 CONFIDENCE = 0.95
 POWER = 0.8
 WIDE = 10.0  # percentage points: a wider half interval means that some seeds learned and others failed
+# Decimals of a mean that do not depend on the order in which a version of NumPy or pandas adds. So 97.295 is written as
+# the same two decimals everywhere.
+EXACT = 9
 
 Numbers = np.ndarray | Sequence[float]
 
@@ -37,6 +40,7 @@ def _t_quantile(probability: float, freedom: int) -> float:
 
 def plus_minus(mean: float, half: float, digits: int = 2) -> str:
     """Return ``mean ± half`` for a table, or the mean alone if `half` is NaN."""
+    mean = round(mean, EXACT)
     return f"{mean:.{digits}f}" if math.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
 
 
@@ -45,6 +49,7 @@ def accuracy_words(mean: float, half: float, least: float, greatest: float) -> s
 
     All arguments are in per cent. If the interval would leave 0 to 100, it is that of the log-odds, written as bounds.
     """
+    mean = round(mean, EXACT)
     if half > WIDE:
         return f"{least:.2f} to {greatest:.2f}"
     if 0 < mean < 100 and (mean + half > 100 or mean - half < 0):
