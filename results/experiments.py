@@ -183,7 +183,8 @@ CAUSES = (
 
 def cause_of(experiment: str, name: str, metric: str) -> str | None:
     """Return why a published number differs from ours, or None if nothing is written of it."""
+    model = name.split()[0].partition("=")[0]
     for cause in CAUSES:
-        if (cause.experiment, cause.model) == (experiment, name.split()[0].partition("=")[0]) and cause.metric in ("", metric):
+        if (cause.experiment, cause.model) == (experiment, model) and cause.metric in ("", metric):
             return cause.text
     return None
