@@ -9,9 +9,8 @@ import pandas as pd
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import write_atomically
-from mnist_zoo.plots.tables import escape, markdown
+from mnist_zoo.plots.tables import markdown
 from mnist_zoo.report.published import FITTED, RELATED, Row, published_rows
-from mnist_zoo.report.tables import seeds_cell
 from mnist_zoo.report.verdicts import WORDS, against_papers, count_test_accuracies
 from results.collect import VOTES_FILE, read_results
 from results.experiments import (
@@ -168,29 +167,11 @@ def _block(measured: Measured) -> str:
         "Every number with its reason and command: [results/README.md](results/README.md).",
         "",
     ]
-    if measured.verdicts:
-        lines += _overview(measured)
+    lines += _overview_of_papers(measured)
     if ZOO in measured.tables:
         zoo = configurations(measured.tables[ZOO])
         lines = [f"{ZOO_TITLE}. {ZOO_NOTE}", "", *zoo, "", "### Beside the papers", "", *lines]
     return "\n".join(lines) + "\n"
-
-
-def _overview(measured: Measured) -> list[str]:
-    """Return the README's table: the test accuracy of each published row that was run, or its validation accuracy."""
-    chosen: dict[tuple[str, str, str, str], Row] = {}
-    for row in published_rows():
-        key = (row.experiment, row.name, row.data, row.model)
-        if row.metric == "test_acc" or (row.metric == "val_acc" and key not in chosen):
-            chosen[key] = row
-    header = ("experiment", "model", "data", "metric", "published %", "ours %", "seeds", "verdict")
-    body = []
-    for row in chosen.values():
-        if row in measured.best:
-            v = measured.best[row]
-            cells = (row.data, row.metric, f"{row.value:g}", v.ours, seeds_cell(v.seeds), escape(v.words))
-            body.append((row.experiment, escape(measured.name(row)), *cells))
-    return markdown(header, body)
 
 
 def replace_block(text: str, block: str) -> str:

@@ -136,6 +136,7 @@ def test_every_checkpoint_is_read_with_weights_only():
 def test_every_extra_that_is_named_exists():
     """Named as the README says it, pip install '.[name]', or by messages, through install_command."""
     places = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs/build.py", *(ROOT / "conf").rglob("*.yaml")]
+    places += (ROOT / "docs").glob("*.md")
     places += [path for room in ("mnist_zoo", "benchmarks", "notebooks") for path in (ROOT / room).rglob("*.[pi]*y*")]
     text = "\n".join(path.read_text() for path in places if path.suffix in (".md", ".py", ".yaml", ".ipynb"))
     named = set(re.findall(r"""pip install (?:-e )?['"]\.\[([\w,]+)\]""", text))
