@@ -99,6 +99,7 @@ def _watch_faults(outcome: Outcome, places: list[Path], downloads: list[Path]) -
         and not str(path).startswith(harmless)
         and "__pycache__" not in path.parts
         and ".cache" not in path.parts
+        and not any(part.startswith("torchinductor_") for part in path.parts)  # PyTorch's cache, in the system's folder
     ]
     programs = [name for name in outcome.watch.programs if not any(word in name for word in HARMLESS_PROGRAMS)]
     return [f"escape: wrote {path}" for path in outside[:3]] + [f"program: {name}" for name in programs[:3]]
