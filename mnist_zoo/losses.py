@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -75,7 +76,9 @@ def focal(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
         gamma: 0 is the cross-entropy.
     """
     logs = logits.log_softmax(1)
-    each = -((1 - logs.exp()).clamp(min=0) ** gamma) * logs
+    # Not below eps: at 0 a power below 1 has an infinite gradient.
+    rest = (1 - logs.exp()).clamp(min=torch.finfo(logs.dtype).eps)
+    each = -(rest**gamma) * logs
     return (each * probabilities(targets, logits.shape[1])).sum(1).mean()
 
 
