@@ -217,6 +217,15 @@ def test_images_that_cannot_be_measured_are_refused(data, message):
         evaluate_model(create_model("mlp"), data, on=["clean"])
 
 
+def test_a_test_that_cannot_be_run_does_not_stop_those_after_it(finished, capsys):
+    status, out, errors = evaluate(capsys, finished, "--on", "ood,clean", "--set", "ood.sets=[kmnist]")
+    assert status == 1 and "clean: accuracy" in out and errors.count("\n") == 1 and "ood: kmnist: " in errors
+    (kept,) = read_evaluation(finished).values()
+    assert kept["test"] == "clean"
+    status, _, errors = evaluate(capsys, finished, "--on", "clean,calibration", "--split", "val")
+    assert status == 1 and "calibration: " in errors and len(read_evaluation(finished)) == 1, "nothing was measured"
+
+
 def test_a_test_of_your_own_gets_its_settings(pair, monkeypatch):
     monkeypatch.setattr(registry, "_TESTS", dict(registry._TESTS))
 

@@ -155,24 +155,45 @@ def _places(sources: Sequence[tuple[str, Path | None]], out: Path | None) -> dic
 
 
 def _measure(subject: Subject, images: Images, chosen: Chosen, folder: Path | None, force: bool) -> None:
-    """Run the tests that are not measured yet, and print a line for each."""
+    """Run the tests that are not measured yet, and print a line for each.
+
+    Raises:
+        InputError: if tests cannot be run on this network and its images; the others were.
+    """
     known = {} if force or folder is None else read_evaluation(folder)
+    problems: dict[str, list[str]] = {}
     for test, settings in chosen:
-        plain = settings.as_dict()
-        key = measurement_key(test.name, test.version, plain, subject.digest, images.fingerprint)
-        if key in known:
-            print(printable(f"  {test.name}: {test.summarise(known[key]['values'])} (measured before)"), flush=True)
-            continue
-        started = time.monotonic()
-        with Countdown(test.name) as countdown:
-            outcome = run_test(subject, images, test, settings, countdown)
-        seconds = time.monotonic() - started
-        if folder is not None:
-            record = _record(subject, images, test, settings, outcome, seconds)
-            add_measurement(folder, key, record, outcome.arrays)
-        print(printable(f"  {test.name}: {test.summarise(outcome.values)} ({seconds:.1f} s)"), flush=True)
-    if folder is not None:
+        try:
+            _measure_one(subject, images, test, test.complete(settings, images), folder, known)
+        except InputError as error:
+            problems.setdefault(str(error), []).append(test.name)
+    if folder is not None and sum(map(len, problems.values())) < len(chosen):
         print(printable(f"  kept in {folder / 'evaluation.json'}"), flush=True)
+    if problems:
+        raise InputError("; ".join(f"{', '.join(names)}: {problem}" for problem, names in problems.items()))
+
+
+def _measure_one(
+    subject: Subject,
+    images: Images,
+    test: RegisteredTest,
+    settings: Settings,
+    folder: Path | None,
+    known: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Run a test unless it is among the known measurements, keep the result, and print a line."""
+    key = measurement_key(test.name, test.version, settings.as_dict(), subject.digest, images.fingerprint)
+    if key in known:
+        print(printable(f"  {test.name}: {test.summarise(known[key]['values'])} (measured before)"), flush=True)
+        return
+    started = time.monotonic()
+    with Countdown(test.name) as countdown:
+        outcome = run_test(subject, images, test, settings, countdown)
+    seconds = time.monotonic() - started
+    if folder is not None:
+        record = _record(subject, images, test, settings, outcome, seconds)
+        add_measurement(folder, key, record, outcome.arrays)
+    print(printable(f"  {test.name}: {test.summarise(outcome.values)} ({seconds:.1f} s)"), flush=True)
 
 
 def _record(
