@@ -168,7 +168,7 @@ class LitClassifier(pl.LightningModule):
             labels: int64 ``(N,)``, or probabilities ``(N, num_classes)``.
         """
         if self.adversary.name != "none":
-            images = self.adversary.attack(self.model, images, labels)
+            images = self.adversary.attack(self.model, images, labels, self.current_epoch)
         output = self.model(images)
         logits, *auxiliary = output if isinstance(output, tuple) else (output,)
         loss = self._loss(logits, labels)

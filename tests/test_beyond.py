@@ -268,7 +268,7 @@ def test_the_temperature_is_fitted_on_validation_and_lowers_the_error_on_test():
 def test_calibration_needs_a_validation_split_and_does_not_measure_it(data):
     with pytest.raises(InputError, match="no validation split"):
         evaluate_model(Bars(), (data.images("test"), data.labels("test")), on=["calibration"])
-    with pytest.raises(InputError, match="calibration: .* measure it on the test split"):
+    with pytest.raises(InputError, match=r"calibration: .* measure it on the test split"):
         chosen_tests(["clean", "calibration"], {}, {"split": "val"})
 
 

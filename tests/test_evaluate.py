@@ -14,9 +14,10 @@ from torch import nn
 from mnist_zoo import MNISTDataModule, create_model, evaluate_model
 from mnist_zoo.errors import InputError
 from mnist_zoo.evaluate import main
+from mnist_zoo.report import write_report
 from mnist_zoo.robustness import Outcome, Settings, register_test, registry
 from mnist_zoo.robustness.registry import chosen_tests
-from mnist_zoo.runs import DamagedFile, add_measurement, measurement_key, read_arrays, read_evaluation
+from mnist_zoo.runs import Damaged, DamagedFile, add_measurement, measurement_key, read_arrays, read_evaluation
 from mnist_zoo.training.run import run
 
 
@@ -181,6 +182,22 @@ def test_an_ensemble_has_the_mean_probabilities(finished, pair, tmp_path, capsys
     evaluate(capsys, finished, "--on", "clean")
     one, same = (next(iter(read_evaluation(folder).values()))["values"] for folder in (finished, out))
     assert one["loss"] == pytest.approx(same["loss"], rel=1e-5)
+
+
+def test_the_report_shows_an_ensemble_beside_the_runs(finished, capsys):
+    sweep = finished.parent
+    Path(shutil.copytree(finished, sweep / "second"))
+    evaluate(capsys, sweep, "--on", "calibration")
+    for name, on in (("pair", "calibration,ood"), ("damaged", "calibration")):
+        arguments = (*(sweep / each for each in ("run", "second")), "--on", on, "--ensemble", "--out", sweep / name)
+        assert evaluate(capsys, *arguments)[0] == 0
+    (sweep / "damaged" / "evaluation.json").write_text("{}")
+    damaged = Damaged()
+    write_report([sweep], damaged=damaged)
+    assert {folder.name for folder in damaged.folders} == {"damaged"}
+    lines = (sweep / "report" / "report.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ensemble of 2 \\(pair\\)") or "ensemble of 2 (pair) |" in line]
+    assert any("disagreement" in row for row in rows) and len(rows) == 5, "four scores of ood, and calibration"
 
 
 def test_any_network_is_measured_and_left_as_it_was(pair):
