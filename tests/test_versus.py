@@ -386,7 +386,8 @@ def test_the_committed_questions_are_valid():
 
 
 @pytest.mark.slow
-def test_the_command_trains_answers_and_continues(tmp_path):
+@pytest.mark.parametrize("launcher", ["basic", "joblib_cores"])
+def test_the_command_trains_answers_and_continues(tmp_path, launcher):
     line = [
         sys.executable,
         "-m",
@@ -396,7 +397,19 @@ def test_the_command_trains_answers_and_continues(tmp_path):
         "model=mlp",
         "epochs=1",
     ]
-    line += ["trainer=cpu", "logger=none", "--a", "lr=1e-3", "--b", "lr=1e-5", "--margin", "5", "--name", "mine"]
+    line += [
+        "trainer=cpu",
+        "logger=none",
+        f"hydra/launcher={launcher}",
+        "--a",
+        "lr=1e-3",
+        "--b",
+        "lr=1e-5",
+        "--margin",
+        "5",
+        "--name",
+        "mine",
+    ]
     said = []
     for _ in range(2):
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=600, env=os.environ)
