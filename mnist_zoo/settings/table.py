@@ -49,6 +49,7 @@ PRECISIONS = (
 STRATEGIES = ("auto", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook", "ddp_find_unused_parameters_true")
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
 SCHEMES = ("default", "xavier", "keras", "he", "normal")
+EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")
 
 
 def _optimisations(value: object) -> str | None:
@@ -253,7 +254,8 @@ NAMED: dict[str, NamedGroup] = {
     "data": NamedGroup(
         "data set",
         {
-            **{name: {} for name in ("mnist", "fashion_mnist", "kmnist", "emnist_digits", "mnist5k", "cifar10", "npz")},
+            **{name: {} for name in ("mnist", "fashion_mnist", "kmnist", "mnist5k", "cifar10", "npz")},
+            **{f"emnist_{split}": {} for split in EMNIST_SPLITS},
             "qmnist": {"test_digits": one_of("fresh", "all")},
             "csv": {"train_csv": text, "test_csv": optional(text)},
             "folder": {
