@@ -7,6 +7,7 @@ from mnist_zoo.data import (  # noqa: F401  (importing a source or an augmentati
     mixing,
     mnist5k,
     npz_files,
+    svhn,
     torchvision_sets,
     trivial,
 )

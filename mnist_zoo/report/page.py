@@ -30,6 +30,7 @@ from mnist_zoo.report.sections import MOST_ROWS, Block, Section, shared_sections
 from mnist_zoo.report.studies import study_sections
 from mnist_zoo.report.suspects import label_error_sections
 from mnist_zoo.report.testsets import group_by_images
+from mnist_zoo.report.transfer import transfer_sections
 from mnist_zoo.report.verdicts import against_papers
 from mnist_zoo.report.writing import FIGURES, Output, png
 from mnist_zoo.runs import Damaged
@@ -78,6 +79,7 @@ def write_report(
                 *shared_sections(each),
                 *robustness_sections(each),
                 *beyond_sections(each),
+                *transfer_sections(each),
                 *network_sections(each, data_root),
             ]:
                 page.add(section, suffix)

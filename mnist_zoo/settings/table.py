@@ -90,6 +90,7 @@ SETTINGS: dict[str, Check] = {
     "output_dir": folder,
     "sweep": optional(file_name),
     "resume": optional(text),
+    "pretrained": optional(text),
     "on_change": one_of("stop", "rerun", "keep"),
     "plugins": list_of(module_name, "[my_package.my_module]", most=100),
     "callbacks": list_of(class_name, "[my_package.my_module.MyCallback]", most=100),
@@ -254,7 +255,7 @@ NAMED: dict[str, NamedGroup] = {
     "data": NamedGroup(
         "data set",
         {
-            **{name: {} for name in ("mnist", "fashion_mnist", "kmnist", "mnist5k", "cifar10", "npz")},
+            **{name: {} for name in ("mnist", "fashion_mnist", "kmnist", "mnist5k", "cifar10", "npz", "svhn")},
             **{f"emnist_{split}": {} for split in EMNIST_SPLITS},
             "qmnist": {"test_digits": one_of("fresh", "all")},
             "csv": {"train_csv": text, "test_csv": optional(text)},
@@ -271,6 +272,6 @@ NAMED: dict[str, NamedGroup] = {
 }
 # Settings that configurations of older versions do not have.
 NEWER = (
-    *("speed", "loss", "callbacks", "adversary", "data.folds", "data.fold"),
+    *("speed", "loss", "callbacks", "adversary", "pretrained", "data.folds", "data.fold"),
     *(f"augment.{key}" for key in ("mask", "elastic", "stroke", "blur", "background", "noise")),
 )

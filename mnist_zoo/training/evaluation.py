@@ -151,7 +151,7 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
         "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
         "config": {
             **{key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
-            **{key: settings[key] for key in ("loss", "callbacks", "adversary") if key in settings},
+            **{key: settings[key] for key in ("loss", "callbacks", "adversary", "pretrained") if key in settings},
             "data": {"normalize": cfg["data"]["normalize"]},
             "trainer": {key: value for key, value in cfg["trainer"].items() if key not in HARDWARE},
         },
