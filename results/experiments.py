@@ -113,6 +113,10 @@ PAPERS = (
         "The papers name these systems in their related work, mostly without numbers. The files of `conf/experiment/` "
         "say what is assumed.",
         {
+            "fractions": Part(
+                "Shares of the training images",
+                "All shares take an equal number of steps. They are stratified, and equal for all networks and seeds.",
+            ),
             "svhn_to_mnist": Part(
                 "From SVHN to MNIST",
                 "Not run: SVHN's files were not at hand. 67.1 % on MNIST without adaptation is cited.",

@@ -115,7 +115,7 @@ def test_the_speed_group_is_all_or_nothing(config):
 
 def test_a_configuration_of_version_0_1_0_has_neither_speed_nor_folds(config):
     cfg = config()
-    del cfg["speed"], cfg["data"]["folds"], cfg["data"]["fold"]
+    del cfg["speed"], cfg["pretrained"], cfg["data"]["folds"], cfg["data"]["fold"], cfg["data"]["epoch_images"]
     check(cfg)
     del cfg["lr"]
     with pytest.raises(InputError, match="the setting lr is missing"):
@@ -191,7 +191,10 @@ TAKES: dict[str, list] = {
     **{key: ["maybe", "1"] for key in ("data.root", "data.train_csv", "output_dir", "logger.save_dir")},
     **{key: ["maybe", "1"] for key in ("logger.experiment_name", "logger.project", "logger.tracking_uri")},
     **{key: [None, "maybe", "1"] for key in ("data.test_csv", "pretrained", "resume", "sweep")},
-    **{key: [None] for key in ("data.fallback", "data.fold", "data.folds", "early_stop.monitor", "ema")},
+    **{
+        key: [None]
+        for key in ("data.fallback", "data.fold", "data.folds", "data.epoch_images", "early_stop.monitor", "ema")
+    },
     "model.dense": [[]],
     "model.hidden": [[]],
     "plugins": [[]],
@@ -404,6 +407,7 @@ INVALID = [
     ("data.val_size=1.5", "data.val_size=1.5: a fraction must be below 1"),
     ("data.val_size=0", "data.val_size=0: it must be above 0"),
     ("data.train_fraction=0", "data.train_fraction=0: it must be above 0"),
+    ("data.epoch_images=0", "data.epoch_images=0: it must be 1 or more"),
     ("data.split_seed=null", "data.split_seed=null: it must be an integer"),
     ("data.folds=1", "data.folds=1: it must be 2 or more"),
     ("data.folds=5", "data.folds=5 and data.fold=null: give both"),

@@ -34,6 +34,7 @@ ADDED: dict[str, Any] = {
     **{f"augment.{key}": 0.0 for key in ("mask", "elastic", "stroke", "blur", "background", "noise")},
     "data.folds": None,
     "data.fold": None,
+    "data.epoch_images": None,
 }
 
 ORIGIN = ("config", "data_fingerprint", "version")  # what a run is made with, in status.json and in checkpoints

@@ -202,6 +202,7 @@ _DATA = {
     "folds": optional(integer(2, MOST_FOLDS)),
     "fold": optional(integer(0, MOST_FOLDS - 1)),
     "train_fraction": number(above=0, high=1),
+    "epoch_images": optional(integer(1, 100 * MOST_IMAGES)),
     "normalize": boolean,
     "fallback": optional(text),
 }
@@ -272,6 +273,6 @@ NAMED: dict[str, NamedGroup] = {
 }
 # Settings that configurations of older versions do not have.
 NEWER = (
-    *("speed", "loss", "callbacks", "adversary", "pretrained", "data.folds", "data.fold"),
+    *("speed", "loss", "callbacks", "adversary", "pretrained", "data.folds", "data.fold", "data.epoch_images"),
     *(f"augment.{key}" for key in ("mask", "elastic", "stroke", "blur", "background", "noise")),
 )

@@ -152,7 +152,7 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
         "config": {
             **{key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
             **{key: settings[key] for key in ("loss", "callbacks", "adversary", "pretrained") if key in settings},
-            "data": {"normalize": cfg["data"]["normalize"]},
+            "data": {key: settings["data"][key] for key in ("normalize", "epoch_images") if key in settings["data"]},
             "trainer": {key: value for key, value in cfg["trainer"].items() if key not in HARDWARE},
         },
     }
