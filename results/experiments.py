@@ -113,6 +113,11 @@ PAPERS = (
         "The papers name these systems in their related work, mostly without numbers. The files of `conf/experiment/` "
         "say what is assumed.",
         {
+            "double_mnist": Part(
+                "Double MNIST",
+                "Two digits side by side, 100 classes. In double_mnist.csv val_part_acc and test_part_acc are those of "
+                "single digits.",
+            ),
             "fractions": Part(
                 "Shares of the training images",
                 "All shares take an equal number of steps. They are stratified, and equal for all networks and seeds.",

@@ -418,7 +418,11 @@ INVALID = [
     ("data.fallback=mnst5k", "data.fallback=mnst5k: unknown data set 'mnst5k'; did you mean mnist5k"),
     ("data.root=", "data.root=: it must not be empty"),
     ("data.root=null", "data.root=null: it must be a text"),
-    ("model.image_size=0", "model.image_size=0: it must be 1 or more"),
+    (
+        "model.image_size=0",
+        "model.image_size=0: it must be 1 or more: a number of pixels, or a list of height and width",
+    ),
+    ("model.image_size=[28]", "model.image_size=[28]: it must be 1 or more: a number of pixels, or a list of height"),
     ("+data.count=3", "unknown option of data set 'mnist' 'count'"),
     ("speed.off=fused", "speed.off=fused: it must be a list, such as [pool_first,channels_last]"),
     ("speed.off=null", "speed.off=null: it must be a list"),

@@ -127,7 +127,7 @@ class MNISTDataModule(pl.LightningDataModule):
         if self._splits:
             return
         data = self._load()
-        self._class_names = tuple(data.class_names)
+        self._class_names, self._label_parts = tuple(data.class_names), data.parts
         rest, val = self._split(data.train_labels)
         self._places = {"train": rest, "val": val, "test": np.arange(len(data.test_labels))}
         images, labels = _tensors(data.train_images, data.train_labels)
@@ -182,6 +182,12 @@ class MNISTDataModule(pl.LightningDataModule):
     def num_classes(self) -> int:
         """Number of labels."""
         return len(self.class_names)
+
+    @property
+    def label_parts(self) -> tuple[int, ...]:
+        """Numbers of values of the parts of a label (see `ImageSet`); empty if labels have no parts."""
+        self.setup()
+        return self._label_parts
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

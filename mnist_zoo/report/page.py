@@ -25,6 +25,7 @@ from mnist_zoo.report.comparison import beside_papers, comparison
 from mnist_zoo.report.data_size import data_size_sections
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.paper import latex, vector_graphics
+from mnist_zoo.report.parts import parts_sections
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
 from mnist_zoo.report.robustness import robustness_sections
 from mnist_zoo.report.sections import MOST_ROWS, Block, Section, shared_sections
@@ -78,6 +79,7 @@ def write_report(
             suffix = f" ({each.name})" if len(sets) > 1 else ""
             for section in [
                 *shared_sections(each),
+                *parts_sections(each),
                 *data_size_sections(each),
                 *robustness_sections(each),
                 *beyond_sections(each),

@@ -14,7 +14,7 @@ from mnist_zoo.runs import find_runs, read_metrics, read_result
 from mnist_zoo.weights import Description, Weights, list_pretrained, read_archive, read_card
 
 LoadOther = Callable[[Mapping[str, Any]], MNISTDataModule]
-PARTS_OF = {"mnist5k": ("mnist", "qmnist")}  # data sets of training images of others
+PARTS_OF = {"mnist5k": ("mnist", "qmnist", "double_mnist")}  # data sets of training images of others
 MOST_NAMES = 12
 
 

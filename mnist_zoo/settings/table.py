@@ -152,8 +152,21 @@ GROUPS: dict[str, Group] = {
     "speed": Group({"off": _optimisations}),
 }  # fmt: skip
 
+
+def _image_size(least: int) -> Check:
+    """Return the check of the side of square images, or of height and width; null is the size of the data's images."""
+    side = integer(least, LARGEST_IMAGE)
+    return optional(
+        either(
+            side,
+            list_of(side, "[28,56]", 2, 2),
+            otherwise=f"it must be {least} or more: a number of pixels, or a list of height and width such as [28,56]",
+        )
+    )
+
+
 _CNN = {
-    "image_size": optional(integer(1, LARGEST_IMAGE)),  # null: that of the images
+    "image_size": _image_size(1),
     "channels": list_of(
         either(
             integer(1, MOST_CHANNELS), list_of(integer(1, MOST_CHANNELS), "[32,32]", 1),
@@ -215,7 +228,7 @@ NAMED: dict[str, NamedGroup] = {
             **dict.fromkeys(_CNNS, _CNN),
             **dict.fromkeys(("mlp", "mlp_128", "mlp_128_128"), _MLP),
             "lenet5": {
-                "image_size": optional(integer(12, LARGEST_IMAGE)),
+                "image_size": _image_size(12),
                 "activation": _CNN["activation"],
                 "pooling": one_of("avg", "max"),
             },
@@ -256,7 +269,10 @@ NAMED: dict[str, NamedGroup] = {
     "data": NamedGroup(
         "data set",
         {
-            **{name: {} for name in ("mnist", "fashion_mnist", "kmnist", "mnist5k", "cifar10", "npz", "svhn")},
+            **{
+                name: {}
+                for name in ("mnist", "fashion_mnist", "kmnist", "mnist5k", "cifar10", "npz", "svhn", "double_mnist")
+            },
             **{f"emnist_{split}": {} for split in EMNIST_SPLITS},
             "qmnist": {"test_digits": one_of("fresh", "all")},
             "csv": {"train_csv": text, "test_csv": optional(text)},
