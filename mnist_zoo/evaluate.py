@@ -8,26 +8,26 @@ from mnist_zoo.waiting import loading_torch
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure networks; exit with status 1 if the request is invalid or a source cannot be measured."""
-    chosen = _parser().parse_args(arguments)
+    chosen = _parser().parse_intermixed_args(arguments)
     with one_line_errors("interrupted; what was measured is kept, the same command continues"):
-        out, data_root = path_of("--out", chosen.out), path_of("--data-root", chosen.data_root)
+        chosen.out, chosen.data_root = path_of("--out", chosen.out), path_of("--data-root", chosen.data_root)
         with loading_torch("evaluate"):
             from mnist_zoo.robustness.command import evaluate_sources, parse_options  # after parsing: it imports torch
+        from mnist_zoo.hydra_app.other_data import loader_of, split_words
         from mnist_zoo.plugins import import_plugin
 
         for plugin in chosen.plugin:
             import_plugin(plugin)
+        sources, words = split_words(chosen.sources)
         common = {name: getattr(chosen, name) for name in ("images", "split", "seed")}
+        how = {name: getattr(chosen, name) for name in ("device", "force", "together", "out", "data_root")}
         evaluate_sources(
-            chosen.sources,
+            sources,
             [name.strip() for name in chosen.on.split(",") if name.strip()],
             options=parse_options(chosen.set),
             common={name: value for name, value in common.items() if value is not None},
-            device=chosen.device,
-            data_root=data_root,
-            out=out,
-            force=chosen.force,
-            together=chosen.ensemble,
+            other=loader_of(words, chosen.data_root),
+            **how,
         )
 
 
@@ -38,8 +38,8 @@ def _parser() -> Parser:
         "already measured with the same settings and weights is skipped.",
     )
     add = parser.add_argument
-    add("sources", nargs="+", metavar="SOURCE", help="run folders, sweeps, checkpoints, .safetensors files, or names "
-        "with shipped weights")  # fmt: skip
+    add("sources", nargs="+", metavar="SOURCE", help="run folders, sweeps, checkpoints, .safetensors files, names with "
+        "shipped weights; data=NAME: on another data set of the same classes")  # fmt: skip
     add("--on", default="clean,fgsm,pgd", metavar="TESTS", help="names with commas (default: clean,fgsm,pgd); "
         "docs/robustness.md describes each")  # fmt: skip
     add("--images", type=int, metavar="N", help="the first N images (default: all; attacks 1,000)")
@@ -48,7 +48,7 @@ def _parser() -> Parser:
     add("--set", action="append", default=[], metavar="TEST.OPTION=VALUE", help="an option of a test: pgd.steps=50")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--force", action="store_true", help="measure again what is already measured")
-    add("--ensemble", action="store_true", help="measure the ensemble of all sources instead of each")
+    add("--ensemble", dest="together", action="store_true", help="measure the ensemble of all sources instead of each")
     add("--out", metavar="DIR", help="keep the results there instead of in the run folders")
     add("--data-root", metavar="DIR", help="folder of the images of the runs (default: data)")
     add("--plugin", action="append", default=[], metavar="MODULE", help="import this module, which registers networks")

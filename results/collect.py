@@ -31,6 +31,8 @@ COLUMNS = [
 ]
 # Columns that older rows lack: the first epoch with this validation accuracy, "inf" if there is none.
 SINCE_0_2 = [f"epochs_to_{goal}" for goal in GOALS]
+# Columns of runs whose labels consist of parts: pairs of digits.
+PARTS = [f"{split}_part_acc" for split in ("val", "test")]
 VERSIONS = ("mnist_zoo", "python", "torch", "pytorch-lightning")
 VOTES_FILE = "ensemble_votes.csv"
 
@@ -82,6 +84,7 @@ def _record(run: pd.Series) -> dict[str, Any]:
     kept = [override for override in run["overrides"] if not (is_neutral(override) or override.startswith("seed="))]
     record = {column: run.get(column) for column in COLUMNS} | {"overrides": " ".join(kept)}
     record |= {column: run[column] for column in SINCE_0_2}
+    record |= {column: run[column] for column in PARTS if not math.isnan(run.get(column, math.nan))}
     record |= {package: run["versions"].get(package) for package in VERSIONS}
     for row in rows_of(run):
         if row.ours not in record:

@@ -76,6 +76,11 @@ PLAN: tuple[Planned, ...] = (
         "digits_fashion_logged", 3, 40, *(f"data={data} model=two_conv" for data in ("mnist_31500", "fashion_mnist"))
     ),
     *_grid("digits_fashion", 3, 40, *(f"data={data} model=two_conv" for data in ("mnist", "fashion_mnist"))),
+    *_grid("double_mnist", 3, 6, "model=cnn_2dense"),
+    *_grid("double_mnist", 3, 30, "model=deep_cnn"),
+    *_grid(
+        "fractions", 3, 40, *(f"model=resnet18 data.train_fraction={share}" for share in ("0.25", "0.5", "0.75", "1.0"))
+    ),
     *_grid("digits_fashion_logged", 3, 120, *(f"data={d} model=double_conv" for d in ("mnist_31500", "fashion_mnist"))),
     *_grid("digits_fashion", 3, 120, *(f"data={data} model=double_conv" for data in ("mnist", "fashion_mnist"))),
     *_grid("lr_sweep_final", 3, 75, "model=googlenet lr=0.0002", "model=resnet18 lr=0.0002"),

@@ -20,8 +20,8 @@ from mnist_zoo.runs.identity import is_neutral
 FILE = "robustness.csv"
 # Lists that say what the numbers of other lists belong to.
 STRENGTHS = ("epsilons", "shares", "severities", "names", "coverage")
-KEY = ["experiment", "overrides", "seed", "test", "settings", "metric", "strength"]
-COLUMNS = [*KEY, "model", "data", "images", "value", "seconds", "device", "date", "mnist_zoo", "torch"]
+KEY = ["experiment", "overrides", "seed", "test", "settings", "metric", "strength", "data"]
+COLUMNS = [*KEY[:-1], "model", "data", "images", "value", "seconds", "device", "date", "mnist_zoo", "torch"]
 
 
 def collect_measurements(

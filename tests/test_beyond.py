@@ -24,7 +24,7 @@ from mnist_zoo.robustness.ood import auroc, fpr_at, measure_ood, uncertainty
 from mnist_zoo.robustness.registry import chosen_tests
 from mnist_zoo.robustness.strangers import MADE, strangers
 from mnist_zoo.robustness.subject import MeanProbabilities
-from mnist_zoo.runs import add_measurement
+from mnist_zoo.runs import add_measurement, read_metrics
 from mnist_zoo.runs.measured import check_measurement
 
 
@@ -325,8 +325,16 @@ def reported(tmp_path):
         }
         for test, (values, settings, arrays) in found.items():
             record = {
-                **{"test": test, "version": 1, "settings": settings, "weights": "", "data": "", "fingerprint": ""},
-                **{"images": 1000, "values": values, "seconds": 1.0, "device": "", "versions": {}, "date": ""},
+                **{"test": test, "version": 1, "settings": settings, "weights": "", "data": ""},
+                **{
+                    "fingerprint": read_metrics(folder)["data_fingerprint"],
+                    "images": 1000,
+                    "values": values,
+                    "seconds": 1.0,
+                    "device": "",
+                    "versions": {},
+                    "date": "",
+                },
             }
             add_measurement(folder, f"{test}-1", record, arrays)
     return tmp_path

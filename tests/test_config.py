@@ -115,7 +115,7 @@ def test_the_speed_group_is_all_or_nothing(config):
 
 def test_a_configuration_of_version_0_1_0_has_neither_speed_nor_folds(config):
     cfg = config()
-    del cfg["speed"], cfg["data"]["folds"], cfg["data"]["fold"]
+    del cfg["speed"], cfg["pretrained"], cfg["data"]["folds"], cfg["data"]["fold"], cfg["data"]["epoch_images"]
     check(cfg)
     del cfg["lr"]
     with pytest.raises(InputError, match="the setting lr is missing"):
@@ -190,8 +190,11 @@ TAKES: dict[str, list] = {
     **{key: [0] for key in ("model.dropout", "model.dropout_dense", "optimizer.eps", "optimizer.alpha")},
     **{key: ["maybe", "1"] for key in ("data.root", "data.train_csv", "output_dir", "logger.save_dir")},
     **{key: ["maybe", "1"] for key in ("logger.experiment_name", "logger.project", "logger.tracking_uri")},
-    **{key: [None, "maybe", "1"] for key in ("data.test_csv", "resume", "sweep")},
-    **{key: [None] for key in ("data.fallback", "data.fold", "data.folds", "early_stop.monitor", "ema")},
+    **{key: [None, "maybe", "1"] for key in ("data.test_csv", "pretrained", "resume", "sweep")},
+    **{
+        key: [None]
+        for key in ("data.fallback", "data.fold", "data.folds", "data.epoch_images", "early_stop.monitor", "ema")
+    },
     "model.dense": [[]],
     "model.hidden": [[]],
     "plugins": [[]],
@@ -326,6 +329,7 @@ INVALID = [
     ("seed=-1", "seed=-1: it must be 0 or more"),
     (f"seed={2**32}", "seed=4294967296: it must be 4,294,967,295 or less"),
     ("grad_clip=0", "grad_clip=0: it must be above 0"),
+    ("pretrained=", "pretrained=: it must not be empty"),
     ("label_smoothing=1", "label_smoothing=1: it must be 0.99 or less"),
     ("ema=1.5", "ema=1.5: it must be 0.99999 or less"),
     ("monitor=null", "monitor=null: it must be one of val_acc, val_loss, train_acc, train_loss"),
@@ -404,6 +408,7 @@ INVALID = [
     ("data.val_size=1.5", "data.val_size=1.5: a fraction must be below 1"),
     ("data.val_size=0", "data.val_size=0: it must be above 0"),
     ("data.train_fraction=0", "data.train_fraction=0: it must be above 0"),
+    ("data.epoch_images=0", "data.epoch_images=0: it must be 1 or more"),
     ("data.split_seed=null", "data.split_seed=null: it must be an integer"),
     ("data.folds=1", "data.folds=1: it must be 2 or more"),
     ("data.folds=5", "data.folds=5 and data.fold=null: give both"),
@@ -414,7 +419,11 @@ INVALID = [
     ("data.fallback=mnst5k", "data.fallback=mnst5k: unknown data set 'mnst5k'; did you mean mnist5k"),
     ("data.root=", "data.root=: it must not be empty"),
     ("data.root=null", "data.root=null: it must be a text"),
-    ("model.image_size=0", "model.image_size=0: it must be 1 or more"),
+    (
+        "model.image_size=0",
+        "model.image_size=0: it must be 1 or more: a number of pixels, or a list of height and width",
+    ),
+    ("model.image_size=[28]", "model.image_size=[28]: it must be 1 or more: a number of pixels, or a list of height"),
     ("+data.count=3", "unknown option of data set 'mnist' 'count'"),
     ("speed.off=fused", "speed.off=fused: it must be a list, such as [pool_first,channels_last]"),
     ("speed.off=null", "speed.off=null: it must be a list"),

@@ -15,7 +15,7 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_zoo import MNISTDataModule, list_datasets, register_dataset
+from mnist_zoo import LitClassifier, MNISTDataModule, list_datasets, register_dataset
 from mnist_zoo.data import Augment, Batches, ImageSet
 from mnist_zoo.data.cifar10 import read_batch
 from mnist_zoo.data.csv_files import read_csv
@@ -72,6 +72,20 @@ def write_qmnist(folder: Path, test: int, suffix: str = "") -> tuple[np.ndarray,
         write_idx(folder / f"qmnist-{part}-images-idx3-ubyte{suffix}", images)
         write_idx(folder / f"qmnist-{part}-labels-idx2-int{suffix}", rows)
     return images, labels
+
+
+EMNIST_CLASSES = {"balanced": 47, "byclass": 62, "bymerge": 47, "digits": 10, "letters": 26, "mnist": 10}
+
+
+def write_emnist(root: Path, split: str, suffix: str = "") -> np.ndarray:
+    """Write the four files of a split of EMNIST, two training images and one test image a class; return the former."""
+    classes, first = EMNIST_CLASSES[split], 1 if split == "letters" else 0
+    for part, count in (("test", classes), ("train", 2 * classes)):
+        images = digits(count, seed=count)[0]
+        labels = (np.arange(count) % classes + first).astype(np.uint8)
+        write_idx(root / f"EMNIST/raw/emnist-{split}-{part}-images-idx3-ubyte{suffix}", images)
+        write_idx(root / f"EMNIST/raw/emnist-{split}-{part}-labels-idx1-ubyte{suffix}", labels)
+    return images
 
 
 class TestIdx:
@@ -162,12 +176,32 @@ class TestTorchvisionFiles:
             assert np.array_equal(getattr(data, f"{part}_images"), images)
             assert np.array_equal(getattr(data, f"{part}_labels"), labels)
 
-    def test_emnist_digits_are_turned_upright(self, tmp_path):
-        for part, count in (("train", 60), ("test", 20)):
-            images, labels = digits(count)
-            write_idx(tmp_path / f"EMNIST/raw/emnist-digits-{part}-images-idx3-ubyte", images)
-            write_idx(tmp_path / f"EMNIST/raw/emnist-digits-{part}-labels-idx1-ubyte", labels)
-        assert np.array_equal(load("emnist_digits", tmp_path, {}).train_images, digits(60)[0].transpose(0, 2, 1))
+    @pytest.mark.parametrize("split", [*EMNIST_CLASSES])
+    def test_emnist_is_what_torchvision_reads_but_upright_and_without_a_class_of_no_name(self, tmp_path, split):
+        first = 1 if split == "letters" else 0  # its labels are 1-26, and torchvision calls class 0 "N/A"
+        written = write_emnist(tmp_path / "plain", split)
+        write_emnist(tmp_path / "gzipped", split, ".gz")
+        theirs = torchvision.datasets.EMNIST(tmp_path / "plain", split=split, train=False)
+        for root in ("plain", "gzipped"):
+            ours = load(f"emnist_{split}", tmp_path / root, {})
+            assert np.array_equal(ours.test_images, theirs.data.transpose(1, 2).numpy())
+            assert np.array_equal(ours.test_labels, theirs.targets.numpy() - first)
+            assert np.array_equal(ours.train_images[:, 3, 20], written[:, 20, 3])
+            assert list(ours.class_names) == theirs.classes[first:] and len(ours.class_names) == EMNIST_CLASSES[split]
+            assert {*ours.train_labels} == {*range(EMNIST_CLASSES[split])}
+
+    def test_the_number_of_classes_of_emnist_reaches_the_network(self, tmp_path):
+        write_emnist(tmp_path, "letters")
+        data = MNISTDataModule("emnist_letters", root=str(tmp_path), val_size=26)
+        model = LitClassifier("mlp", num_classes=data.num_classes, image_shape=data.image_shape)
+        assert model(next(iter(data.train_dataloader()))[0]).shape == (26, 26)
+
+    def test_a_letter_without_a_class_is_named(self, tmp_path):
+        write_emnist(tmp_path, "letters")
+        path = tmp_path / "EMNIST/raw/emnist-letters-test-labels-idx1-ubyte"
+        write_idx(path, np.zeros(26, np.uint8))
+        with pytest.raises(InputError, match=rf"{path.name} has the label 0: its labels start at 1: delete it and run"):
+            load("emnist_letters", tmp_path, {})
 
     def test_qmnist_equals_what_torchvision_reads(self, tmp_path):
         write_qmnist(tmp_path / "QMNIST/raw", test=20)

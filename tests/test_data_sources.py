@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytorch_lightning as pl
+import torch
 from PIL import Image
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models, register_dataset
@@ -371,7 +372,13 @@ class TestShapes:
     @pytest.mark.parametrize(
         ("model", "shape", "message"),
         [
-            ("cnn", (1, 20, 30), "cnn takes square images, and these are 20x30 .*: make them square .* model=resnet18"),
+            ("cnn", (1, 4, 30), "a 4x30 image has no pixels left after the stages"),
+            (
+                {"name": "cnn", "image_size": [30, 20]},
+                (1, 20, 30),
+                r"model.image_size=\[30, 20\], and the images are 20x30",
+            ),
+            ("lenet5", (1, 28, 11), "a 28x11 image has no pixels left in LeNet-5"),
             ({"name": "cnn", "image_size": 28}, (1, 32, 32), "model.image_size=28, and the images are 32x32: leave it"),
             ("simple_m3", (1, 16, 16), "a 16x16 image has no pixels left after 10 valid convolutions"),
             ("lenet5", (3, 8, 8), "a 8x8 image has no pixels left in LeNet-5: use image_size=12 or more"),
@@ -384,6 +391,13 @@ class TestShapes:
     @pytest.mark.parametrize("name", ["resnet18", "googlenet"])
     def test_networks_without_a_fixed_size_take_images_that_are_not_square(self, name):
         assert LitClassifier(name, image_shape=(1, 20, 30)).hparams["model"] == {"name": name}
+
+    @pytest.mark.parametrize("name", ["cnn", "cnn_strided", "deep_cnn", "lenet5", "mlp"])
+    def test_networks_follow_images_that_are_not_square(self, name):
+        model = LitClassifier(name, image_shape=(1, 20, 30))
+        assert model.hparams["model"]["image_size"] == [20, 30] and model(torch.zeros(2, 1, 20, 30)).shape == (2, 10)
+        with pytest.raises(InputError, match="built for 20x30 images and got 30x20"):
+            model(torch.zeros(2, 1, 30, 20))
 
     def test_an_image_size_of_none_is_that_of_the_images_or_the_default(self):
         unset = {"name": "mlp", "image_size": None}

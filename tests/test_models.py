@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch import nn
 
-from mnist_zoo import create_model, list_models, register_model
+from mnist_zoo import LitClassifier, create_model, list_models, register_model
 from mnist_zoo.errors import InputError
 from mnist_zoo.models.flops import count_flops
 
@@ -70,6 +70,21 @@ class TestContract:
     def test_takes_other_classes_and_channels(self, name):
         model = create_model(name, num_classes=47, in_chans=3).eval()
         assert model(torch.rand(2, 3, 28, 28)).shape == (2, 47)
+
+    def test_takes_images_that_are_not_square_or_refuses_them_in_one_line(self, name):
+        try:
+            model = LitClassifier({"name": name, "init": "he"}, num_classes=100, image_shape=(1, 28, 56)).eval()
+        except InputError as error:
+            assert "28" in str(error) and "56" in str(error) and "\n" not in str(error)
+            return
+        images = torch.rand(2, 1, 28, 56)
+        logits = model(images)
+        assert logits.shape == (2, 100)
+        for half in (images[..., :28], images[..., 28:]):
+            before = half.clone()
+            half.fill_(0.0)
+            assert not torch.equal(model(images), logits), "both halves reach the output"
+            half.copy_(before)
 
     def test_an_image_does_not_depend_on_its_batch_in_evaluation(self, name):
         model, images = create_model(name).eval(), torch.rand(5, 1, 28, 28)

@@ -14,6 +14,7 @@ from mnist_zoo.report.measurements import columns_of, groups_of
 from mnist_zoo.report.page import write_report
 from mnist_zoo.report.published import published_rows, rows_of, why_not_comparable
 from mnist_zoo.report.reading import read_runs
+from mnist_zoo.report.transfer import transfer_table
 from mnist_zoo.runs import Damaged, add_measurement, find_runs, measurement_key
 from results.__main__ import main
 from results.robustness import FILE, collect_measurements, numbers_of, read_robustness, robustness_table
@@ -33,9 +34,9 @@ def attack(accuracy: list[float], signs: list[str] | None = None) -> dict:
     return known | {"accuracy": accuracy, "signs": signs or []}
 
 
-def add(folder: Path, test: str, values: dict, **settings) -> None:
-    record = measurement(test, values, **settings)
-    key = measurement_key(test, 1, record["settings"], "w", "0" * 16)
+def add(folder: Path, test: str, values: dict, of: tuple[str, str] = ("mnist", "0" * 16), **settings) -> None:
+    record = measurement(test, values, **settings) | {"data": of[0], "fingerprint": of[1]}
+    key = measurement_key(test, 1, record["settings"], "w", of[1])
     add_measurement(folder, key, record, {"correct": np.ones(3, bool)})
 
 
@@ -93,7 +94,25 @@ def test_measurements_with_other_settings_are_compared_apart(runs):
 
 def test_measurements_on_validation_do_not_count():
     found = {"pgd-1": measurement("pgd", attack([0.5]), split="val"), "own-1": measurement("own", {"x": 1})}
-    assert columns_of(found) == {}
+    assert columns_of(found, "0" * 16) == {}
+
+
+def test_measurements_on_other_data_have_a_section_of_their_own(runs, tmp_path):
+    first, second = list(find_runs([runs]))[:2]
+    for folder, accuracy in ((first, 0.61), (second, 0.63)):
+        add(folder, "clean", {"accuracy": accuracy, "loss": 1.0}, ("svhn", "1" * 16))
+        add(folder, "clean", {"accuracy": 0.99, "loss": 1.0}, ("svhn", "1" * 16), images=50)
+        add(folder, "pgd", attack([0.05, 0.04, 0.03]), ("svhn", "1" * 16), steps=40)
+    table = read_runs([runs]).table
+    assert sorted(table["clean_acc_svhn"].dropna()) == [0.61, 0.63] and 0.05 not in set(table["pgd_acc_0.1"])
+    assert len(groups_of(table, "pgd")) == 1, "attacks on other images are not compared with those on the own ones"
+    assert transfer_table(table)["accuracy"].tolist() == [0.61, 0.63], "the measurement on most images counts"
+    text = write_report([runs], tmp_path / "report").with_suffix(".md").read_text()
+    assert "## Other data sets" in text and "svhn (1,000 images)" in text and "61.00 to 63.00" in text
+    collect_measurements([runs], tmp_path / "results")
+    rows = read_robustness(tmp_path / "results")
+    clean = rows[(rows["test"] == "clean") & (rows["metric"] == "accuracy")]
+    assert set(clean["data"]) == {"svhn"} and set(rows["data"]) == {"mnist", "svhn"}
 
 
 def test_results_keep_every_number_once(runs, tmp_path):

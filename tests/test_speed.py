@@ -244,6 +244,15 @@ def test_crop_leaves_out_exactly_the_pixels_that_do_not_reach_the_output(options
         assert torch.allclose(network.train()(images), evaluated, atol=1e-6)
 
 
+def test_crop_treats_height_and_width_apart():
+    network, images = create_model("cnn", image_size=[28, 58]), torch.rand(3, 1, 28, 58, requires_grad=True)
+    evaluated = network.eval()(images)
+    evaluated.square().sum().backward()
+    assert not images.grad[..., 26:, :].any() and images.grad[..., 25, :].any() and images.grad[..., 57].any()
+    assert crop.apply(network, CPU)
+    assert torch.allclose(network.train()(images), evaluated, atol=1e-6)
+
+
 def test_crop_leaves_networks_without_features_of_ours_alone():
     assert not crop.apply(nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.Flatten()), CPU)
     assert not crop.apply(nn.ModuleDict({"features": Features([nn.Conv2d(1, 4, 3)], 1, 28)}), CPU)

@@ -3,10 +3,12 @@
 from mnist_zoo.data import (  # noqa: F401  (importing a source or an augmentation registers it)
     cifar10,
     csv_files,
+    double_mnist,
     image_folders,
     mixing,
     mnist5k,
     npz_files,
+    svhn,
     torchvision_sets,
     trivial,
 )

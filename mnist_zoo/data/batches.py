@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,6 +34,8 @@ class Batches:
         scale: a pixel of 0-255 becomes ``pixel * scale + shift``.
         shift: see `scale`.
         shuffle: whether each epoch has a new order.
+        count: images of an epoch; by default each once. With more, all images are taken again in another order; with
+            fewer, an epoch ends before it has seen all. In order (without `shuffle`) it must be None.
         seed: of the order and the augmentation.
         augment: applied to each image with its own random parameters; its ``then`` to each batch.
         classes: number of classes; by default the largest label and one. Only mixed labels need it.
@@ -49,6 +52,7 @@ class Batches:
         scale: float = 1 / 255,
         shift: float = 0.0,
         shuffle: bool = False,
+        count: int | None = None,
         seed: int = 0,
         augment: Augment | None = None,
         classes: int | None = None,
@@ -58,6 +62,7 @@ class Batches:
         self.images, self.labels = images, labels
         self.batch_size, self.scale, self.shift = batch_size, scale, shift
         self.shuffle, self.seed, self.augment = shuffle, seed, augment
+        self.count = len(images) if count is None else count
         self._then = augment.then if augment is not None else None
         self.classes = int(labels.max()) + 1 if classes is None else classes
         self.rank, self.world_size = rank, world_size
@@ -67,8 +72,8 @@ class Batches:
         chunk = CPU_CHUNK if images.device.type == "cpu" else GPU_CHUNK
         chunk = min(chunk, chunk * 28 * 28 // images[0].numel())
         self._batches_per_chunk = max(1, chunk // batch_size)
-        stops = list(range(batch_size, len(images) + batch_size, batch_size))
-        stops[-1] = len(images)
+        stops = list(range(batch_size, self.count + batch_size, batch_size))
+        stops[-1] = self.count
         if len(stops) > 1 and stops[-1] - stops[-2] < 2 * world_size:
             del stops[-2]
         self._ends = stops  # of each batch, in images of the epoch's order
@@ -115,13 +120,13 @@ class Batches:
 
     def _prepare(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of one epoch, prepared some at a time."""
-        device, count = self.images.device, len(self.images)
+        device = self.images.device
         # Drawn on the CPU for the whole epoch: the same numbers on every device, and no transfer within the epoch.
         epoch = self.epoch
         generator = torch.Generator().manual_seed(mix(self.seed, epoch))
         self.epoch += 1
-        order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
-        draws = self.augment.draw(count, generator) if self.augment else None
+        order = self._order(generator) if self.shuffle else torch.arange(len(self.images))
+        draws = self.augment.draw(self.count, generator) if self.augment else None
         own = slice(self.rank, None, self.world_size)
         order = order[own].to(device)
         draws = None if draws is None else draws[own].to(device)
@@ -144,6 +149,11 @@ class Batches:
                     changed, targets = self._then(*part, self.classes, generator)
                     yield changed * self.scale + self.shift, targets
             start = ends[-1]
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """Return the numbers of the images of an epoch in random order, int64 ``(count,)``."""
+        passes = math.ceil(self.count / len(self.images))
+        return torch.cat([torch.randperm(len(self.images), generator=generator) for _ in range(passes)])[: self.count]
 
 
 def mix(*numbers: int) -> int:

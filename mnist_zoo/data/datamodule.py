@@ -47,6 +47,8 @@ class MNISTDataModule(pl.LightningDataModule):
             not used then. Runs on all folds predict every training image once without having trained on it.
         fold: which fold is the validation split, counted from 0.
         train_fraction: share of the training split to keep, stratified. Validation and test split stay whole.
+        epoch_images: training images of an epoch, the same for any number of images: few are repeated, each time in
+            another order, so that runs on different shares of the data take equally many steps. None: each image once.
         normalize: scale to mean 0 and standard deviation 1 of the training split; if False, to 0-1.
         filters: ``{"blur": times, "sharpen": bool}``, applied to all splits (see `apply_filters`).
         augment: ``none``, ``affine``, ``photo``, ``thesis``, the name of a registered augmentation such as ``mixup``,
@@ -82,6 +84,7 @@ class MNISTDataModule(pl.LightningDataModule):
         folds: int | None = None,
         fold: int | None = None,
         train_fraction: float = 1.0,
+        epoch_images: int | None = None,
         normalize: bool = True,
         filters: dict | None = None,
         augment: str | dict | None = "none",
@@ -95,6 +98,8 @@ class MNISTDataModule(pl.LightningDataModule):
         require_number("val_size", val_size, 0, MOST_IMAGES)
         require_folds(folds, fold)
         require_number("train_fraction", train_fraction, 0, 1, above=True)
+        if epoch_images is not None:
+            require_integer("epoch_images", epoch_images, 1, MOST_IMAGES)
         require_bool("normalize", normalize)
         check_filters(filters or {})
         if not isinstance(root, (str, Path)) or not str(root):
@@ -105,7 +110,7 @@ class MNISTDataModule(pl.LightningDataModule):
         self.root, self.options, self.fallback = Path(root).expanduser(), options, fallback
         self.batch_size, self.seed = batch_size, seed
         self.val_size, self.split_seed, self.train_fraction = val_size, split_seed, train_fraction
-        self.folds, self.fold = folds, fold
+        self.folds, self.fold, self.epoch_images = folds, fold, epoch_images
         self.normalize, self.filters = normalize, dict(filters or {})
         self.augment = Augment.from_config(augment)
         self._start = 0  # batch that the next training loader starts with
@@ -122,7 +127,7 @@ class MNISTDataModule(pl.LightningDataModule):
         if self._splits:
             return
         data = self._load()
-        self._class_names = tuple(data.class_names)
+        self._class_names, self._label_parts = tuple(data.class_names), data.parts
         rest, val = self._split(data.train_labels)
         self._places = {"train": rest, "val": val, "test": np.arange(len(data.test_labels))}
         images, labels = _tensors(data.train_images, data.train_labels)
@@ -179,6 +184,12 @@ class MNISTDataModule(pl.LightningDataModule):
         return len(self.class_names)
 
     @property
+    def label_parts(self) -> tuple[int, ...]:
+        """Numbers of values of the parts of a label (see `ImageSet`); empty if labels have no parts."""
+        self.setup()
+        return self._label_parts
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """``(channels, height, width)`` of every image."""
         channels, height, width = self.images("train").shape[1:]
@@ -228,7 +239,14 @@ class MNISTDataModule(pl.LightningDataModule):
         world_size = self.trainer.world_size if self.trainer else 1
         if self.batch_size % world_size:
             raise InputError(f"batch_size={self.batch_size} cannot be shared by {world_size} processes: use a multiple")
-        batches = self._batches("train", self.batch_size, shuffle=True, seed=self.seed, augment=self.augment)
+        batches = self._batches(
+            "train",
+            self.batch_size,
+            shuffle=True,
+            count=self.epoch_images,
+            seed=self.seed,
+            augment=self.augment,
+        )
         batches.start_at(self._start)
         self._start, self._train_batches = 0, batches
         return batches

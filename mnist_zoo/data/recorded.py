@@ -31,6 +31,7 @@ COMMON: dict[str, type | tuple[type, ...]] = {
     "train_fraction": (int, float),
     "folds": (int, NoneType),
     "fold": (int, NoneType),
+    "epoch_images": (int, NoneType),
     "normalize": bool,
     "filters": dict,
 }

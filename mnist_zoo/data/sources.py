@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ class ImageSet:
         train_images, test_images: uint8 ``(N, H, W)``, or ``(N, C, H, W)`` for several channels.
         train_labels, test_labels: integers ``(N,)`` in ``0 .. len(class_names) - 1``.
         class_names: name of each label, in order.
+        parts: numbers of values of the parts that a label consists of, the last changes fastest: ``(10, 10)`` for pairs
+            of digits, whose label is ``10 * first + second``. Empty if labels have no parts.
 
     Raises:
         InputError: if shapes, dtypes, counts or labels are inconsistent.
@@ -37,10 +40,13 @@ class ImageSet:
     test_images: np.ndarray[Any, Any]
     test_labels: np.ndarray[Any, Any]
     class_names: tuple[str, ...] = DIGITS
+    parts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.class_names)) < len(self.class_names):
             raise InputError(f"two classes have the same name: {', '.join(map(str, self.class_names))}")
+        if self.parts and math.prod(self.parts) != len(self.class_names):
+            raise InputError(f"labels of parts={self.parts} need {math.prod(self.parts)} class names")
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise InputError(
                 f"training images have shape {self.train_images.shape[1:]} and test images {self.test_images.shape[1:]}"
@@ -103,8 +109,8 @@ def list_datasets() -> list[str]:
 
     Example:
         >>> from mnist_zoo import list_datasets
-        >>> list_datasets()
-        ['cifar10', 'csv', 'emnist_digits', 'fashion_mnist', 'folder', 'kmnist', 'mnist', 'mnist5k', 'npz', 'qmnist']
+        >>> list_datasets()[:4]
+        ['cifar10', 'csv', 'emnist_balanced', 'emnist_byclass']
     """
     return sorted(_SOURCES)
 

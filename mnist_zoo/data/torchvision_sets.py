@@ -10,7 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
+
+import numpy as np
 
 from mnist_zoo.data.downloads import download
 from mnist_zoo.data.idx import CURE, read_idx
@@ -32,6 +35,7 @@ class TorchvisionSet:
         download: arguments of each call of the class that is needed to download all files.
         class_names: name of each label.
         transposed: whether the files hold each image transposed.
+        first_label: the label of the first class in the files.
     """
 
     class_name: str
@@ -39,6 +43,7 @@ class TorchvisionSet:
     download: tuple[Mapping[str, str], ...] = ({},)
     class_names: tuple[str, ...] = DIGITS
     transposed: bool = False
+    first_label: int = 0
 
     def __call__(self, root: Path) -> ImageSet:
         """Return the images, downloaded if a file is missing."""
@@ -68,7 +73,11 @@ class TorchvisionSet:
             raise InputError(f"{path} contains images of shape {array.shape[1:]}: 28x28 is expected")
         if dimensions == 2 and array.shape[1] != QMNIST_COLUMNS:
             raise InputError(f"{path} has {array.shape[1]} numbers for each image; {QMNIST_COLUMNS} are expected")
-        return array
+        if "labels" not in file or not self.first_label:
+            return array
+        if array.size and array.min() < self.first_label:
+            raise InputError(f"{path} has the label {array.min()}: its labels start at {self.first_label}: {CURE}")
+        return array.astype(np.int64) - self.first_label
 
 
 def _find(folder: Path, file: str) -> Path | None:
@@ -88,17 +97,33 @@ def _files(pattern: str, parts: tuple[str, str] = ("train", "t10k"), labels: str
 
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+# EMNIST (Cohen et al. 2017). Small letters that look like their capitals are one class with them in the merged splits.
+_CHARACTERS = (*DIGITS, *ascii_uppercase, *ascii_lowercase)
+_MERGED = tuple(name for name in _CHARACTERS if name not in "cijklmopsuvwxyz")
+_EMNIST: dict[str, tuple[str, ...]] = {
+    "balanced": _MERGED,
+    "byclass": _CHARACTERS,
+    "bymerge": _MERGED,
+    "digits": DIGITS,
+    "letters": tuple(ascii_lowercase),
+    "mnist": DIGITS,
+}
 
 for _name, _set in {
     "mnist": TorchvisionSet("MNIST", _files("{part}-{kind}")),
     "fashion_mnist": TorchvisionSet("FashionMNIST", _files("{part}-{kind}"), class_names=_FASHION),
     "kmnist": TorchvisionSet("KMNIST", _files("{part}-{kind}"), class_names=_KUZUSHIJI),
-    "emnist_digits": TorchvisionSet(
-        "EMNIST",
-        _files("emnist-digits-{part}-{kind}", ("train", "test")),
-        ({"split": "digits"},),
-        transposed=True,
-    ),
+    **{
+        f"emnist_{split}": TorchvisionSet(
+            "EMNIST",
+            _files(f"emnist-{split}-{{part}}-{{kind}}", ("train", "test")),
+            ({"split": split},),
+            names,
+            transposed=True,
+            first_label=1 if split == "letters" else 0,
+        )
+        for split, names in _EMNIST.items()
+    },
 }.items():
     register_dataset(_name)(_set)
 

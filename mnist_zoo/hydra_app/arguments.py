@@ -17,7 +17,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.checked import check_overrides
 from mnist_zoo.hydra_app.compose import require_all_values
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, compose_unresolved, resolved
-from mnist_zoo.hydra_app.overrides import parse, quote_path
+from mnist_zoo.hydra_app.overrides import parse, quote_paths
 from mnist_zoo.hydra_app.places import default_sweep
 from mnist_zoo.hydra_app.plugin_names import offer_plugin_names
 from mnist_zoo.hydra_app.resume import resumed
@@ -90,7 +90,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         InputError: if an option or a value is invalid, or a run cannot be resumed.
         OverrideParseException: if a word is not an override.
     """
-    options = parse_arguments([quote_path(word) if word.startswith("resume=") else word for word in arguments])
+    options = parse_arguments(quote_paths(arguments))
     _require_one_command(options)
     _find_folders(options)
     if options.shell_completion:

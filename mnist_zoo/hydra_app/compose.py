@@ -13,7 +13,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.checked import check_overrides
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, compose_unresolved, resolved
 from mnist_zoo.hydra_app.explain import explain
-from mnist_zoo.hydra_app.overrides import parse
+from mnist_zoo.hydra_app.overrides import parse, quote_paths
 from mnist_zoo.hydra_app.plugin_names import offer_plugin_names
 
 __all__ = ["CONFIG_DIR", "compose_config", "require_all_values"]
@@ -25,6 +25,7 @@ def compose_config(overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         InputError: if an override is invalid, or a setting has no value. The message is one line.
     """
+    overrides = quote_paths(overrides)
     try:
         parsed = parse(overrides)
         check_overrides(parsed, multirun=False)

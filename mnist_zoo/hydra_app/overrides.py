@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -41,6 +42,16 @@ def quote_path(override: str) -> str:
     if value in ("", "null") or value[0] in "'\"":
         return override
     return f"{key}='" + value.replace("'", "\\'") + "'"
+
+
+def quote_paths(words: Sequence[str]) -> list[str]:
+    """Return the words with paths of runs quoted. A ``pretrained=`` that is no path may be the values of a sweep."""
+    paths = (word.startswith("resume=") or _is_path(word, "pretrained=") for word in words)
+    return [quote_path(word) if is_path else word for word, is_path in zip(words, paths, strict=True)]
+
+
+def _is_path(word: str, key: str) -> bool:
+    return word.startswith(key) and Path(word.removeprefix(key)).exists()
 
 
 def top_level_key(override: str) -> str:

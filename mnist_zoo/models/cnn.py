@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError, unknown
-from mnist_zoo.models.layers import Features, make_activation
+from mnist_zoo.models.layers import Features, ImageSize, height_and_width, make_activation, size_words
 from mnist_zoo.models.registry import register_model
 
 PADDINGS = ("valid", "same")
@@ -32,7 +32,7 @@ class CNN(nn.Module):
     Args:
         num_classes: width of the logits.
         in_chans: channels of the images.
-        image_size: side of the square images, pixels.
+        image_size: side of the square images, or ``[height, width]``, pixels.
         channels: one entry a stage: the output channels of its convolution, or a list for several convolutions.
         kernel_size: side of the kernels: one number, or one a stage.
         padding: ``valid`` (no padding) or ``same`` (zero padding that keeps the size, but for strides).
@@ -54,7 +54,7 @@ class CNN(nn.Module):
         self,
         num_classes: int = 10,
         in_chans: int = 1,
-        image_size: int = 28,
+        image_size: ImageSize = 28,
         channels: Sequence[int | Sequence[int]] = (32, 64),
         kernel_size: int | Sequence[int] = 3,
         padding: str = "valid",
@@ -73,7 +73,8 @@ class CNN(nn.Module):
         _check(channels, kernels, padding, downsampling, ceil_mode)
 
         layers: list[nn.Module] = []
-        width, side = in_chans, image_size  # cnn: (N, 1, 28, 28)
+        width = in_chans
+        sides: tuple[int, ...] = height_and_width(image_size)  # cnn: (N, 1, 28, 28)
         for stage_channels, kernel in zip(channels, kernels, strict=True):
             outputs = _as_list(stage_channels)
             for position, out in enumerate(outputs, start=1):
@@ -81,25 +82,22 @@ class CNN(nn.Module):
                 zeros = (kernel - 1) // 2 if padding == "same" else 0
                 # torch has no padding="same" for convolutions with a stride: these get explicit zeros.
                 layers.append(nn.Conv2d(width, out, kernel, stride, padding if stride == 1 else zeros))
-                side = side if padding == "same" and stride == 1 else (side + 2 * zeros - kernel) // stride + 1
+                if padding == "valid" or stride > 1:
+                    sides = tuple((side + 2 * zeros - kernel) // stride + 1 for side in sides)
                 if batch_norm:
                     layers.append(nn.BatchNorm2d(out))
                 layers.append(make_activation(activation))
                 width = out
             if downsampling == "pooling":
                 layers.append(nn.MaxPool2d(2, ceil_mode=ceil_mode))
-                side = (side + 1) // 2 if ceil_mode else side // 2
+                sides = tuple((side + 1) // 2 if ceil_mode else side // 2 for side in sides)
             if dropout:
                 layers.append(nn.Dropout(dropout))
-            if side < 1:
-                raise InputError(
-                    f"a {image_size}x{image_size} image has no pixels left after the stages channels={list(channels)}: "
-                    f"use fewer stages, or padding=same{' with ceil_mode=true' if downsampling == 'pooling' else ''}"
-                )
+            _require_pixels(sides, image_size, channels, downsampling)
             # cnn: (N, 32, 13, 13) after the first stage, (N, 64, 5, 5) after the second
 
         layers.append(nn.Flatten())  # cnn: (N, 1600)
-        widths = [width * side * side, *_as_list(dense)]
+        widths = [width * sides[0] * sides[1], *_as_list(dense)]
         for width, units in pairwise(widths):
             layers.append(nn.Linear(width, units))
             if batch_norm:
@@ -132,6 +130,15 @@ def _check(channels: Sequence, kernels: Sequence[int], padding: str, downsamplin
     if downsampling == "stride" and ceil_mode:
         raise InputError(
             "ceil_mode=true rounds the size after pooling, and downsampling=stride has no pooling: drop one"
+        )
+
+
+def _require_pixels(sides: Sequence[int], image_size: ImageSize, channels: Sequence, downsampling: str) -> None:
+    """Raise InputError if a map has no pixels left after a stage."""
+    if min(sides) < 1:
+        raise InputError(
+            f"a {size_words(image_size)} image has no pixels left after the stages channels={list(channels)}: "
+            f"use fewer stages, or padding=same{' with ceil_mode=true' if downsampling == 'pooling' else ''}"
         )
 
 

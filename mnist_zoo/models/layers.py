@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError, unknown
 
+ImageSize = int | Sequence[int]  # the side of square images, or height and width
 ACTIVATIONS = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -26,14 +27,24 @@ def make_activation(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def check_images(images: Tensor, in_chans: int, image_size: int | None = None, at_least: int = 1) -> None:
+def height_and_width(image_size: ImageSize) -> tuple[int, int]:
+    """Return height and width of images, pixels, from the option ``image_size``: the side of a square, or both."""
+    return (image_size, image_size) if isinstance(image_size, int) else (int(image_size[0]), int(image_size[1]))
+
+
+def size_words(image_size: ImageSize) -> str:
+    """Return an image size as ``28x56``, height before width."""
+    return "x".join(map(str, height_and_width(image_size)))
+
+
+def check_images(images: Tensor, in_chans: int, image_size: ImageSize | None = None, at_least: int = 1) -> None:
     """Raise InputError unless the images are float ``(N, in_chans, H, W)`` of a size that the network takes.
 
     Args:
         images: the network's input.
         in_chans: channels that the network was built for.
-        image_size: side of the square images that its dense layers were built for; None for a network without dense
-            layers of fixed size.
+        image_size: size of the images that its dense layers were built for; None for a network without dense layers of
+            fixed size.
         at_least: smallest side that leaves at least one pixel after all stages.
     """
     if images.ndim != 4 or not images.is_floating_point():
@@ -47,10 +58,10 @@ def check_images(images: Tensor, in_chans: int, image_size: int | None = None, a
             f"this network was built for in_chans={in_chans} and got images of {channels} channels: "
             f"build it with in_chans={channels}, or convert the images"
         )
-    if image_size is not None and (height, width) != (image_size, image_size):
+    if image_size is not None and (height, width) != height_and_width(image_size):
         raise InputError(
-            f"this network was built for {image_size}x{image_size} images and got {height}x{width}: "
-            f"build it with image_size=... (square), or resize the images"
+            f"this network was built for {size_words(image_size)} images and got {height}x{width}: "
+            f"build it with image_size=[{height},{width}], or resize the images"
         )
     if min(height, width) < at_least:
         raise InputError(
@@ -60,17 +71,17 @@ def check_images(images: Tensor, in_chans: int, image_size: int | None = None, a
 
 
 class Features(nn.Sequential):
-    """The layers before the last linear layer: images ``(N, in_chans, image_size, image_size)`` to ``(N, D)``.
+    """The layers before the last linear layer: images ``(N, in_chans, H, W)`` to ``(N, D)``.
 
     Args:
         layers: applied in order.
         in_chans: channels of the images.
-        image_size: side of the square images, pixels.
+        image_size: side of the square images, or their height and width, pixels.
     """
 
-    def __init__(self, layers: Iterable[nn.Module], in_chans: int, image_size: int):
+    def __init__(self, layers: Iterable[nn.Module], in_chans: int, image_size: ImageSize):
         super().__init__(*layers)
-        self.in_chans, self.image_size = in_chans, image_size
+        self.in_chans, self.image_size = in_chans, height_and_width(image_size)
 
     def forward(self, x: Tensor) -> Tensor:
         check_images(x, self.in_chans, self.image_size)

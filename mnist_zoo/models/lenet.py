@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError, unknown
-from mnist_zoo.models.layers import Features, make_activation
+from mnist_zoo.models.layers import Features, ImageSize, height_and_width, make_activation, size_words
 from mnist_zoo.models.registry import register_model
 
 POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
@@ -22,7 +22,7 @@ class LeNet5(nn.Module):
     Args:
         num_classes: width of the logits.
         in_chans: channels of the images.
-        image_size: side of the square images, pixels, 12 or more.
+        image_size: side of the square images, or ``[height, width]``, pixels, 12 or more each.
         activation: a name in `mnist_zoo.models.layers.ACTIVATIONS`.
         pooling: ``avg`` or ``max``.
 
@@ -34,17 +34,17 @@ class LeNet5(nn.Module):
         self,
         num_classes: int = 10,
         in_chans: int = 1,
-        image_size: int = 28,
+        image_size: ImageSize = 28,
         activation: str = "sigmoid",
         pooling: str = "avg",
     ):
         super().__init__()
         if pooling not in POOLINGS:
             raise unknown("pooling", pooling, POOLINGS)
-        side = (image_size // 2 - 4) // 2
-        if side < 1:
+        height, width = ((side // 2 - 4) // 2 for side in height_and_width(image_size))
+        if min(height, width) < 1:
             raise InputError(
-                f"a {image_size}x{image_size} image has no pixels left in LeNet-5: use image_size=12 or more"
+                f"a {size_words(image_size)} image has no pixels left in LeNet-5: use image_size=12 or more"
             )
         layers = (
             nn.Conv2d(in_chans, 6, 5, padding=2),  # (N, 6, 28, 28)
@@ -54,7 +54,7 @@ class LeNet5(nn.Module):
             make_activation(activation),
             POOLINGS[pooling](2),  # (N, 16, 5, 5)
             nn.Flatten(),  # (N, 400)
-            nn.Linear(16 * side * side, 120),  # (N, 120)
+            nn.Linear(16 * height * width, 120),  # (N, 120)
             make_activation(activation),
             nn.Linear(120, 84),  # (N, 84)
             make_activation(activation),

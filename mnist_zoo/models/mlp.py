@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mnist_zoo.models.layers import Features, make_activation
+from mnist_zoo.models.layers import Features, ImageSize, height_and_width, make_activation
 from mnist_zoo.models.registry import register_model
 
 
@@ -22,7 +22,7 @@ class MLP(nn.Module):
     Args:
         num_classes: width of the logits.
         in_chans: channels of the images.
-        image_size: side of the square images, pixels.
+        image_size: side of the square images, or ``[height, width]``, pixels.
         hidden: units of each hidden layer.
         dropout: rate after each hidden layer.
         activation: a name in `mnist_zoo.models.layers.ACTIVATIONS`.
@@ -32,13 +32,14 @@ class MLP(nn.Module):
         self,
         num_classes: int = 10,
         in_chans: int = 1,
-        image_size: int = 28,
+        image_size: ImageSize = 28,
         hidden: Sequence[int] = (120, 84),
         dropout: float = 0.0,
         activation: str = "relu",
     ):
         super().__init__()
-        widths = [in_chans * image_size**2, *hidden]
+        height, width = height_and_width(image_size)
+        widths = [in_chans * height * width, *hidden]
         layers: list[nn.Module] = [nn.Flatten()]  # (N, 784)
         for width_in, width_out in pairwise(widths):
             layers += [nn.Linear(width_in, width_out), make_activation(activation)]

@@ -96,9 +96,12 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     num_classes, in_chans = options["num_classes"], options["in_chans"]
     if num_classes < 1 or in_chans < 1:
         raise InputError(f"num_classes and in_chans must be 1 or more, not {num_classes} and {in_chans}")
-    side = options.get("image_size", 1)
-    if type(side) is not int or side < 1:
-        raise InputError(f"image_size={side}: it must be 1 or more (an integer: the side of the square images)")
+    size = options.get("image_size", 1)
+    sides = [size] if not isinstance(size, (list, tuple)) else size
+    if len(sides) not in (1, 2) or not all(type(side) is int and side >= 1 for side in sides):
+        raise InputError(
+            f"image_size={size}: it must be 1 or more: an integer (the side of squares), or [height,width]"
+        )
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for option in options:
             if option not in parameters and option not in ("num_classes", "in_chans"):
@@ -119,27 +122,26 @@ def fit_to_images(name: str, options: Mapping[str, Any], image_shape: Sequence[i
         image_shape: ``(channels, height, width)`` of the images.
 
     Raises:
-        InputError: if the network is unknown, was given another ``image_size``, or needs square images and these are
-            not.
+        InputError: if the network is unknown, or was given another ``image_size``.
     """
     _, height, width = image_shape
     fitted = without_unset_size(options)
     parameter = parameters_of(name).get("image_size")
     if parameter is None:
         return fitted
-    if height != width:
-        raise InputError(
-            f"{name} takes square images, and these are {height}x{width} (height x width): make them square "
-            f"(data=folder data.image_size=[{height},{height}] does), or choose a network for any size, as "
-            f"model=resnet18"
-        )
-    if fitted.get("image_size", height) != height:
+    size = height if height == width else [height, width]
+    if _as_list(fitted.get("image_size", size)) != _as_list([height, width]):
         raise InputError(
             f"model.image_size={fitted['image_size']}, and the images are {height}x{width}: leave it out, then the "
             f"network follows the images"
         )
     # A size that is the default is not added: options are compared with those in checkpoints.
-    return fitted if "image_size" not in options and parameter.default == height else fitted | {"image_size": height}
+    return fitted if "image_size" not in options and parameter.default == size else fitted | {"image_size": size}
+
+
+def _as_list(size: Any) -> list[Any]:
+    """Return an image size as height and width."""
+    return list(size) if isinstance(size, (list, tuple)) else [size, size]
 
 
 def build(name: str, options: Mapping[str, Any]) -> nn.Module:

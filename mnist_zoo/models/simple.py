@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mnist_zoo.errors import InputError
-from mnist_zoo.models.layers import Features
+from mnist_zoo.models.layers import Features, ImageSize, height_and_width, size_words
 from mnist_zoo.models.registry import register_model
 
 
@@ -24,7 +24,7 @@ class SimpleCNN(nn.Module):
     Args:
         num_classes: width of the logits.
         in_chans: channels of the images.
-        image_size: side of the square images, pixels.
+        image_size: side of the square images, or ``[height, width]``, pixels.
         kernel_size: side of all kernels.
         channels: output channels of each convolution.
 
@@ -36,15 +36,15 @@ class SimpleCNN(nn.Module):
         self,
         num_classes: int = 10,
         in_chans: int = 1,
-        image_size: int = 28,
+        image_size: ImageSize = 28,
         kernel_size: int = 3,
         channels: Sequence[int] = tuple(range(32, 177, 16)),
     ):
         super().__init__()
-        side = image_size - len(channels) * (kernel_size - 1)
-        if side < 1:
+        height, width = (side - len(channels) * (kernel_size - 1) for side in height_and_width(image_size))
+        if min(height, width) < 1:
             raise InputError(
-                f"a {image_size}x{image_size} image has no pixels left after {len(channels)} valid convolutions "
+                f"a {size_words(image_size)} image has no pixels left after {len(channels)} valid convolutions "
                 f"{kernel_size}x{kernel_size}: use fewer entries in channels, or larger images"
             )
         layers: list[nn.Module] = []
@@ -54,7 +54,7 @@ class SimpleCNN(nn.Module):
         layers.append(nn.Flatten())  # (N, 176 * 8 * 8) for M3
         self.features = Features(layers, in_chans, image_size)
         self.head = nn.Sequential(
-            nn.Linear(widths[-1] * side * side, num_classes, bias=False), nn.BatchNorm1d(num_classes)
+            nn.Linear(widths[-1] * height * width, num_classes, bias=False), nn.BatchNorm1d(num_classes)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -24,6 +24,11 @@ def _curve(test: str, strengths: str) -> Callable[[Mapping[str, Any]], dict[str,
     }
 
 
+def is_own(measurement: Measurement, fingerprint: str) -> bool:
+    """Return whether a measurement is of the images that the run with this fingerprint was trained and tested on."""
+    return measurement["fingerprint"] == fingerprint
+
+
 # The columns of runs.csv that each test gives, from its values; accuracies are fractions.
 COLUMNS: dict[str, Callable[[Mapping[str, Any]], dict[str, float]]] = {
     **{test: _curve(test, "epsilons") for test in ("fgsm", "pgd", "pgd_l2", "square")},
@@ -38,16 +43,24 @@ COLUMNS: dict[str, Callable[[Mapping[str, Any]], dict[str, float]]] = {
 }
 
 
-def columns_of(measurements: Mapping[str, Measurement]) -> dict[str, float]:
+def columns_of(measurements: Mapping[str, Measurement], fingerprint: str) -> dict[str, float]:
     """Return the columns of one run. Of several measurements with one test the most thorough counts.
+
+    Accuracies on other data sets are columns ``clean_acc_<data>``.
 
     Args:
         measurements: of `mnist_zoo.runs.read_evaluation`.
+        fingerprint: of the images of the run.
     """
     columns: dict[str, float] = {}
     for measurement in sorted(measurements.values(), key=_thoroughness):  # later ones replace the earlier
-        if measurement["test"] in COLUMNS and measurement["settings"].get("split", "test") == "test":
-            columns |= COLUMNS[measurement["test"]](measurement["values"])
+        test, values = measurement["test"], measurement["values"]
+        if measurement["settings"].get("split", "test") != "test":
+            continue
+        if is_own(measurement, fingerprint):
+            columns |= COLUMNS[test](values) if test in COLUMNS else {}
+        elif test == "clean":
+            columns[f"clean_acc_{measurement['data']}"] = values["accuracy"]
     return columns
 
 
@@ -106,16 +119,17 @@ class Group:
 
 
 def groups_of(table: pd.DataFrame, test: str) -> list[Group]:
-    """Return the measurements with a test on the test split, grouped by their settings; most runs first.
+    """Return the measurements with a test on the runs' own test split, grouped by their settings; most runs first.
 
     Args:
-        table: with the columns ``label``, ``seed``, ``folder`` and ``evaluation``.
+        table: with the columns ``label``, ``seed``, ``folder``, ``data_fingerprint`` and ``evaluation``.
         test: name of the test.
     """
     found: dict[str, list[tuple[int, Measurement]]] = {}
-    for row, measurements in enumerate(table["evaluation"]):
+    for row, (measurements, images) in enumerate(zip(table["evaluation"], table["data_fingerprint"], strict=True)):
         for each in measurements.values():
-            if each["test"] == test and each["settings"].get("split", "test") == "test":
+            own = is_own(each, images) and each["settings"].get("split", "test") == "test"
+            if each["test"] == test and own:
                 found.setdefault(repr((sorted(each["settings"].items()), each["images"])), []).append((row, each))
     groups = []
     for members in found.values():

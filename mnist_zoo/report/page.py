@@ -22,15 +22,18 @@ from mnist_zoo.plots.style import FIGURE_DPI, style
 from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.beyond import beyond_sections
 from mnist_zoo.report.comparison import beside_papers, comparison
+from mnist_zoo.report.data_size import data_size_sections
 from mnist_zoo.report.measurements import read_measured
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.paper import latex, vector_graphics
+from mnist_zoo.report.parts import parts_sections
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
 from mnist_zoo.report.robustness import robustness_sections
 from mnist_zoo.report.sections import MOST_ROWS, Block, Section, shared_sections
 from mnist_zoo.report.studies import study_sections
 from mnist_zoo.report.suspects import label_error_sections
 from mnist_zoo.report.testsets import group_by_images
+from mnist_zoo.report.transfer import transfer_sections
 from mnist_zoo.report.verdicts import against_papers
 from mnist_zoo.report.writing import FIGURES, Output, png
 from mnist_zoo.runs import Damaged
@@ -77,8 +80,11 @@ def write_report(
             suffix = f" ({each.name})" if len(sets) > 1 else ""
             for section in [
                 *shared_sections(each),
+                *parts_sections(each),
+                *data_size_sections(each),
                 *robustness_sections(each),
                 *beyond_sections(each),
+                *transfer_sections(each),
                 *network_sections(each, data_root),
             ]:
                 page.add(section, suffix)

@@ -178,7 +178,7 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
         "test_images": test_images,
         "images": test_images if varies else f"{test_images}-{_digest(arrays['val_labels'])}",
         "evaluation": measurements,
-        **columns_of(measurements),
+        **columns_of(measurements, metrics["data_fingerprint"]),
     }
 
 

@@ -31,9 +31,10 @@ class TestSet:
 
     @property
     def measured(self) -> pd.DataFrame:
-        """What the runs and `others` share: the columns ``label``, ``seed``, ``folder`` and ``evaluation``."""
+        """The columns that the runs and `others` share, among them their measurements (``evaluation``)."""
         frames = [self.table] if self.others is None else [self.table, self.others]
-        return pd.concat([each[["label", "seed", "folder", "evaluation"]] for each in frames], ignore_index=True)
+        columns = ["label", "seed", "folder", "data_fingerprint", "evaluation"]
+        return pd.concat([each[columns] for each in frames], ignore_index=True)
 
     @property
     def classes(self) -> int:

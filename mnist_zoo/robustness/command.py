@@ -17,7 +17,7 @@ from mnist_zoo.machine import processor_name, versions
 from mnist_zoo.robustness.evaluation import run_test
 from mnist_zoo.robustness.images import Images
 from mnist_zoo.robustness.registry import Outcome, Progress, RegisteredTest, Settings, chosen_tests
-from mnist_zoo.robustness.sources import ImageCache, find_sources, require_finished
+from mnist_zoo.robustness.sources import ImageCache, LoadOther, find_sources, require_finished
 from mnist_zoo.robustness.subject import Subject, ensemble, read_subject
 from mnist_zoo.robustness.waiting import Countdown
 from mnist_zoo.runs import add_measurement, measurement_key, read_evaluation
@@ -70,6 +70,7 @@ def evaluate_sources(
     out: Path | None = None,
     force: bool = False,
     together: bool = False,
+    other: LoadOther | None = None,
 ) -> None:
     """Measure networks and print a line for each test; those of runs are kept in their folders.
 
@@ -83,6 +84,7 @@ def evaluate_sources(
         out: folder to keep the results in, one folder for each source, instead of the run folders.
         force: measure again what is already measured.
         together: measure the ensemble of all sources (their mean probabilities) instead of each.
+        other: loads another data set with given filters, to measure on instead of the images of the training.
 
     Raises:
         InputError: unknown test or option, or the only source cannot be measured.
@@ -90,7 +92,7 @@ def evaluate_sources(
     """
     chosen = chosen_tests(on, options, common)
     sources, place = find_sources(given), choose_device(device)
-    cache, failed = ImageCache(data_root), 0
+    cache, failed = ImageCache(data_root, other), 0
     speed.apply_to_process()
     if together:
         _measure_ensemble(sources, chosen, cache, place, out, force)
@@ -162,6 +164,8 @@ def _measure(subject: Subject, images: Images, chosen: Chosen, folder: Path | No
     """
     known = {} if force or folder is None else read_evaluation(folder)
     problems: dict[str, list[str]] = {}
+    known_data = None if subject.description is None else subject.description.data
+    on = "" if images.name == known_data else f" on {images.name}"
     for test, settings in chosen:
         started = time.monotonic()
         try:
@@ -176,7 +180,7 @@ def _measure(subject: Subject, images: Images, chosen: Chosen, folder: Path | No
             problems.setdefault(str(error), []).append(test.name)
             continue
         how = f"{time.monotonic() - started:.1f} s" if new else "measured before"
-        print(printable(f"  {test.name}: {test.summarise(values)} ({how})"), flush=True)
+        print(printable(f"  {test.name}{on}: {test.summarise(values)} ({how})"), flush=True)
     if folder is not None and sum(map(len, problems.values())) < len(chosen):
         print(printable(f"  kept in {folder / 'evaluation.json'}"), flush=True)
     if problems:

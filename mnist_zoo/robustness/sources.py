@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.data.recorded import load_recorded
 from mnist_zoo.errors import InputError
 from mnist_zoo.robustness.images import Images
 from mnist_zoo.runs import find_runs, read_metrics, read_result
-from mnist_zoo.weights import Weights, list_pretrained, read_archive, read_card
+from mnist_zoo.weights import Description, Weights, list_pretrained, read_archive, read_card
+
+LoadOther = Callable[[Mapping[str, Any]], MNISTDataModule]
+PARTS_OF = {"mnist5k": ("mnist", "qmnist", "double_mnist")}  # data sets of training images of others
+MOST_NAMES = 12
 
 
 def find_sources(given: Iterable[str]) -> list[tuple[str, Path | None]]:
@@ -44,19 +49,23 @@ class ImageCache:
 
     Args:
         data_root: folder of the data files; None: ``data`` in the current folder.
+        other: loads another data set with given filters, for all networks; None: each gets the images of its training.
     """
 
-    def __init__(self, data_root: Path | None):
-        self._data_root = data_root
+    def __init__(self, data_root: Path | None, other: LoadOther | None = None):
+        self._data_root, self._other = data_root, other
         self._key: object = None
         self._images: Images | None = None
 
     def of(self, source: str, folder: Path | None, weights: Weights) -> Images:
-        """Return the images that a network was trained and tested on.
+        """Return the images that a network was trained and tested on, or those of the other data set.
 
         Raises:
-            InputError: if they are unknown, cannot be loaded, or are other ones than those of its training.
+            InputError: if they are unknown, cannot be loaded, or are other ones than those of its training; or if the
+                other data set does not fit the network.
         """
+        if self._other is not None:
+            return self._of_other(self._other, source, weights.description)
         recorded, fingerprint = _recorded(source, folder, weights)
         name = weights.description.data
         if name is None:
@@ -71,6 +80,32 @@ class ImageCache:
                 f"folder of its images with --data-root DIR"
             )
         return self._images
+
+    def _of_other(self, load: LoadOther, source: str, known: Description) -> Images:
+        key = repr(sorted(known.filters.items()))
+        if self._images is None or key != self._key:
+            self._images, self._key = Images.of(load(known.filters)), key
+        _require_fit(source, known, self._images)
+        return self._images
+
+
+def _require_fit(source: str, known: Description, images: Images) -> None:
+    """Raise InputError unless a network knows the classes and the size of images, and was not trained on them."""
+    size, wanted = ("x".join(map(str, shape)) for shape in (images.test.shape[1:], known.image_shape))
+    if size != wanted:
+        raise InputError(f"{source} takes images of {wanted} (channels x height x width), and data={images.name} has "
+            f"{size}: choose a data set of its size")  # fmt: skip
+    if images.class_names != known.class_names:
+        raise InputError(f"{source} knows the classes {_some(known.class_names)}, and data={images.name} has "
+            f"{_some(images.class_names)}: choose a data set of the same classes")  # fmt: skip
+    if images.name in PARTS_OF and known.data in PARTS_OF[images.name]:
+        raise InputError(f"{source} was trained on the images of data={images.name}, a part of {known.data}: choose "
+            f"another data set")  # fmt: skip
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return names as a list that is not too long for a message."""
+    return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
 def _recorded(source: str, folder: Path | None, weights: Weights) -> tuple[dict[str, Any], str | None]:

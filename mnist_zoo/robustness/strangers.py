@@ -15,7 +15,8 @@ from mnist_zoo.data.sources import load
 from mnist_zoo.errors import InputError
 from mnist_zoo.robustness.images import Images
 
-DIGITS = ("mnist", "mnist5k", "qmnist", "emnist_digits")  # data sets with the same classes
+EMNIST = ("emnist_digits", "emnist_mnist", "emnist_balanced", "emnist_byclass", "emnist_bymerge")
+DIGITS = ("mnist", "mnist5k", "qmnist", "svhn", *EMNIST)  # data sets with digits among their classes
 OTHERS = ("mnist", "fashion_mnist", "kmnist", "cifar10")  # data sets that may be on disk
 NUMBERS = {"noise": 1, "blank": 2, "quarter_turns": 3, "two_digits": 4}  # of the random numbers of each kind
 

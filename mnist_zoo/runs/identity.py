@@ -31,9 +31,11 @@ ADDED: dict[str, Any] = {
     "callbacks": [],
     "adversary.name": "none",
     "adversary.warmup": 0,
+    "pretrained": None,
     **{f"augment.{key}": 0.0 for key in ("mask", "elastic", "stroke", "blur", "background", "noise")},
     "data.folds": None,
     "data.fold": None,
+    "data.epoch_images": None,
 }
 
 ORIGIN = ("config", "data_fingerprint", "version")  # what a run is made with, in status.json and in checkpoints

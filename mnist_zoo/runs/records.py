@@ -158,6 +158,7 @@ METRICS = Record(
     },
     {
         "images_fingerprint": is_text,
+        **{f"{split}_part_acc": is_fraction for split in SPLITS},
         **dict.fromkeys(("best_epoch", "test_evaluations"), is_count),
         "stopped_early": _truth,
         "peak_memory_bytes": _or_none(is_count),

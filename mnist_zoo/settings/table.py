@@ -49,6 +49,7 @@ PRECISIONS = (
 STRATEGIES = ("auto", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook", "ddp_find_unused_parameters_true")
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
 SCHEMES = ("default", "xavier", "keras", "he", "normal")
+EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")
 
 
 def _optimisations(value: object) -> str | None:
@@ -89,6 +90,7 @@ SETTINGS: dict[str, Check] = {
     "output_dir": folder,
     "sweep": optional(file_name),
     "resume": optional(text),
+    "pretrained": optional(text),
     "on_change": one_of("stop", "rerun", "keep"),
     "plugins": list_of(module_name, "[my_package.my_module]", most=100),
     "callbacks": list_of(class_name, "[my_package.my_module.MyCallback]", most=100),
@@ -150,8 +152,21 @@ GROUPS: dict[str, Group] = {
     "speed": Group({"off": _optimisations}),
 }  # fmt: skip
 
+
+def _image_size(least: int) -> Check:
+    """Return the check of the side of square images, or of height and width; null is the size of the data's images."""
+    side = integer(least, LARGEST_IMAGE)
+    return optional(
+        either(
+            side,
+            list_of(side, "[28,56]", 2, 2),
+            otherwise=f"it must be {least} or more: a number of pixels, or a list of height and width such as [28,56]",
+        )
+    )
+
+
 _CNN = {
-    "image_size": optional(integer(1, LARGEST_IMAGE)),  # null: that of the images
+    "image_size": _image_size(1),
     "channels": list_of(
         either(
             integer(1, MOST_CHANNELS), list_of(integer(1, MOST_CHANNELS), "[32,32]", 1),
@@ -200,6 +215,7 @@ _DATA = {
     "folds": optional(integer(2, MOST_FOLDS)),
     "fold": optional(integer(0, MOST_FOLDS - 1)),
     "train_fraction": number(above=0, high=1),
+    "epoch_images": optional(integer(1, 100 * MOST_IMAGES)),
     "normalize": boolean,
     "fallback": optional(text),
 }
@@ -212,7 +228,7 @@ NAMED: dict[str, NamedGroup] = {
             **dict.fromkeys(_CNNS, _CNN),
             **dict.fromkeys(("mlp", "mlp_128", "mlp_128_128"), _MLP),
             "lenet5": {
-                "image_size": optional(integer(12, LARGEST_IMAGE)),
+                "image_size": _image_size(12),
                 "activation": _CNN["activation"],
                 "pooling": one_of("avg", "max"),
             },
@@ -258,7 +274,11 @@ NAMED: dict[str, NamedGroup] = {
     "data": NamedGroup(
         "data set",
         {
-            **{name: {} for name in ("mnist", "fashion_mnist", "kmnist", "emnist_digits", "mnist5k", "cifar10", "npz")},
+            **{
+                name: {}
+                for name in ("mnist", "fashion_mnist", "kmnist", "mnist5k", "cifar10", "npz", "svhn", "double_mnist")
+            },
+            **{f"emnist_{split}": {} for split in EMNIST_SPLITS},
             "qmnist": {"test_digits": one_of("fresh", "all")},
             "csv": {"train_csv": text, "test_csv": optional(text)},
             "folder": {
@@ -274,6 +294,6 @@ NAMED: dict[str, NamedGroup] = {
 }
 # Settings that configurations of older versions do not have.
 NEWER = (
-    *("speed", "loss", "callbacks", "adversary", "data.folds", "data.fold"),
+    *("speed", "loss", "callbacks", "adversary", "pretrained", "data.folds", "data.fold", "data.epoch_images"),
     *(f"augment.{key}" for key in ("mask", "elastic", "stroke", "blur", "background", "noise")),
 )

@@ -25,12 +25,12 @@ def apply(network: nn.Module, device: torch.device) -> bool:
     features = getattr(network, "features", None)
     if device.type != "cpu" or not isinstance(features, Features):
         return False
-    used = used_side(list(features), features.image_size)
-    if used is None or used == features.image_size:
+    height, width = (used_side(list(features), side) for side in features.image_size)
+    if None in (height, width) or (height, width) == features.image_size:
         return False
 
     def crop(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        return (inputs[0][..., :used, :used],) if layer.training else None
+        return (inputs[0][..., :height, :width],) if layer.training else None
 
     features[0].register_forward_pre_hook(crop)
     return True

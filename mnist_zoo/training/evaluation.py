@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -27,6 +27,7 @@ from mnist_zoo.splits import SPLITS
 from mnist_zoo.weights import read_archive
 
 # The Trainer's settings that say where it computes. All others can change the metrics by more than rounding.
+NAMES = dict(zip(SPLITS, ("train", "validation", "test"), strict=True))
 HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "deterministic")
 
 
@@ -67,6 +68,8 @@ def evaluate_best(
     metrics = _what_was_run(cfg, best, data) | _how_it_went(folder, trainer)
     for split in SPLITS:
         metrics |= {f"{split}_{name}": value for name, value in score(logits[split], data.labels(split)).items()}
+        if data.label_parts:
+            metrics[f"{split}_part_acc"] = part_accuracy(logits[split], data.labels(split), data.label_parts)
     metrics |= {
         "test_evaluations": folder.status.get("test_evaluations", 0) + 1,
         "speed": optimisations,
@@ -151,8 +154,8 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
         "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
         "config": {
             **{key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
-            **{key: settings[key] for key in ("loss", "callbacks", "adversary") if key in settings},
-            "data": {"normalize": cfg["data"]["normalize"]},
+            **{key: settings[key] for key in ("loss", "callbacks", "adversary", "pretrained") if key in settings},
+            "data": {key: settings["data"][key] for key in ("normalize", "epoch_images") if key in settings["data"]},
             "trainer": {key: value for key, value in cfg["trainer"].items() if key not in HARDWARE},
         },
     }
@@ -199,6 +202,21 @@ def score(logits: Tensor, labels: Tensor) -> dict[str, float]:
     }
 
 
+def part_accuracy(logits: Tensor, labels: Tensor, parts: Sequence[int]) -> float:
+    """Return the share of the parts of labels that are correct in the predicted labels, such as of single digits.
+
+    Args:
+        logits: ``(N, C)``.
+        labels: int64 ``(N,)``.
+        parts: numbers of values of the parts of a label; the last changes fastest.
+    """
+    correct, predicted = 0, logits.argmax(1)
+    for size in reversed(parts):
+        correct += int((predicted % size == labels % size).sum())
+        predicted, labels = predicted // size, labels // size
+    return correct / (len(labels) * len(parts))
+
+
 def summary_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
     """Return the table that a run prints at its end, with what it means and what can be done next."""
     lines = [
@@ -206,9 +224,12 @@ def summary_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
         f"{metrics['flops'] / 1e6:.2f} MFLOP an image; best epoch {metrics['best_epoch']} of {metrics['epochs_run']}",
         f"  {'':10} {'images':>8} {'accuracy':>9}   {'95 % interval':15} {'loss':>8}",
     ]
-    for split, name in zip(SPLITS, ("train", "validation", "test"), strict=True):
+    for split, name in NAMES.items():
         count, accuracy, loss = (metrics[key] for key in (f"n_{split}", f"{split}_acc", f"{split}_loss"))
         lines.append(f"  {name:10} {count:8,} {accuracy:9.4f}   {interval_text(accuracy, count)} {loss:8.4f}")
+    if "test_part_acc" in metrics:
+        words = (f"{name} {metrics[f'{split}_part_acc']:.4f}" for split, name in NAMES.items())
+        lines.append(f"  accuracy of the parts of a label, such as single digits: {', '.join(words)}")
     place = shlex.quote(str(folder.path))
     lines += [
         "  interval: how exactly this many images determine the accuracy (Wilson); other seeds vary as well",

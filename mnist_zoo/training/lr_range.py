@@ -15,6 +15,7 @@ from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import load_data
 from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.settings import check
+from mnist_zoo.training.network import network_of
 from mnist_zoo.training.quiet import quiet_lightning
 from mnist_zoo.training.seeding import EpochSeed
 
@@ -73,7 +74,7 @@ def find_lr(cfg: Mapping[str, Any], low: float = 1e-6, high: float = 1.0, steps:
     pl.seed_everything(cfg["seed"], verbose=False)
     data = load_data(cfg)
     classifier = LitClassifier(
-        cfg["model"],
+        network_of(cfg),
         lr=low,
         optimizer=cfg["optimizer"],
         loss=cfg.get("loss", "cross_entropy"),

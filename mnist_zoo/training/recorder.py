@@ -110,8 +110,8 @@ class Recorder(Checkpoint):
 
 
 def _images_trained_on(trainer: pl.Trainer, pl_module: pl.LightningModule) -> int:
-    """Return the training images of an epoch: all, or fewer where the Trainer limits the batches."""
+    """Return the training images of an epoch, fewer where the Trainer limits the batches."""
     assert isinstance(pl_module, LitClassifier)
     data: Any = trainer.datamodule  # type: ignore[attr-defined]  # missing from Lightning's annotations
     _, batches = pl_module.count_steps()
-    return min(len(data.labels("train")), batches * data.batch_size)
+    return min(data.epoch_images or len(data.labels("train")), batches * data.batch_size)

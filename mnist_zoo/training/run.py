@@ -29,6 +29,7 @@ from mnist_zoo.settings import check
 from mnist_zoo.training.callbacks import load_callbacks
 from mnist_zoo.training.distributed import DistributedClassifier, ProcessSettings, own_error
 from mnist_zoo.training.evaluation import evaluate_best
+from mnist_zoo.training.network import network_of
 from mnist_zoo.training.progress import progress
 from mnist_zoo.training.quiet import quiet_lightning
 from mnist_zoo.training.recorder import Recorder
@@ -183,7 +184,7 @@ def _train_and_test(
     if trainer.strategy.root_device.type == "cpu":
         _warn_of_busy_cores()
     classifier = (DistributedClassifier if trainer.world_size > 1 else LitClassifier)(
-        cfg["model"],
+        network_of(cfg),
         lr=cfg["lr"],
         optimizer=cfg["optimizer"],
         scheduler=cfg["scheduler"],
@@ -197,7 +198,7 @@ def _train_and_test(
     try:
         with resumed.restoring(checkpoint):
             trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        fitted = cfg | {"model": classifier.hparams["model"]}  # with the image_size that the data gave
+        fitted = cfg | {"model": cfg["model"] | classifier.hparams["model"]}  # with the image_size that the data gave
         return evaluate_best(fitted, folder, trainer, data, optimisations, _off(cfg), brief=brief)
     except SystemExit as error:  # Lightning turns Ctrl-C into it
         saved = "the state of training" if recorder.saved_within_epoch else "the last whole epoch"

@@ -41,13 +41,14 @@ def _parse(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, 
     num_classes, in_chans = network["num_classes"], network["in_chans"]
     # `init` and `pretrained` choose the weights at the start of training; the trained weights replace them.
     model = {key: value for key, value in network["model"].items() if key not in ("init", "pretrained")}
-    side = model.get("image_size", IMAGE_SIZE)
+    size = model.get("image_size", IMAGE_SIZE)
+    sides = size if isinstance(size, (list, tuple)) else [size, size]
     data = checkpoint.get("MNISTDataModule", {})  # absent if the network was trained with another loader
     return state, {
         "model": model,
         "num_classes": num_classes,
         "in_chans": in_chans,
-        "image_shape": data.get("image_shape", [in_chans, side, side]),
+        "image_shape": data.get("image_shape", [in_chans, *sides]),
         "data": data.get("data"),
         "mean": data.get("mean"),
         "std": data.get("std"),
