@@ -455,11 +455,12 @@ def test_an_invalid_override_is_one_line_that_names_it(default, override, messag
         ("model=custom", "model.name has no value: add model.name=..."),
         ("~model.name", "the setting model.name is missing"),
         ("model.dropout=2", "model.dropout=2: it must be below 1"),
+        ("model=densenet_bc model.depth=23", "model.depth=23: it must be 4 more than a multiple of 6, such as 22"),
     ],
 )
 def test_composing_a_configuration_has_the_same_errors(override, message):
     with pytest.raises(InputError) as error:
-        check(compose_config([override]))
+        check(compose_config(override.split()))
     assert message in str(error.value) and "\n" not in str(error.value)
 
 

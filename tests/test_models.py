@@ -26,6 +26,8 @@ PARAMETERS = {
     "double_conv": 887_530,
     "resnet18": 11_175_370,
     "googlenet": 9_954_366,
+    "densenet121": 6_957_834,
+    "densenet_bc": 71_254,
     "simple_m3": 1_124_180,
     "simple_m5": 1_128_180,
     "simple_m7": 2_291_972,
@@ -114,6 +116,20 @@ def test_options_change_what_they_say(name, options, parameters, why):
     assert model.eval()(torch.rand(2, 1, size, size)).shape == (2, 10)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "parameters", "source"),
+    [
+        ("densenet121", {"num_classes": 1000, "in_chans": 3}, 7_978_856, "torchvision's documentation"),
+        ("densenet_bc", {"depth": 100, "in_chans": 3}, 769_162, "0.8 M: Huang et al. 2017, Table 2"),
+        ("densenet_bc", {"depth": 250, "growth_rate": 24, "in_chans": 3}, 15_324_406, "15.3 M: the same"),
+        ("densenet_bc", {"depth": 190, "growth_rate": 40, "in_chans": 3}, 25_624_430, "25.6 M: the same"),
+    ],
+)
+def test_other_published_parameter_counts(name, options, parameters, source):
+    with torch.device("meta"):
+        assert count(create_model(name, **options)) == parameters, source
+
+
 def test_cnn_is_convolution_activation_pooling_and_dense_layers_as_the_papers_draw_it():
     model, images = create_model("cnn").eval(), torch.randn(2, 1, 28, 28)
     x = images
@@ -155,6 +171,19 @@ def test_resnet18_loads_torchvisions_state_dict():
     assert torch.equal(ours.eval()(images), theirs.eval()(images))
 
 
+def test_densenet121_is_torchvisions_on_images_padded_to_32x32():
+    theirs = torchvision.models.densenet121(num_classes=10)
+    theirs.features.conv0 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    ours = create_model("densenet121")
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.rand(2, 1, 32, 32)
+    images[:, :, [0, 1, -2, -1]] = 0
+    images[:, :, :, [0, 1, -2, -1]] = 0
+    expected = theirs.eval()(images)
+    assert torch.equal(ours.eval()(images), expected)
+    assert torch.equal(ours(images[:, :, 2:-2, 2:-2]), expected), "28x28"
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -169,6 +198,7 @@ def test_resnet18_loads_torchvisions_state_dict():
         ("cnn", {"padding": "full"}, "unknown padding 'full'"),
         ("cnn", {"init": "zeros"}, "unknown initialisation 'zeros'"),
         ("resnet18", {"stem": "big"}, "unknown stem 'big'"),
+        ("densenet_bc", {"depth": 23}, "depth=23: it must be 4 more than a multiple of 6"),
         ("lenet5", {"pooling": "min"}, "unknown pooling 'min'"),
         ("simple_m7", {"image_size": 20}, "has no pixels left after 4 valid convolutions 7x7"),
         ("mlp", {"num_classes": 0}, "num_classes and in_chans must be 1 or more"),

@@ -66,6 +66,14 @@ def _val_size(value: object) -> str | None:
     return problem
 
 
+def _depth(value: object) -> str | None:
+    """Check the depth of a DenseNet-BC: three blocks of layers with two convolutions, and four layers beside them."""
+    problem = integer(10, 1000)(value)
+    if problem is None and isinstance(value, int) and value % 6 != 4:
+        return "it must be 4 more than a multiple of 6, such as 22, 40 or 100"
+    return problem
+
+
 def _share(value: object) -> str | None:
     return number(above=0, high=1.0)(value) if isinstance(value, float) else "it must have a decimal point"
 
@@ -218,6 +226,8 @@ NAMED: dict[str, NamedGroup] = {
             },
             "resnet18": {"stem": one_of("standard", "small")},
             "googlenet": {},
+            "densenet121": {},
+            "densenet_bc": {"depth": _depth, "growth_rate": integer(1, MOST_CHANNELS)},
             **dict.fromkeys(("simple_m3", "simple_m5", "simple_m7"), _SIMPLE),
         },
         _INIT,
