@@ -108,6 +108,11 @@ PAPERS = (
         "robustness.csv has a grid of epsilons.",
         {"masking": Part("A share of the input zeroed in training", "")},
     ),
+    Paper(
+        "Dynamic Routing Between Capsules (Sabour et al. 2017)",
+        "The paper does not state how long it trained; `experiment=capsnet` trains for three epochs.",
+        {"capsnet": Part("Table 1", "")},
+    ),
 )
 RELATED_TITLE = "Numbers that the papers cite"
 RELATED_NOTE = "They are compared with the library's defaults: the runs of the table at the end of this page."

@@ -71,6 +71,8 @@ PLAN: tuple[Planned, ...] = (
     *_grid("architectures", 5, 11, "model=deep_cnn"),
     *_grid(ZOO, 5, 14, "model=two_conv"),
     *_grid(ZOO, 5, 45, "model=double_conv"),
+    *_grid("capsnet", 3, 60, "model.routing=3 model.reconstruction=0.0005"),
+    *_grid(ZOO, 3, 80, "model=densenet_bc"),
     *_grid(ZOO, 5, 60, "model=deep_cnn"),
     *_grid(
         "digits_fashion_logged", 3, 40, *(f"data={data} model=two_conv" for data in ("mnist_31500", "fashion_mnist"))

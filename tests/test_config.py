@@ -208,6 +208,8 @@ TAKES: dict[str, list] = {
     **{key: [0] for key in ("scheduler.min_lr of warmup_cosine", "scheduler.warmup", "augment.probability")},
     **{key: [5.5] for key in ("augment.alpha",)},
     "loss.gamma": [0, 5.5],
+    **{key: [0] for key in ("loss.lower", "loss.upper")},
+    **{key: [0, 5.5] for key in ("loss.down_weight", "model.reconstruction")},
     "scheduler.min_lr of cosine": [0],
     "scheduler.min_lr of plateau": [0, 5.5],
     "trainer.devices": [-1],

@@ -62,6 +62,11 @@ RECIPES = [
     ("lr_sweep", {"batch_size": 64, "epochs": 10, "optimizer.name": "adam", "data.normalize": False}, 16),
     ("lr_sweep_final", {"batch_size": 64, "epochs": 25, "lr": 0.0002}, 4),
     ("ensemble", {"batch_size": 120, "epochs": 150, "ema": 0.999, "scheduler.gamma": 0.98, "augment.rotate": 20}, 3),
+    (
+        "capsnet",
+        {"model.name": "capsnet", "loss.name": "margin", "augment.shift": 0.0892, "data.normalize": False, "lr": 1e-3},
+        4,
+    ),
     ("masking", {"model.name": "cnn", "epochs": 3, "batch_size": 128}, 4),
 ]
 # The recipe of no paper: it was chosen on validation and tested with 20 seeds. A change needs these 20 runs again.

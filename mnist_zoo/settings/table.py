@@ -227,6 +227,11 @@ NAMED: dict[str, NamedGroup] = {
             "resnet18": {"stem": one_of("standard", "small")},
             "googlenet": {},
             "densenet121": {},
+            "capsnet": {
+                "image_size": optional(integer(17, LARGEST_IMAGE)),
+                "routing": integer(1, 100),
+                "reconstruction": number(0, 1000),
+            },
             "densenet_bc": {"depth": _depth, "growth_rate": integer(1, MOST_CHANNELS)},
             **dict.fromkeys(("simple_m3", "simple_m5", "simple_m7"), _SIMPLE),
         },
