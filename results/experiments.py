@@ -100,7 +100,12 @@ PAPERS = (
     Paper(
         "Ensembles of simple CNNs (An et al. 2020, arXiv 2008.10400)",
         "The paper reports up to 99.91 % for ensembles chosen on the test set; ours are chosen on validation.",
-        {"ensemble": Part("Ensembles", "")},
+        {
+            "ensemble": Part("Ensembles", ""),
+            "ensemble_networks": Part("Common CNNs against M5 (figure 8), for three epochs", ""),
+            "ensemble_augmentation": Part("Schemes of augmentation (figure 11), for three epochs", ""),
+            "ensemble_batchnorm": Part("With and without batch norm (figure 12), for three epochs", ""),
+        },
     ),
     Paper(
         "Feature masking (Ingle & Pawale 2024), as the first paper cites it",

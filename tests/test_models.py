@@ -34,6 +34,9 @@ PARAMETERS = {
     "simple_m3": 1_124_180,
     "simple_m5": 1_128_180,
     "simple_m7": 2_291_972,
+    "simple_c1": 269_524,
+    "simple_c2": 835_204,
+    "simple_c3": 576_180,
 }
 
 
@@ -111,6 +114,8 @@ class TestContract:
         ("cnn", {"downsampling": "stride"}, 320 + 18_496 + 64 * 36 * 128 + 128 + 1290, "28-13-6"),
         ("cnn", {"downsampling": "stride", "padding": "same"}, 18_816 + 64 * 49 * 128 + 128 + 1290, "28-14-7"),
         ("cnn", {"downsampling": "stride", "channels": [[8, 16]]}, 80 + 1168 + 16 * 144 * 128 + 128 + 1290, "28-26-12"),
+        ("simple_m5", {"batch_norm": False}, 1_128_180 - 2 * 490 + 490, "a bias for each scale and shift"),
+        ("simple_c1", {"dense": [100]}, 835_204, "simple_c2"),
         ("cnn", {"image_size": 32}, 320 + 18_496 + 64 * 36 * 128 + 128 + 1290, "6x6 maps at 32x32"),
     ],
 )
@@ -210,6 +215,7 @@ def test_densenet121_is_torchvisions_on_images_padded_to_32x32():
         ("densenet_bc", {"depth": 23}, "depth=23: it must be 4 more than a multiple of 6"),
         ("lenet5", {"pooling": "min"}, "unknown pooling 'min'"),
         ("simple_m7", {"image_size": 20}, "has no pixels left after 4 valid convolutions 7x7"),
+        ("simple_c1", {"image_size": 3}, "has no pixels left after 2 poolings"),
         ("mlp", {"num_classes": 0}, "num_classes and in_chans must be 1 or more"),
     ],
 )

@@ -195,6 +195,12 @@ _SIMPLE = {
     "image_size": _CNN["image_size"],
     "kernel_size": integer(1, LARGEST_IMAGE),
     "channels": list_of(integer(1, MOST_CHANNELS), "[32,48,64]", 1),
+    "batch_norm": boolean,
+}
+_POOLED = {
+    "image_size": _CNN["image_size"],
+    "channels": list_of(list_of(integer(1, MOST_CHANNELS), "[32,64]", 1), "[[32,64],[96,128]]", 1),
+    "dense": list_of(integer(1, MOST_UNITS), "[100]"),
 }
 _CNNS = (
     *("cnn", "cnn_dropout", "cnn_2dense", "cnn_batchnorm", "cnn_l2", "cnn_2dense_dropout", "deep_cnn"),
@@ -234,6 +240,7 @@ NAMED: dict[str, NamedGroup] = {
             },
             "densenet_bc": {"depth": _depth, "growth_rate": integer(1, MOST_CHANNELS)},
             **dict.fromkeys(("simple_m3", "simple_m5", "simple_m7"), _SIMPLE),
+            **dict.fromkeys(("simple_c1", "simple_c2", "simple_c3"), _POOLED),
         },
         _INIT,
         open=True,
