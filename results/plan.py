@@ -47,6 +47,7 @@ def _grid(experiment: str, seeds: int, minutes: float, *settings: str) -> list[P
     return [Planned(experiment, tuple(text.split()), seeds, minutes) for text in settings]
 
 
+SCHEMES = ("default", "xavier", "he", "normal")
 RATES = ("0.02", "0.01", "0.0002", "0.0001")
 PLAN: tuple[Planned, ...] = (
     *_grid("architectures", 10, 0.2, "model=mlp_128_128"),
@@ -71,6 +72,9 @@ PLAN: tuple[Planned, ...] = (
     *_grid("architectures", 5, 11, "model=deep_cnn"),
     *_grid(ZOO, 5, 14, "model=two_conv"),
     *_grid(ZOO, 5, 45, "model=double_conv"),
+    *_grid("initialisation", 3, 0.5, *(f"model=mlp model.init={scheme}" for scheme in SCHEMES)),
+    *_grid("initialisation", 3, 4, *(f"model=cnn model.init={scheme}" for scheme in SCHEMES)),
+    *_grid("initialisation", 3, 60, *(f"model=deep_cnn model.init={scheme}" for scheme in SCHEMES)),
     *_grid("ensemble_networks", 3, 80, *(f"model=simple_{name}" for name in ("c1", "c2", "c3", "m5"))),
     *_grid(
         "ensemble_augmentation",

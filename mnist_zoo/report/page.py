@@ -22,6 +22,7 @@ from mnist_zoo.plots.style import FIGURE_DPI, style
 from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.beyond import beyond_sections
 from mnist_zoo.report.comparison import beside_papers, comparison
+from mnist_zoo.report.first_epoch import first_epoch_sections
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.paper import latex, vector_graphics
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
@@ -76,6 +77,7 @@ def write_report(
             suffix = f" ({each.name})" if len(sets) > 1 else ""
             for section in [
                 *shared_sections(each),
+                *first_epoch_sections(each, damaged),
                 *robustness_sections(each),
                 *beyond_sections(each),
                 *network_sections(each, data_root),

@@ -14,7 +14,7 @@ from mnist_zoo.report.sections import Block, figure_block
 from mnist_zoo.report.trained import network_and_inputs
 
 DRAWING = ("capsnet",)  # networks that have a method `reconstruct`
-SHOWN = 10  # images of each kind
+SHOWN = 10  # classes
 
 
 def reconstruction_blocks(
@@ -22,8 +22,8 @@ def reconstruction_blocks(
 ) -> list[Block]:
     """Return the plot of a network's reconstructions of test images, or why there is none.
 
-    Shown are the first ten images that it classifies correctly and the first ten that it does not; each is drawn from
-    the capsule of the predicted class.
+    Shown are, of each of the first ten classes, the first image that it classifies correctly and the first that it does
+    not; each is drawn from the capsule of the predicted class.
 
     Args:
         folder: of the run.
@@ -33,7 +33,9 @@ def reconstruction_blocks(
         predicted: predicted classes ``(N,)``.
         class_names: name of each class.
     """
-    chosen = np.concatenate([np.flatnonzero(kind)[:SHOWN] for kind in (labels == predicted, labels != predicted)])
+    correct = labels == predicted
+    first = [np.flatnonzero(kind & (labels == c))[:1] for kind in (correct, ~correct) for c in range(SHOWN)]
+    chosen = np.concatenate(first)
     try:
         drawn = _reconstructions(folder, images[chosen], predicted[chosen])
     except InputError as error:
@@ -43,8 +45,8 @@ def reconstruction_blocks(
         for y, p in zip(labels[chosen], predicted[chosen], strict=True)
     ]
     caption = (
-        f"Test images, and below each what {name} draws from the capsule of the class that it predicts: the first "
-        f"{SHOWN} correct and the first {SHOWN} wrong predictions."
+        f"Test images, and below each what {name} draws from the capsule of the class that it predicts: of each "
+        f"class the first that is predicted correctly, and the first that is not."
     )
     return figure_block(
         "reconstructions", image_grid(np.concatenate([images[chosen], drawn], axis=2), captions), caption
