@@ -119,6 +119,16 @@ PAPERS = (
         {"initialisation": Part("Initial weights", "")},
     ),
     Paper(
+        "Denoising Autoencoders (Vincent et al. 2008)",
+        "The paper has no number on MNIST itself.",
+        {"autoencoder": Part("Pretrained without labels, at 1, 10 and 100 % of the labels", "")},
+    ),
+    Paper(
+        "A Fast Learning Algorithm for Deep Belief Nets (Hinton et al. 2006)",
+        "The paper fine-tunes a generative model; ours is fine-tuned by backpropagation.",
+        {"dbn": Part("Restricted Boltzmann machines, then fine-tuned", "")},
+    ),
+    Paper(
         "Dynamic Routing Between Capsules (Sabour et al. 2017)",
         "The paper does not state how long it trained; `experiment=capsnet` trains for three epochs.",
         {"capsnet": Part("Table 1", "")},

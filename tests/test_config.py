@@ -426,6 +426,7 @@ INVALID = [
     ("model.kernel_size=a", "model.kernel_size=a: it must be an integer (1 to 1,024), or a list"),
     ("model.dense=[1000000000]", "model.dense=[1000000000]: it must be a number of units (1 to 16,384)"),
     ("model.activation=rellu", "model.activation=rellu: it must be one of relu, "),
+    ("+model.pretrained=3", "model.pretrained=3: it must be a text"),
     ("model.init=best", "model.init=best: it must be one of default, xavier, keras, he, normal"),
     ("model.name=lenet5", "unknown option of model 'lenet5' 'channels'"),
     ("+model.width=3", "unknown option of model 'cnn' 'width'"),

@@ -75,6 +75,8 @@ RECIPES = [
     ("ensemble_augmentation", {"model.name": "simple_m5", "epochs": 3, "batch_size": 120, "scheduler.gamma": 0.98}, 4),
     ("ensemble_batchnorm", {"model.name": "simple_m5", "epochs": 3, "augment.rotate": 20, "augment.shift": 0.2}, 2),
     ("initialisation", {"epochs": 10, "batch_size": 64, "lr": 1e-3, "optimizer.name": "adam"}, 12),
+    ("autoencoder", {"model.name": "mlp", "model.activation": "sigmoid", "data.normalize": False}, 3),
+    ("dbn", {"model.hidden": [500, 500, 2000], "model.activation": "sigmoid", "data.normalize": False}, 1),
     ("masking", {"model.name": "cnn", "epochs": 3, "batch_size": 128}, 4),
 ]
 # The recipe of no paper: it was chosen on validation and tested with 20 seeds. A change needs these 20 runs again.

@@ -206,7 +206,7 @@ _CNNS = (
     *("cnn", "cnn_dropout", "cnn_2dense", "cnn_batchnorm", "cnn_l2", "cnn_2dense_dropout", "deep_cnn"),
     *("cnn_strided", "two_conv", "double_conv"),
 )
-_INIT = {"init": one_of(*SCHEMES)}
+_START = {"init": one_of(*SCHEMES), "pretrained": optional(text)}
 _DATA = {
     "root": text,
     "val_size": _val_size,
@@ -242,7 +242,7 @@ NAMED: dict[str, NamedGroup] = {
             **dict.fromkeys(("simple_m3", "simple_m5", "simple_m7"), _SIMPLE),
             **dict.fromkeys(("simple_c1", "simple_c2", "simple_c3"), _POOLED),
         },
-        _INIT,
+        _START,
         open=True,
     ),
     "adversary": NamedGroup(

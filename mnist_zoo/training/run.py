@@ -197,7 +197,7 @@ def _train_and_test(
     try:
         with resumed.restoring(checkpoint):
             trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        fitted = cfg | {"model": classifier.hparams["model"]}  # with the image_size that the data gave
+        fitted = cfg | {"model": _fitted(cfg["model"], classifier)}
         return evaluate_best(fitted, folder, trainer, data, optimisations, _off(cfg), brief=brief)
     except SystemExit as error:  # Lightning turns Ctrl-C into it
         saved = "the state of training" if recorder.saved_within_epoch else "the last whole epoch"
@@ -208,6 +208,11 @@ def _train_and_test(
     finally:
         if cfg["logger"]["name"] == "wandb":
             trainer.logger.experiment.finish()  # type: ignore[union-attr]  # the next job of a sweep gets its own record
+
+
+def _fitted(model: dict[str, Any], classifier: LitClassifier) -> dict[str, Any]:
+    """Return name and options of a network, with the image_size that the data gave and the weights at the start."""
+    return classifier.hparams["model"] | {key: model[key] for key in ("init", "pretrained") if key in model}
 
 
 def _adversary(cfg: dict[str, Any], data: MNISTDataModule) -> dict[str, Any]:
