@@ -33,6 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "registry": ("errors",),
     "weights": ("errors",),
     "attribution": ("errors",),
+    "deformation": ("errors",),
     "models": ("weights", "errors"),
     "optim": ("registry", "errors"),
     "losses": ("registry", "errors"),
