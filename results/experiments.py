@@ -119,6 +119,11 @@ PAPERS = (
         {"initialisation": Part("Initial weights", "")},
     ),
     Paper(
+        "A committee of 35 networks (Ciresan et al. 2012)",
+        "Rows are its members; the report of the sweep has the committee, as the ensemble of all networks.",
+        {"committee": Part("Members for seven widths of the digits", "")},
+    ),
+    Paper(
         "Denoising Autoencoders (Vincent et al. 2008)",
         "The paper has no number on MNIST itself.",
         {"autoencoder": Part("Pretrained without labels, at 1, 10 and 100 % of the labels", "")},

@@ -48,6 +48,7 @@ def _grid(experiment: str, seeds: int, minutes: float, *settings: str) -> list[P
 
 
 SCHEMES = ("default", "xavier", "he", "normal")
+AUTOENCODER = " model.pretrained=outputs/pretrained/autoencoder.safetensors"
 RATES = ("0.02", "0.01", "0.0002", "0.0001")
 PLAN: tuple[Planned, ...] = (
     *_grid("architectures", 10, 0.2, "model=mlp_128_128"),
@@ -83,6 +84,13 @@ PLAN: tuple[Planned, ...] = (
         *(f"augment.rotate={r} augment.shift={s}" for r in (0.0, 20.0) for s in (0.0, 0.2)),
     ),
     *_grid("ensemble_batchnorm", 3, 90, *(f"model.batch_norm={choice}" for choice in ("true", "false"))),
+    *_grid("committee", 5, 0.5, *(f"data.filters.width={width}" for width in ("null", 10, 12, 14, 16, 18, 20))),
+    *_grid(
+        "autoencoder",
+        *(3, 0.5),
+        *(f"data.train_fraction={share}{start}" for share in (0.01, 0.1, 1.0) for start in ("", AUTOENCODER)),
+    ),
+    *_grid("dbn", 3, 5, "model.pretrained=null", "model.pretrained=outputs/pretrained/dbn.safetensors"),
     *_grid("capsnet", 3, 60, "model.routing=3 model.reconstruction=0.0005"),
     *_grid(ZOO, 3, 80, "model=densenet_bc"),
     *_grid(ZOO, 5, 60, "model=deep_cnn"),

@@ -412,6 +412,7 @@ INVALID = [
     ("data.normalize=maybe", "data.normalize=maybe: it must be true or false"),
     ("data.filters.blur=-1", "data.filters.blur=-1: it must be 0 or more"),
     ("data.filters.sharpen=xxx", "data.filters.sharpen=xxx: it must be true or false"),
+    ("+data.filters.width=0", "data.filters.width=0: it must be 1 or more"),
     ("data.fallback=mnst5k", "data.fallback=mnst5k: unknown data set 'mnst5k'; did you mean mnist5k"),
     ("data.root=", "data.root=: it must not be empty"),
     ("data.root=null", "data.root=null: it must be a text"),

@@ -77,6 +77,7 @@ RECIPES = [
     ("initialisation", {"epochs": 10, "batch_size": 64, "lr": 1e-3, "optimizer.name": "adam"}, 12),
     ("autoencoder", {"model.name": "mlp", "model.activation": "sigmoid", "data.normalize": False}, 3),
     ("dbn", {"model.hidden": [500, 500, 2000], "model.activation": "sigmoid", "data.normalize": False}, 1),
+    ("committee", {"model.name": "cnn_strided", "epochs": 3, "scheduler.name": "onecycle", "lr": 0.01}, 7),
     ("masking", {"model.name": "cnn", "epochs": 3, "batch_size": 128}, 4),
 ]
 # The recipe of no paper: it was chosen on validation and tested with 20 seeds. A change needs these 20 runs again.

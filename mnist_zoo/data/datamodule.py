@@ -48,7 +48,7 @@ class MNISTDataModule(pl.LightningDataModule):
         fold: which fold is the validation split, counted from 0.
         train_fraction: share of the training split to keep, stratified. Validation and test split stay whole.
         normalize: scale to mean 0 and standard deviation 1 of the training split; if False, to 0-1.
-        filters: ``{"blur": times, "sharpen": bool}``, applied to all splits (see `apply_filters`).
+        filters: ``{"blur": times, "sharpen": bool, "width": pixels}``, applied to all splits (see `apply_filters`).
         augment: ``none``, ``affine``, ``photo``, ``thesis``, the name of a registered augmentation such as ``mixup``,
             or a dict of the attributes of `Augment` and, with ``name``, a registered augmentation's options; for
             training batches.

@@ -284,7 +284,11 @@ NAMED: dict[str, NamedGroup] = {
             },
         },
         _DATA,
-        {"filters": Group({"blur": integer(0, 100), "sharpen": boolean})},
+        {
+            "filters": Group(
+                {"blur": integer(0, 100), "sharpen": boolean}, {"width": optional(integer(1, LARGEST_IMAGE))}
+            )
+        },
         required=True,
         open=True,
     ),

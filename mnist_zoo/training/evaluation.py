@@ -152,10 +152,16 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
         "config": {
             **{key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
             **{key: settings[key] for key in ("loss", "callbacks", "adversary") if key in settings},
-            "data": {"normalize": cfg["data"]["normalize"]},
+            "data": {"normalize": cfg["data"]["normalize"], **_width(cfg)},
             "trainer": {key: value for key, value in cfg["trainer"].items() if key not in HARDWARE},
         },
     }
+
+
+def _width(cfg: Mapping[str, Any]) -> dict[str, int]:
+    """Return the filter that sets the width, if it is used: the fingerprint alone would not tell members apart."""
+    width = cfg["data"].get("filters", {}).get("width")
+    return {} if width is None else {"width": width}
 
 
 def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict[str, Any]:
