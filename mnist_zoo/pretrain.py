@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from mnist_zoo.command import Parser, one_line_errors, one_line_warnings
 
 
@@ -33,7 +35,8 @@ def main() -> None:
             )
         print(f"{path}\n{path.with_suffix('.png')}   images, what the first layer sees, reconstructions")
         print(path.with_suffix(".csv"))
-        print(f"next: python -m mnist_zoo experiment=autoencoder model.pretrained={path}")
+        words = [*arguments.overrides, f"++model.pretrained={path}"]
+        print(f"next: {shlex.join(['python', '-m', 'mnist_zoo', '-m', *words])}")
 
 
 if __name__ == "__main__":

@@ -125,6 +125,7 @@ class TestCommand:
         self.call(monkeypatch, "autoencoder", *WORDS, f"output_dir={tmp_path}")
         said = capsys.readouterr().out
         folder = tmp_path / "pretrained"
+        assert f"next: python -m mnist_zoo -m {' '.join(SMALL[:2])}" in said and "++model.pretrained=" in said
         assert "layer 2: reconstruction loss" in said and f"{folder}/autoencoder.safetensors" in said
         assert (folder / "autoencoder.png").read_bytes()[:4] == b"\x89PNG"
         assert len((folder / "autoencoder.csv").read_text().splitlines()) == 1 + 2 * 3

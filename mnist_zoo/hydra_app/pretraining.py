@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mnist_zoo.pretraining import Pretrained
 
 # The settings that pretraining uses; all others would do nothing.
-USED = ("experiment", "model", "data", "batch_size", "seed", "output_dir", "plugins", "debug")
+USED = ("experiment", "model", "data", "batch_size", "seed", "output_dir", "plugins")
 
 
 def pretrain_and_write(

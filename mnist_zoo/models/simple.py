@@ -69,8 +69,8 @@ class PooledCNN(nn.Module):
     Source: An et al. 2020, figure 8, and the networks ``comp1`` to ``comp3`` of its authors' code
     (github.com/ansh941/MnistSimpleCNN), which fix what the text leaves open. `simple_c1` has two convolutions (269,524
     parameters), `simple_c2` the same and a dense layer of 100 units (835,204), without an activation as in that code,
-    `simple_c3` four convolutions (576,180). (Two of that code's files have the class name of each other; the numbers
-    here are those of the files.)
+    `simple_c3` four convolutions (576,180). (In that code, the files of C2 and C3 have each other's class name; the
+    sizes of its saved weights agree with the names of the files.)
 
     Args:
         num_classes: width of the logits.

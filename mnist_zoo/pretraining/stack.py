@@ -85,7 +85,7 @@ def _check(cfg: Mapping[str, Any], kind: str, epochs: int, rate: float, noise: f
     if kind not in KINDS:
         raise InputError(f"{kind}: it must be one of {', '.join(KINDS)}")
     model = cfg["model"]
-    if "hidden" not in model or not model["hidden"] or model["activation"] != "sigmoid" or model["dropout"]:
+    if not model.get("hidden") or model.get("activation") != "sigmoid" or model.get("dropout"):
         raise InputError(
             f"model={model['name']}: pretraining is for an MLP with sigmoid units and without dropout: use model=mlp "
             f"model.activation=sigmoid, or experiment=autoencoder"
