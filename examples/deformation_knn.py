@@ -1,10 +1,12 @@
 """Nearest neighbours under the image distortion model (Keysers et al. 2007), which needs no training.
 
     python examples/deformation_knn.py                                  3,667 references and 1,000 tests of mnist5k
-    python examples/deformation_knn.py --data mnist --candidates 500    as many as in the paper: 8 min on a free core
+    python examples/deformation_knn.py --data mnist                     99.02 %, beside 97.13 % by Euclidean distance
+    python examples/deformation_knn.py --data mnist --candidates 500    as many as in the paper; not measured
 
 The script prints the test accuracy beside that of plain Euclidean neighbours. Nothing is chosen on data: k, the warp
-range and the gradients are the paper's, which reports an error of 0.54 % on MNIST with 60,000 references.
+range and the gradients are the paper's, which reports an error of 0.54 % (99.46 % accuracy) on MNIST. Its references
+are all 60,000 training images, ours the 55,000 of the training split, and it compares 500 candidates.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def main() -> None:
             print(
                 f"layer {number}: reconstruction loss {losses[0]:.2f} in the first epoch, {losses[-1]:.2f} in the last"
             )
-        print(f"{path}\n{path.with_suffix('.png')}   images, what the first layer sees, reconstructions")
+        print(f"{path}\n{path.with_suffix('.png')}   images and their reconstructions")
         print(path.with_suffix(".csv"))
         words = [*arguments.overrides, f"++model.pretrained={path}"]
         print(f"next: {shlex.join(['python', '-m', 'mnist_zoo', '-m', *words])}")
