@@ -21,8 +21,8 @@ NORMS = ("linf", "l2")
 LARGEST_EPSILON = {"linf": 1.0, "l2": 100.0}
 DEFAULTS: dict[str, dict[str, float | int]] = {
     "none": {},
-    "fgsm": {"epsilon": 0.3, "step_size": 0.375},
-    "pgd": {"epsilon": 0.3, "step_size": 0.075, "steps": 10},
+    "fgsm": {"epsilon": 0.3, "step_size": 0.375, "warmup": 0},
+    "pgd": {"epsilon": 0.3, "step_size": 0.075, "steps": 10, "warmup": 0},
 }
 MOST_STEPS = 10_000
 
@@ -84,11 +84,15 @@ class Adversary:
     free", Algorithm 3). ``pgd`` takes several steps (Madry et al. 2018). Both are L-inf attacks. The network is in
     training mode during the attack, as in both papers.
 
+    A small network may never start to learn against the full attack of several steps: its loss stays at that of
+    guessing. `warmup` prevents this.
+
     Attributes:
         name: ``none``, ``fgsm`` or ``pgd``.
         epsilon: largest change of a pixel, above 0 and at most 1.
         step_size: of each step.
         steps: how many.
+        warmup: epochs over which epsilon and step size grow linearly to their full size; they have it from then on.
         mean, std: the network's input is ``(pixel - mean) / std``.
 
     Raises:
@@ -99,6 +103,7 @@ class Adversary:
     epsilon: float = 0.0
     step_size: float = 0.0
     steps: int = 1
+    warmup: int = 0
     mean: float = 0.0
     std: float = 1.0
 
@@ -121,6 +126,8 @@ class Adversary:
                 f"adversary {name}: epsilon={made.epsilon} must be above 0 and at most 1, step_size={made.step_size} "
                 f"above 0, and steps={made.steps} from 1 to {MOST_STEPS}"
             )
+        if made.warmup < 0:
+            raise InputError(f"adversary {name}: warmup={made.warmup} must be 0 epochs or more")
         if not made.std > 0:
             raise InputError(f"adversary.std={made.std}: it must be above 0")
         return made
@@ -130,16 +137,19 @@ class Adversary:
         kept = ("name", "mean", "std", *DEFAULTS[self.name]) if self.name != "none" else ("name",)
         return {key: value for key, value in asdict(self).items() if key in kept}
 
-    def attack(self, network: Network, images: Tensor, labels: Tensor) -> Tensor:
+    def attack(self, network: Network, images: Tensor, labels: Tensor, epoch: int | None = None) -> Tensor:
         """Return attacked images of a batch.
 
         Args:
             network: the classifier's own; the input that it gets is normalised. A first output is its logits.
             images: normalised, float ``(N, C, H, W)``.
             labels: int64 ``(N,)``.
+            epoch: counted from 0, for the warm-up; None: the full attack.
         """
+        share = 1.0 if epoch is None else min(1.0, (epoch + 1) / (self.warmup + 1))
+        epsilon, step_size = share * self.epsilon, share * self.step_size
         pixels = images.detach() * self.std + self.mean
-        attacked = random_start(pixels, self.epsilon)
+        attacked = random_start(pixels, epsilon)
         for _ in range(self.steps):
             attacked.requires_grad_()
             output = network((attacked - self.mean) / self.std)
@@ -148,5 +158,5 @@ class Adversary:
             # parameters take no gradient here.
             loss = F.cross_entropy(logits.float(), labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, attacked)
-            attacked = step(attacked.detach(), gradient, pixels, self.step_size, self.epsilon, "linf")
+            attacked = step(attacked.detach(), gradient, pixels, step_size, epsilon, "linf")
         return (attacked - self.mean) / self.std

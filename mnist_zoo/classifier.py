@@ -169,7 +169,7 @@ class LitClassifier(pl.LightningModule):
             labels: int64 ``(N,)``, or probabilities ``(N, num_classes)``.
         """
         if self.adversary.name != "none":
-            images = self.adversary.attack(self.model, images, labels)
+            images = self.adversary.attack(self.model, images, labels, self.current_epoch)
         own = getattr(self.model, "training_loss", None)
         if own is not None:
             return own(images, labels, self._loss)

@@ -15,6 +15,7 @@ from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.report.reading import read_runs
 from mnist_zoo.runs import read_metrics
 from mnist_zoo.runs.identity import comparable, differences, identity
+from mnist_zoo.settings import check
 from mnist_zoo.training.recorder import Recorder
 from mnist_zoo.training.run import run
 
@@ -50,6 +51,18 @@ def test_more_steps_raise_the_loss_further():
     assert losses[1] > losses[0]
 
 
+def test_the_attack_grows_over_the_warm_up(stripes_config, tmp_path):
+    network, pixels, labels = create_model("mlp").train(), torch.full((8, 1, 28, 28), 0.5), torch.arange(8)
+    adversary = Adversary.of({"name": "fgsm", "epsilon": 0.4, "step_size": 0.8, "warmup": 3})
+    changes = [
+        (adversary.attack(network, pixels, labels, epoch) - pixels).abs().max().item()
+        for epoch in (0, 1, 2, 3, 4, None)
+    ]
+    assert changes == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4, 0.4], abs=1e-6)
+    run(stripes_config("epochs=3", "monitor=train_loss", "lr=0.1", *STRONG, "adversary.warmup=2"), tmp_path)
+    assert read_metrics(tmp_path)["best_epoch"] == 3, "an epoch of the warm-up is never the best"
+
+
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
@@ -60,6 +73,7 @@ def test_more_steps_raise_the_loss_further():
         ({"name": "pgd", "steps": 0}, "steps=0"),
         ({"name": "pgd", "step_size": 0}, "step_size=0"),
         ({"name": "pgd", "std": 0}, "adversary.std=0"),
+        ({"name": "pgd", "warmup": -1}, "warmup=-1"),
     ],
 )
 def test_an_invalid_adversary_is_refused(choice, message):
@@ -67,12 +81,20 @@ def test_an_invalid_adversary_is_refused(choice, message):
         LitClassifier("mlp", adversary=choice)
 
 
+@pytest.mark.parametrize(
+    ("warmup", "message"), [("-1", "adversary.warmup=-1: it must be 0 or more"), ("2", "it must be below epochs=2")]
+)
+def test_a_warm_up_without_end_is_refused(warmup, message):
+    with pytest.raises(InputError, match=message):
+        check(compose_config(["epochs=2", *FGSM, f"adversary.warmup={warmup}"]))
+
+
 def test_a_checkpoint_holds_the_adversary_as_plain_values(stripes_config, tmp_path):
     run(stripes_config("epochs=1", *PGD), tmp_path)
     again = LitClassifier.load_from_checkpoint(tmp_path / "checkpoints/best.ckpt")
     data = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)["MNISTDataModule"]
     assert again.hparams["adversary"] == {
-        **{"name": "pgd", "epsilon": 0.1, "step_size": 0.05, "steps": 3},
+        **{"name": "pgd", "epsilon": 0.1, "step_size": 0.05, "steps": 3, "warmup": 0},
         **{"mean": data["mean"], "std": data["std"]},
     }
     assert read_metrics(tmp_path)["config"]["adversary"]["name"] == "pgd"

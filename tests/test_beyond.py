@@ -191,6 +191,14 @@ def test_other_data_sets_are_used_if_they_are_on_disk_and_have_other_classes(tmp
         strangers(torch.zeros(2, 1, 30, 28, dtype=torch.uint8), images, ["quarter_turns"], 0)
 
 
+def test_the_kinds_of_images_identify_a_measurement(tmp_path, data):
+    images = Images(data.images("test")[:30], data.labels("test")[:30], name="mnist5k", root=tmp_path)
+    test, settings = chosen_tests(["ood"], {}, {})[0]
+    assert test.complete(settings, images).sets == (*MADE,), "the other data sets are not on disk"
+    test, settings = chosen_tests(["ood"], {"ood": {"sets": ["noise"]}}, {})[0]
+    assert test.complete(settings, images).sets == ("noise",)
+
+
 def test_a_network_of_bars_knows_noise_and_blank_images(data):
     outcome = evaluate_model(Bars(), data, on=["ood"], options={"ood": {"sets": [*MADE]}})["ood"]
     values = measured("ood", outcome)
@@ -260,9 +268,8 @@ def test_the_temperature_is_fitted_on_validation_and_lowers_the_error_on_test():
 def test_calibration_needs_a_validation_split_and_does_not_measure_it(data):
     with pytest.raises(InputError, match="no validation split"):
         evaluate_model(Bars(), (data.images("test"), data.labels("test")), on=["calibration"])
-    chosen, settings = chosen_tests(["calibration"], {}, {"split": "val"})[0]
-    with pytest.raises(InputError, match="measure it on the test split"):
-        run_test(Subject("bars", Bars()), Images.of(data), chosen, settings)
+    with pytest.raises(InputError, match=r"calibration: .* measure it on the test split"):
+        chosen_tests(["clean", "calibration"], {}, {"split": "val"})
 
 
 @pytest.mark.parametrize(

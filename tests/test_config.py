@@ -207,6 +207,7 @@ TAKES: dict[str, list] = {
     **{key: [0] for key in ("optimizer.momentum of rmsprop", "optimizer.momentum of muon", "optimizer.momentum_decay")},
     **{key: [0] for key in ("scheduler.min_lr of warmup_cosine", "scheduler.warmup", "augment.probability")},
     **{key: [5.5] for key in ("augment.alpha",)},
+    "adversary.warmup": [0],
     "loss.gamma": [0, 5.5],
     **{key: [0] for key in ("loss.lower", "loss.upper")},
     **{key: [0, 5.5] for key in ("loss.down_weight", "model.reconstruction")},

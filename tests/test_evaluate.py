@@ -14,9 +14,10 @@ from torch import nn
 from mnist_zoo import MNISTDataModule, create_model, evaluate_model
 from mnist_zoo.errors import InputError
 from mnist_zoo.evaluate import main
+from mnist_zoo.report import write_report
 from mnist_zoo.robustness import Outcome, Settings, register_test, registry
 from mnist_zoo.robustness.registry import chosen_tests
-from mnist_zoo.runs import DamagedFile, add_measurement, measurement_key, read_arrays, read_evaluation
+from mnist_zoo.runs import Damaged, DamagedFile, add_measurement, measurement_key, read_arrays, read_evaluation
 from mnist_zoo.training.run import run
 
 
@@ -183,6 +184,22 @@ def test_an_ensemble_has_the_mean_probabilities(finished, pair, tmp_path, capsys
     assert one["loss"] == pytest.approx(same["loss"], rel=1e-5)
 
 
+def test_the_report_shows_an_ensemble_beside_the_runs(finished, capsys):
+    sweep = finished.parent
+    Path(shutil.copytree(finished, sweep / "second"))
+    evaluate(capsys, sweep, "--on", "calibration")
+    for name, on in (("pair", "calibration,ood"), ("damaged", "calibration")):
+        arguments = (*(sweep / each for each in ("run", "second")), "--on", on, "--ensemble", "--out", sweep / name)
+        assert evaluate(capsys, *arguments)[0] == 0
+    (sweep / "damaged" / "evaluation.json").write_text("{}")
+    damaged = Damaged()
+    write_report([sweep], damaged=damaged)
+    assert {folder.name for folder in damaged.folders} == {"damaged"}
+    lines = (sweep / "report" / "report.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ensemble of 2 \\(pair\\)") or "ensemble of 2 (pair) |" in line]
+    assert any("disagreement" in row for row in rows) and len(rows) == 5, "four scores of ood, and calibration"
+
+
 def test_any_network_is_measured_and_left_as_it_was(pair):
     model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
     model[2].bias.requires_grad_(False)
@@ -215,6 +232,15 @@ def test_the_normalisation_of_the_data_module_is_used():
 def test_images_that_cannot_be_measured_are_refused(data, message):
     with pytest.raises(InputError, match=message):
         evaluate_model(create_model("mlp"), data, on=["clean"])
+
+
+def test_a_test_that_cannot_be_run_does_not_stop_those_after_it(finished, capsys):
+    status, out, errors = evaluate(capsys, finished, "--on", "ood,clean", "--set", "ood.sets=[kmnist]")
+    assert status == 1 and "clean: accuracy" in out and errors.count("\n") == 1 and "ood: kmnist: " in errors
+    (kept,) = read_evaluation(finished).values()
+    assert kept["test"] == "clean"
+    status, _, errors = evaluate(capsys, finished, "--on", "clean,calibration", "--split", "val")
+    assert status == 1 and "calibration: " in errors and len(read_evaluation(finished)) == 1, "nothing was measured"
 
 
 def test_a_test_of_your_own_gets_its_settings(pair, monkeypatch):

@@ -7,6 +7,7 @@ import ast
 import importlib
 import importlib.metadata
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -183,6 +184,23 @@ def test_a_help_text_may_be_made_when_it_is_printed():
     assert "add_argument" not in vars(argparse.ArgumentParser)
 
 
+OUTSIDE = """
+import torch
+from torchvision.transforms import v2
+
+from mnist_zoo import register_augmentation, register_optimizer
+
+register_optimizer("adagrad")(torch.optim.Adagrad)
+
+
+@register_augmentation("perspective")
+def perspective(images, generator, distortion=0.3):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+        return v2.RandomPerspective(distortion, p=1.0)(images)
+"""
+
+
 @pytest.mark.slow
 def test_a_wheel_runs_from_any_directory(tmp_path):
     build = [sys.executable, "-m", "build", "--outdir", str(tmp_path / "dist"), str(ROOT)]
@@ -208,7 +226,12 @@ def test_a_wheel_runs_from_any_directory(tmp_path):
     where = "import mnist_zoo; print(mnist_zoo.__file__)"
     found = subprocess.run([*interpreter, "-c", where], cwd=empty, check=True, capture_output=True, text=True).stdout
     assert found.startswith(str(tmp_path / "env"))
-    arguments = ["data=mnist5k", "model=mlp", "epochs=1", "data.train_fraction=0.1"]
+    # An optimizer and an augmentation of other packages, by a module beside the user's outputs.
+    (empty / "outside.py").write_text(OUTSIDE)
+    arguments = ["data=mnist5k", "model=mlp", "epochs=1", "data.train_fraction=0.1", "plugins=[outside]"]
+    arguments += ["optimizer=adagrad", "optimizer.lr_decay=0.01", "augment=perspective"]
     done = subprocess.run([*interpreter, "-m", "mnist_zoo", *arguments], cwd=empty, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert list((empty / "outputs/runs").glob("*/metrics.json"))
+    (metrics,) = (empty / "outputs/runs").glob("*/metrics.json")
+    record = json.loads(metrics.read_text())
+    assert (record["optimizer"], record["augment"]["name"]) == ({"name": "adagrad", "lr_decay": 0.01}, "perspective")

@@ -22,7 +22,9 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.names import job_name
 from mnist_zoo.hydra_app.overrides import grid, parse
 from mnist_zoo.hydra_app.quiet_sweep import JobsFailed, quiet_sweep
-from mnist_zoo.runs import read_curves, read_metrics
+from mnist_zoo.runs import read_curves, read_evaluation, read_metrics
+from mnist_zoo.training.run import run
+from mnist_zoo.versus.attacked import ATTACKS, Attacks
 from mnist_zoo.versus.comparing import RECORD, compare
 from mnist_zoo.versus.estimates import METRICS, Estimate, estimate
 from mnist_zoo.versus.page import write_page
@@ -177,8 +179,27 @@ def test_metrics_of_the_curves(tmp_path):
 
 def test_every_metric_is_measured(sides):
     for name in METRICS:
-        found = estimate(name, *sides, target=0.85 if name.endswith("_to") else None)
+        attacks = (lambda folder: (np.arange(1000) % 7 > int(folder.name[0]), "images")) if name in ATTACKS else None
+        found = estimate(name, *sides, target=0.85 if name.endswith("_to") else None, attacks=attacks)
         assert len(found.pairs) == 6 and math.isfinite(found.mean)
+
+
+def test_robustness_is_the_accuracy_under_attack_on_validation_images(stripes_config, tmp_path):
+    sides = [{seed: tmp_path / f"{name}-{seed}" for seed in range(2)} for name in "ab"]
+    for side, lr in zip(sides, (0.001, 0.01), strict=True):
+        for seed, folder in side.items():
+            run(stripes_config("epochs=2", f"lr={lr}", f"seed={seed}"), folder)
+    attacks = Attacks("pgd", 0.05, tmp_path)
+    found = estimate("pgd", *sides, attacks=attacks)
+    shares = []
+    for side in sides:
+        measured = [next(iter(read_evaluation(folder).values())) for folder in side.values()]
+        assert all(each["settings"]["split"] == "val" and each["settings"]["epsilons"] == [0.05] for each in measured)
+        shares.append(100 * np.mean([each["values"]["accuracy"][0] for each in measured]))
+    assert found.sides == pytest.approx(shares) and found.noise is not None and found.error > 0
+    before = [(folder / "evaluation.json").stat().st_mtime_ns for folder in sides[0].values()]
+    assert estimate("pgd", *sides, attacks=Attacks("pgd", 0.05, tmp_path)).mean == found.mean
+    assert before == [(folder / "evaluation.json").stat().st_mtime_ns for folder in sides[0].values()]
 
 
 # -- the question -----------------------------------------------------------------------------------------------------
@@ -198,6 +219,10 @@ TWO = (("lr=0.1",), ("lr=0.2",))
         ({"target": 0.9}, "--target is the accuracy of --metric seconds_to and epochs_to"),
         ({"metric": "epochs_to", "margin": 1.0}, "--target is the accuracy of"),
         ({"metric": "epochs_to", "margin": 1.0, "target": 98.0}, "--target 98.0: it must be a fraction"),
+        ({"epsilon": 0.1}, "--epsilon is the largest change of a pixel for --metric fgsm and pgd"),
+        ({"metric": "pgd", "margin": 1.0}, "--epsilon is the largest change"),
+        ({"metric": "pgd", "margin": 1.0, "epsilon": 1.5}, "--epsilon 1.5: it must be above 0 and at most 1"),
+        ({"metric": "pgd", "epsilon": 0.1}, "--metric pgd needs --margin"),
         ({"name": "../x"}, "--name ../x: it must be the name of a folder"),
         ({"sides": (("lr=0.1",), ("lr=x",))}, "lr=x: it must be a number"),
         ({"sides": (("lr=0.1",), ("seed=3",))}, "seed=3: not in a comparison: it trains seeds 0, 1, 2"),
@@ -361,7 +386,8 @@ def test_the_committed_questions_are_valid():
 
 
 @pytest.mark.slow
-def test_the_command_trains_answers_and_continues(tmp_path):
+@pytest.mark.parametrize("launcher", ["basic", "joblib_cores"])
+def test_the_command_trains_answers_and_continues(tmp_path, launcher):
     line = [
         sys.executable,
         "-m",
@@ -371,7 +397,19 @@ def test_the_command_trains_answers_and_continues(tmp_path):
         "model=mlp",
         "epochs=1",
     ]
-    line += ["trainer=cpu", "logger=none", "--a", "lr=1e-3", "--b", "lr=1e-5", "--margin", "5", "--name", "mine"]
+    line += [
+        "trainer=cpu",
+        "logger=none",
+        f"hydra/launcher={launcher}",
+        "--a",
+        "lr=1e-3",
+        "--b",
+        "lr=1e-5",
+        "--margin",
+        "5",
+        "--name",
+        "mine",
+    ]
     said = []
     for _ in range(2):
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=600, env=os.environ)

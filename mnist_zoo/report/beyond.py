@@ -38,7 +38,7 @@ def beyond_sections(runs: TestSet) -> list[Section]:
         ("Images of no class", "ood", _strangers),
         ("Calibration", "calibration", _calibration),
     ):
-        blocks = [block for group in groups_of(runs.table, test) for block in make(group)]
+        blocks = [block for group in groups_of(runs.measured, test) for block in make(group)]
         found += [Section(title, blocks)] if blocks else []
     return found
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from mnist_zoo.errors import printable
+from mnist_zoo.runs import Damaged, find_measured, read_evaluation
 
 Measurement = Mapping[str, Any]
 
@@ -54,6 +58,34 @@ def _thoroughness(measurement: Measurement) -> tuple[int, float]:
     return measurement["images"], float(np.prod([n if isinstance(n, (int, float)) else 1 for n in numbers]))
 
 
+def read_measured(folders: Iterable[str | Path], damaged: Damaged) -> pd.DataFrame:
+    """Return the networks and ensembles that were measured outside of run folders, one in a row.
+
+    Args:
+        folders: as `mnist_zoo.runs.find_measured` takes them.
+        damaged: collects the damaged folders, which are left out.
+
+    Returns:
+        The columns ``folder``, ``label`` (the network and the folder's name), ``seed`` (0), ``data_fingerprint`` and
+        ``evaluation``.
+    """
+    rows = []
+    for folder in find_measured(folders):
+        with damaged.skipped(folder):
+            for fingerprint, own in _by_images(read_evaluation(folder)).items():
+                network = next(iter(own.values())).get("network", "network")
+                label = printable(f"{network} ({folder.resolve().name})")
+                rows.append((folder, label, 0, fingerprint, own))
+    return pd.DataFrame(rows, columns=["folder", "label", "seed", "data_fingerprint", "evaluation"])
+
+
+def _by_images(measurements: Mapping[str, Measurement]) -> dict[str, dict[str, Measurement]]:
+    found: dict[str, dict[str, Measurement]] = {}
+    for key, each in measurements.items():
+        found.setdefault(each["fingerprint"], {})[key] = each
+    return found
+
+
 @dataclass(frozen=True)
 class Group:
     """Measurements of several runs with one test and equal settings.
@@ -62,7 +94,7 @@ class Group:
         test: name of the test.
         settings: of the test.
         images: how many were measured.
-        runs: rows of `Runs` that were measured.
+        runs: the rows of the table that were measured.
         values: of each row.
     """
 
@@ -77,7 +109,7 @@ def groups_of(table: pd.DataFrame, test: str) -> list[Group]:
     """Return the measurements with a test on the test split, grouped by their settings; most runs first.
 
     Args:
-        table: of `Runs`.
+        table: with the columns ``label``, ``seed``, ``folder`` and ``evaluation``.
         test: name of the test.
     """
     found: dict[str, list[tuple[int, Measurement]]] = {}

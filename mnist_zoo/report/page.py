@@ -23,6 +23,7 @@ from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.beyond import beyond_sections
 from mnist_zoo.report.comparison import beside_papers, comparison
 from mnist_zoo.report.first_epoch import first_epoch_sections
+from mnist_zoo.report.measurements import read_measured
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.paper import latex, vector_graphics
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
@@ -64,7 +65,7 @@ def write_report(
     """
     damaged = Damaged() if damaged is None else damaged
     runs = read_runs(folders, damaged)
-    sets, _ = group_by_images(runs.table)
+    sets, _ = group_by_images(runs.table, read_measured(folders, damaged))
     table = pd.concat([each.table for each in sets], ignore_index=True)
     page = Page(Output([Path(folder) for folder in folders], None if out is None else Path(out)), for_paper)
     with style(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):

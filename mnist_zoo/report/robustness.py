@@ -29,7 +29,7 @@ ATTACKS = ("pgd", "square", "fgsm")  # the first that was measured is plotted ag
 
 def robustness_sections(runs: TestSet) -> list[Section]:
     """Return the sections on what was measured of runs on the same images; none if nothing was."""
-    found = {test: groups_of(runs.table, test) for test in CURVES}
+    found = {test: groups_of(runs.measured, test) for test in CURVES}
     sections = []
     against = next((found[test][0] for test in ATTACKS if found[test]), None)
     if against is not None and against.runs["label"].nunique() > 1:

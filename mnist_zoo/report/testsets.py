@@ -18,6 +18,7 @@ class TestSet:
         table: rows of `Runs`.
         predicted: predicted classes of the test images, integers ``(R, N)``, one row for each row of the table.
         labels: true classes ``(N,)``.
+        others: networks and ensembles that are no runs, on the same images, as `read_measured` returns them.
     """
 
     __test__ = False  # pytest collects classes named Test...
@@ -26,6 +27,13 @@ class TestSet:
     table: pd.DataFrame
     predicted: np.ndarray
     labels: np.ndarray
+    others: pd.DataFrame | None = None
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """What the runs and `others` share: the columns ``label``, ``seed``, ``folder`` and ``evaluation``."""
+        frames = [self.table] if self.others is None else [self.table, self.others]
+        return pd.concat([each[["label", "seed", "folder", "evaluation"]] for each in frames], ignore_index=True)
 
     @property
     def classes(self) -> int:
@@ -50,11 +58,14 @@ class TestSet:
         return first.set_index("label").loc[self.order, "index"].tolist()
 
 
-def group_by_images(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path, str]]]:
+def group_by_images(
+    table: pd.DataFrame, others: pd.DataFrame | None = None
+) -> tuple[list[TestSet], list[tuple[Path, str]]]:
     """Group runs that share validation and test images.
 
     Args:
         table: of `Runs`.
+        others: of `read_measured`; each belongs to the group with its images.
 
     Returns:
         The groups, and an empty list: version 0.1.0 found damaged predictions here, `read_runs` leaves them out.
@@ -62,5 +73,6 @@ def group_by_images(table: pd.DataFrame) -> tuple[list[TestSet], list[tuple[Path
     sets = []
     for (data, _), rows in table.groupby(["data", "images"], sort=False):
         predicted, labels = np.stack(list(rows["predicted"])), rows["labels"].iloc[0]
-        sets.append(TestSet(str(data), rows.reset_index(drop=True), predicted, labels))
+        own = None if others is None else others[others["data_fingerprint"].isin(rows["data_fingerprint"])]
+        sets.append(TestSet(str(data), rows.reset_index(drop=True), predicted, labels, own))
     return sets, []

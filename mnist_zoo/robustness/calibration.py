@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,16 @@ COVERAGES = (1.0, 0.99, 0.98, 0.95, 0.9, 0.8, 0.5)  # shares of the images for w
 POINTS = 200  # of the curve of accuracy against coverage
 
 
+@dataclass(frozen=True)
+class CalibrationSettings(Settings):
+    """What the test of calibration can be told; raises InputError for the validation split, which it fits on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.split == "val":
+            raise InputError("its temperature is fitted on the validation split: measure it on the test split")
+
+
 def _summary(values: Mapping[str, Any]) -> str:
     plain, scaled = values["plain"], values["scaled"]
     return (
@@ -35,7 +46,7 @@ def _summary(values: Mapping[str, Any]) -> str:
     )
 
 
-@register_test("calibration", _summary)
+@register_test("calibration", _summary, CalibrationSettings)
 def measure_calibration(subject: Subject, images: Images, settings: Settings, progress: Progress) -> Outcome:
     """Measure the probabilities of a network as they are, and with a temperature (Guo et al. 2017).
 
@@ -50,10 +61,8 @@ def measure_calibration(subject: Subject, images: Images, settings: Settings, pr
         coverages. A temperature hardly changes which images are certain, so the curve is that of the plain ones.
 
     Raises:
-        InputError: if there is no validation split, or it is the one to be measured.
+        InputError: if there is no validation split.
     """
-    if settings.split == "val":
-        raise InputError("calibration fits its temperature on the validation split: measure it on the test split")
     fitted_on = images.split("val")
     pixels, labels = images.split("test", settings.images)
     share = len(pixels) / (len(pixels) + len(fitted_on[0]))

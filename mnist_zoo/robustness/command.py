@@ -16,7 +16,7 @@ from mnist_zoo.errors import InputError, ZooError, printable
 from mnist_zoo.machine import processor_name, versions
 from mnist_zoo.robustness.evaluation import run_test
 from mnist_zoo.robustness.images import Images
-from mnist_zoo.robustness.registry import Outcome, RegisteredTest, Settings, chosen_tests
+from mnist_zoo.robustness.registry import Outcome, Progress, RegisteredTest, Settings, chosen_tests
 from mnist_zoo.robustness.sources import ImageCache, find_sources, require_finished
 from mnist_zoo.robustness.subject import Subject, ensemble, read_subject
 from mnist_zoo.robustness.waiting import Countdown
@@ -155,24 +155,69 @@ def _places(sources: Sequence[tuple[str, Path | None]], out: Path | None) -> dic
 
 
 def _measure(subject: Subject, images: Images, chosen: Chosen, folder: Path | None, force: bool) -> None:
-    """Run the tests that are not measured yet, and print a line for each."""
+    """Run the tests that are not measured yet, and print a line for each.
+
+    Raises:
+        InputError: if tests cannot be run on this network and its images; the others were.
+    """
     known = {} if force or folder is None else read_evaluation(folder)
+    problems: dict[str, list[str]] = {}
     for test, settings in chosen:
-        plain = settings.as_dict()
-        key = measurement_key(test.name, test.version, plain, subject.digest, images.fingerprint)
-        if key in known:
-            print(printable(f"  {test.name}: {test.summarise(known[key]['values'])} (measured before)"), flush=True)
-            continue
         started = time.monotonic()
-        with Countdown(test.name) as countdown:
-            outcome = run_test(subject, images, test, settings, countdown)
-        seconds = time.monotonic() - started
-        if folder is not None:
-            record = _record(subject, images, test, settings, outcome, seconds)
-            add_measurement(folder, key, record, outcome.arrays)
-        print(printable(f"  {test.name}: {test.summarise(outcome.values)} ({seconds:.1f} s)"), flush=True)
-    if folder is not None:
+        try:
+            completed = test.complete(settings, images)
+            with Countdown(test.name) as countdown:
+                if folder is None:
+                    values, new = run_test(subject, images, test, completed, countdown).values, True
+                else:
+                    key, new = measure_and_keep(subject, images, test, completed, folder, known, countdown)
+                    values = read_evaluation(folder)[key]["values"]
+        except InputError as error:
+            problems.setdefault(str(error), []).append(test.name)
+            continue
+        how = f"{time.monotonic() - started:.1f} s" if new else "measured before"
+        print(printable(f"  {test.name}: {test.summarise(values)} ({how})"), flush=True)
+    if folder is not None and sum(map(len, problems.values())) < len(chosen):
         print(printable(f"  kept in {folder / 'evaluation.json'}"), flush=True)
+    if problems:
+        raise InputError("; ".join(f"{', '.join(names)}: {problem}" for problem, names in problems.items()))
+
+
+def measure_and_keep(
+    subject: Subject,
+    images: Images,
+    test: RegisteredTest,
+    settings: Settings,
+    folder: Path,
+    known: Mapping[str, Mapping[str, Any]],
+    progress: Progress = lambda share: None,
+) -> tuple[str, bool]:
+    """Run a test on a network, and keep the result in a folder, unless it is there.
+
+    Args:
+        subject: the network.
+        images: to measure it on.
+        test: from the registry.
+        settings: of the test, complete.
+        folder: of the result.
+        known: the measurements that are not repeated, by key.
+        progress: called with the share of the test that is done.
+
+    Returns:
+        The key of the measurement, and whether it is new.
+
+    Raises:
+        InputError: if the test cannot be run, or another process holds the folder.
+        StorageError: if the result cannot be written.
+    """
+    key = measurement_key(test.name, test.version, settings.as_dict(), subject.digest, images.fingerprint)
+    if key in known:
+        return key, False
+    started = time.monotonic()
+    outcome = run_test(subject, images, test, settings, progress)
+    record = _record(subject, images, test, settings, outcome, time.monotonic() - started)
+    add_measurement(folder, key, record, outcome.arrays)
+    return key, True
 
 
 def _record(
@@ -181,6 +226,7 @@ def _record(
     threads = torch.get_num_threads()
     cpu = f"{processor_name()} cpu, {threads} thread{'s' if threads > 1 else ''}"
     return {
+        "network": subject.name,
         "test": test.name,
         "version": test.version,
         "settings": settings.as_dict(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,15 @@ def _summary(values: Mapping[str, Any]) -> str:
     return f"mean AUROC over {', '.join(values['sets'])}: {', '.join(shown)}"
 
 
-@register_test("ood", _summary, OodSettings)
+def _with_kinds(settings: OodSettings, images: Images) -> OodSettings:
+    """Return settings that name the kinds of images: which there are depends on the files on disk."""
+    if settings.sets is not None:
+        return settings
+    pixels, _ = images.split(settings.split, 1)
+    return replace(settings, sets=tuple(strangers(pixels, images, None, settings.seed)))
+
+
+@register_test("ood", _summary, OodSettings, complete=_with_kinds)
 def measure_ood(subject: Subject, images: Images, settings: OodSettings, progress: Progress) -> Outcome:
     """Measure how well four scores tell known images from images of no class (see `strangers`).
 

@@ -13,6 +13,7 @@ from mnist_zoo.robustness.images import Images
 from mnist_zoo.robustness.subject import Subject
 
 Progress = Callable[[float], None]  # called with the share of a test that is done
+Complete = Callable[[Any, Images], Any]  # settings and images to settings
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class RegisteredTest:
         settings: the class of its settings.
         measure: the function ``(subject, images, settings, progress) -> Outcome``.
         summarise: returns one line for the terminal from an outcome's values.
+        complete: returns the settings with what the images decide filled in. Those identify a measurement.
     """
 
     name: str
@@ -87,6 +89,7 @@ class RegisteredTest:
     settings: type[Settings]
     measure: Callable[[Subject, Images, Any, Progress], Outcome]
     summarise: Callable[[Mapping[str, Any]], str]
+    complete: Complete
 
 
 _TESTS: dict[str, RegisteredTest] = {}
@@ -94,7 +97,11 @@ Measure = Callable[[Subject, Images, Any, Progress], Outcome]
 
 
 def register_test(
-    name: str, summarise: Callable[[Mapping[str, Any]], str], settings: type[Settings] = Settings, version: int = 1
+    name: str,
+    summarise: Callable[[Mapping[str, Any]], str],
+    settings: type[Settings] = Settings,
+    version: int = 1,
+    complete: Complete = lambda settings, images: settings,
 ) -> Callable[[Measure], Measure]:
     """Register a function ``(subject, images, settings, progress) -> Outcome`` as a test.
 
@@ -103,6 +110,7 @@ def register_test(
         summarise: returns one line for the terminal from an outcome's values.
         settings: the class of its settings.
         version: see `RegisteredTest`.
+        complete: see `RegisteredTest`.
 
     Raises:
         InputError: if the name is already registered.
@@ -111,7 +119,7 @@ def register_test(
     def register(measure: Measure) -> Measure:
         if name in _TESTS:
             raise InputError(f"a test named '{name}' is already registered; choose another name")
-        _TESTS[name] = RegisteredTest(name, version, settings, measure, summarise)
+        _TESTS[name] = RegisteredTest(name, version, settings, measure, summarise, complete)
         return measure
 
     return register

@@ -51,7 +51,7 @@ def read_evaluation(folder: str | Path) -> dict[str, dict[str, Any]]:
 
     Each has ``test``, ``version``, ``settings``, ``weights`` (SHA-256 of their file), ``data``, ``fingerprint``,
     ``images`` (how many were measured), ``values`` (as `mnist_zoo.runs.measured.VALUES` describes), ``arrays`` (names),
-    ``seconds``, ``device``, ``versions`` and ``date``.
+    ``seconds``, ``device``, ``versions``, ``date`` and, unless the file is an old one, ``network`` (its name).
 
     Raises:
         DamagedFile: if ``evaluation.json`` does not hold what it must.

@@ -30,6 +30,7 @@ ADDED: dict[str, Any] = {
     "loss.name": "cross_entropy",
     "callbacks": [],
     "adversary.name": "none",
+    "adversary.warmup": 0,
     **{f"augment.{key}": 0.0 for key in ("mask", "elastic", "stroke", "blur", "background", "noise")},
     "data.folds": None,
     "data.fold": None,

@@ -45,6 +45,7 @@ MEASUREMENT = Record(
         "versions": _words,
         "date": is_text,
     },
+    {"network": is_text},
 )
 
 # An attack: accuracies at the strengths in `epsilons`, and signs that gradients are masked, as texts.

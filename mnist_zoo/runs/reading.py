@@ -22,6 +22,7 @@ from mnist_zoo.runs.records import (
     CONFIG_FILE,
     CURVE_COLUMNS,
     CURVES_FILE,
+    EVALUATION_FILE,
     JOB,
     METRICS,
     OVERRIDES_FILE,
@@ -106,6 +107,20 @@ def find_runs(folders: Iterable[str | Path]) -> Iterator[Path]:
             directories.sort()
             if STATUS_FILE in files:
                 directories.clear()
+                yield Path(root)
+
+
+def find_measured(folders: Iterable[str | Path]) -> Iterator[Path]:
+    """Yield every folder at or below the given ones with an ``evaluation.json`` that is no run's, in sorted order.
+
+    ``python -m mnist_zoo.evaluate --out`` makes them, for ensembles for instance.
+    """
+    for folder in folders:
+        for root, directories, files in os.walk(folder):
+            directories.sort()
+            if STATUS_FILE in files:
+                directories.clear()
+            elif EVALUATION_FILE in files:
                 yield Path(root)
 
 

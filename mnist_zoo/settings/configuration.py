@@ -133,6 +133,9 @@ def _check_together(cfg: Mapping[str, Any]) -> None:
         raise InputError(f"data.fold={fold}: with data.folds={folds} it must be from 0 to {folds - 1}")
     if optimizer["name"] == "sgd" and optimizer.get("nesterov") and not optimizer.get("momentum"):
         raise InputError("optimizer.nesterov=true needs optimizer.momentum above 0: set optimizer.nesterov=false")
+    warmup = cfg.get("adversary", {}).get("warmup", 0)
+    if warmup and warmup >= cfg["epochs"]:
+        raise InputError(f"adversary.warmup={warmup}: it must be below epochs={cfg['epochs']}")
     if cfg["scheduler"]["name"] in ("cosine", "warmup_cosine") and cfg["scheduler"].get("min_lr", 0) > cfg["lr"]:
         raise InputError(f"scheduler.min_lr={cfg['scheduler']['min_lr']}: it must be lr={cfg['lr']} or less")
 

@@ -249,11 +249,16 @@ NAMED: dict[str, NamedGroup] = {
         "adversary",
         {
             "none": {},
-            "fgsm": {"epsilon": number(above=0, high=1), "step_size": number(above=0, high=2)},
+            "fgsm": {
+                "epsilon": number(above=0, high=1),
+                "step_size": number(above=0, high=2),
+                "warmup": integer(0, MOST_EPOCHS),
+            },
             "pgd": {
                 "epsilon": number(above=0, high=1),
                 "step_size": number(above=0, high=2),
                 "steps": integer(1, 10_000),
+                "warmup": integer(0, MOST_EPOCHS),
             },
         },
     ),

@@ -13,19 +13,22 @@ class BestEpoch:
 
     Args:
         monitor: ``val_acc``, ``val_loss``, ``train_acc`` or ``train_loss``.
+        warmup: an epoch after so many is better than each of them, whose training is easier.
 
     Attributes:
         epoch: counted from 0; -1 before the first epoch has ended.
     """
 
-    def __init__(self, monitor: str):
-        self.monitor, self.epoch = monitor, -1
+    def __init__(self, monitor: str, warmup: int = 0):
+        self.monitor, self.warmup, self.epoch = monitor, warmup, -1
         self._score: list[float] | None = None  # what is maximised, most important first
 
     def update(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Return whether an epoch, counted from 0, is better than all before it."""
         sign = 1 if self.monitor.endswith("acc") else -1
         score = [sign * metrics[self.monitor], -metrics["val_loss"]]
+        if self.warmup:
+            score.insert(0, float(epoch >= self.warmup))
         if self._score is not None and score <= self._score:
             return False
         self._score, self.epoch = score, epoch

@@ -33,9 +33,9 @@ class Recorder(Checkpoint):
 
     accepts_lists = True  # for mnist_zoo.speed.several_steps
 
-    def __init__(self, folder: RunFolder, monitor: str):
+    def __init__(self, folder: RunFolder, monitor: str, warmup: int = 0):
         self.folder = folder
-        self.curves, self.best = Curves(), BestEpoch(monitor)
+        self.curves, self.best = Curves(), BestEpoch(monitor, warmup)
         self.saved_within_epoch = False  # whether training ended between two steps, saved there
         self._checkpoints, self._signals = Checkpoints(folder), TerminationSignals()
 

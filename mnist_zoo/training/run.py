@@ -170,7 +170,7 @@ def _train_and_test(
     folder.start(identity=identity(cfg, data.fingerprint), **origin(cfg, data.fingerprint))
     if changes:
         folder.update(changes=[*folder.status.get("changes", []), *changes])
-    recorder = Recorder(folder, cfg["monitor"])
+    recorder = Recorder(folder, cfg["monitor"], cfg.get("adversary", {}).get("warmup", 0))
     callbacks = [*callbacks, *load_callbacks(cfg.get("callbacks", ()))]
     settings = ProcessSettings(cfg["trainer"]["matmul_precision"], None if tuned is None else _off(cfg))
     shown, resumed = progress(recorder, cfg["progress"], brief=brief), Resume()

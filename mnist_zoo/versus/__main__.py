@@ -21,9 +21,10 @@ def main() -> None:
     add(
         "--metric",
         default="accuracy",
-        help="accuracy (default), loss, accuracy_at_equal_time, seconds_to, epochs_to, ...",
+        help="accuracy (default), loss, accuracy_at_equal_time, seconds_to, epochs_to, pgd, ...",
     )
     add("--target", type=float, help="accuracy of --metric seconds_to and epochs_to, a fraction")
+    add("--epsilon", type=float, help="of --metric fgsm and pgd: the largest change of a pixel, from 0 to 1")
     add("--max-seeds", type=int, default=20, help="of each side (default: 20)")
     add("--tune", nargs="+", default=[], metavar="KEY=LOW:HIGH", help="settings to search for each side first")
     add("--trials", type=int, default=12, help="of --tune for each side (default: 12)")
@@ -38,7 +39,7 @@ def main() -> None:
         from mnist_zoo.versus.question import Question
         from mnist_zoo.versus.words import answer_lines
 
-        named = ("metric", "margin", "max_seeds", "b_seed_offset", "target", "trials", "name")
+        named = ("metric", "margin", "max_seeds", "b_seed_offset", "target", "epsilon", "trials", "name")
         options = {key: getattr(given, key) for key in named} | {"tune": tuple(given.tune)}
         question = Question(tuple(given.overrides), tuple(map(tuple, [given.a, *given.b])), **options)
         found = compare(question, quiet_sweep(_command), test=given.test)

@@ -21,6 +21,7 @@ from mnist_zoo.hydra_app.overrides import grid, parse, quote_path, top_level_key
 from mnist_zoo.hydra_app.places import JobFolders
 from mnist_zoo.report.difference import CONFIDENCE, seeds_needed
 from mnist_zoo.runs import read_result
+from mnist_zoo.versus.attacked import ATTACKS, IMAGES, Attacks
 from mnist_zoo.versus.estimates import Estimate, estimate
 from mnist_zoo.versus.question import LETTERS, TRIAL_SEED, Question, check_question, unreachable
 from mnist_zoo.versus.sequence import Sequence as ConfidenceSequence
@@ -57,10 +58,11 @@ class Comparison:
     Attributes:
         question: what was asked.
         folder: of the comparison.
-        images: number of validation images.
+        images: number of validation images that are measured.
         candidates: all sides but the baseline.
         runs: of each side, folders by number of the seed, counted from 0.
         tuned: settings that `tune` found for each side.
+        attacks: of the metrics `fgsm` and `pgd`.
     """
 
     question: Question
@@ -69,6 +71,7 @@ class Comparison:
     candidates: list[Side]
     runs: list[dict[int, Path]]
     tuned: list[list[str]] = field(default_factory=list)
+    attacks: Attacks | None = None
 
 
 def compare(question: Question, sweep: Sweep, *, test: bool = False) -> Comparison:
@@ -87,12 +90,15 @@ def compare(question: Question, sweep: Sweep, *, test: bool = False) -> Comparis
     configs = check_question(question)
     folder = question.folder(configs[0]["output_dir"])
     _require_same(folder, question)
-    images = len(load_data(configs[0]).labels("val"))
+    images, attacks = len(load_data(configs[0]).labels("val")), None
+    if question.metric in ATTACKS:
+        assert question.epsilon is not None  # check_question raises
+        images, attacks = min(images, IMAGES), Attacks(question.metric, question.epsilon, configs[0]["data"]["root"])
     if warning := unreachable(question, images):
         warnings.warn(warning, stacklevel=2)
     sides = range(len(question.sides))
     candidates = [Side(place, ConfidenceSequence(question.allowed, question.alpha)) for place in sides[1:]]
-    found = Comparison(question, folder, images, candidates, [{} for _ in sides])
+    found = Comparison(question, folder, images, candidates, [{} for _ in sides], attacks=attacks)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     _write(found)
@@ -183,7 +189,7 @@ def _estimate(found: Comparison, side: Side, seeds: int, split: str) -> Estimate
         {question.seed(place, number): found.runs[place][number] for number in range(seeds)}
         for place in (0, side.place)
     )
-    return estimate(question.metric, baseline, candidate, split, question.target)
+    return estimate(question.metric, baseline, candidate, split, question.target, found.attacks)
 
 
 def _look(found: Comparison, side: Side, seeds: int) -> None:

@@ -14,6 +14,7 @@ from mnist_zoo.confidence import brier, calibration, softmax
 from mnist_zoo.errors import InputError
 from mnist_zoo.report.difference import PAIRED_FROM, Differences, Noise, Scores, differences, scores
 from mnist_zoo.runs import read_curves, read_predictions
+from mnist_zoo.versus.attacked import ATTACKS, IMAGES, Attacks
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,11 @@ METRICS = {
     "epochs_to": Metric("epochs to the accuracy --target", 1.0, "epochs", higher=False),
     "calibration": Metric("expected calibration error", 100.0, "points", higher=False),
     "brier": Metric("Brier score", 1.0, "", higher=False),
+    "fgsm": Metric(f"accuracy under FGSM with --epsilon on the first {IMAGES:,} images", 100.0, "points"),
+    "pgd": Metric(f"accuracy under PGD with --epsilon on the first {IMAGES:,} images", 100.0, "points"),
 }
-OF_IMAGES = ("accuracy", "loss")  # metrics that are means over images: their interval includes the choice of images
+ACCURACIES = ("accuracy", *ATTACKS)  # metrics that count correct images
+OF_IMAGES = (*ACCURACIES, "loss")  # metrics that are means over images: their interval includes the choice of images
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,14 @@ class Estimate:
 Runs = Mapping[int, Path]  # folders of finished runs by seed
 
 
-def estimate(metric: str, baseline: Runs, candidate: Runs, split: str = "val", target: float | None = None) -> Estimate:
+def estimate(
+    metric: str,
+    baseline: Runs,
+    candidate: Runs,
+    split: str = "val",
+    target: float | None = None,
+    attacks: Attacks | None = None,
+) -> Estimate:
     """Return the difference between two sides with the same number of runs.
 
     Args:
@@ -85,14 +96,15 @@ def estimate(metric: str, baseline: Runs, candidate: Runs, split: str = "val", t
         baseline, candidate: the runs of each.
         split: ``val`` or ``test``.
         target: accuracy for ``seconds_to`` and ``epochs_to``, a fraction.
+        attacks: for the metrics in `ATTACKS`.
 
     Raises:
-        InputError: if a run did not reach the target, or the sides were evaluated on other images.
+        InputError: if a run did not reach the target or cannot be attacked, or the sides have other images.
         DamagedFile: if a file of a run is damaged.
     """
     unit = METRICS[metric]
     if metric in OF_IMAGES:
-        return _over_images(metric, baseline, candidate, split)
+        return _over_images(metric, baseline, candidate, attacks or _Predicted(metric, split))
     per_seed = _PER_SEED[metric](baseline, candidate, split, target)
     first, second = (np.array(values) * unit.scale for values in per_seed)
     mean, pairs = float(second.mean() - first.mean()), second - first
@@ -105,29 +117,41 @@ def estimate(metric: str, baseline: Runs, candidate: Runs, split: str = "val", t
     return Estimate(mean, float(error), freedom, float(error), math.nan, None, sides, pairs)
 
 
-def _over_images(metric: str, baseline: Runs, candidate: Runs, split: str) -> Estimate:
-    scale, prefix = METRICS[metric].scale, "" if split == "test" else "val_"
-    labels: np.ndarray | None = None
+class _Predicted:
+    """Reads a metric of each image from the predictions of a run."""
+
+    def __init__(self, metric: str, split: str):
+        self._metric, self._prefix = metric, "" if split == "test" else "val_"
+
+    def __call__(self, folder: Path) -> tuple[np.ndarray, bytes]:
+        """Return the values, ``(N,)``, and what identifies the images."""
+        arrays = read_predictions(folder)
+        labels = arrays[f"{self._prefix}labels"].astype(np.int64)
+        return _of_each_image(self._metric, arrays[f"{self._prefix}logits"], labels), labels.tobytes()
+
+
+def _over_images(metric: str, baseline: Runs, candidate: Runs, read: Attacks | _Predicted) -> Estimate:
+    scale = METRICS[metric].scale
+    images: object = None
     known = []
     for runs in (baseline, candidate):
         values = []
         for folder in runs.values():
-            arrays = read_predictions(folder)
-            own = arrays[f"{prefix}labels"].astype(np.int64)
-            if labels is not None and not np.array_equal(own, labels):
+            value, own = read(folder)
+            if images not in (None, own):
                 raise InputError(f"{folder} was evaluated on other images: all sides need the same data and split")
-            labels = own
-            values.append(_of_each_image(metric, arrays[f"{prefix}logits"], own))
+            images = own
+            values.append(value)
         known.append(_scores(metric, np.stack(values), list(runs)))
     found = differences(known, np.array([1]), np.array([0]))
-    error, images = float(found.error[0]), len(known[0].per_image)
+    error, count = float(found.error[0]), len(known[0].per_image)
     noise = _first(found)
-    by_image = min(error, math.sqrt(noise.images / images))
+    by_image = min(error, math.sqrt(noise.images / count))
     by_seed = math.sqrt(max(0.0, error**2 - by_image**2))
     sides = (scale * float(known[0].per_seed.mean()), scale * float(known[1].per_seed.mean()))
     pairs = scale * (known[1].per_seed - known[0].per_seed)
     parts = (scale * error, float(found.freedom[0]), scale * by_seed, scale * by_image)
-    return Estimate(scale * float(found.mean[0]), *parts, noise if metric == "accuracy" else None, sides, pairs)
+    return Estimate(scale * float(found.mean[0]), *parts, noise if metric in ACCURACIES else None, sides, pairs)
 
 
 def _first(found: Differences) -> Noise:
@@ -142,7 +166,7 @@ def _of_each_image(metric: str, logits: np.ndarray, labels: np.ndarray) -> np.nd
 
 
 def _scores(metric: str, values: np.ndarray, seeds: Sequence[int]) -> Scores:
-    if metric == "accuracy":
+    if metric in ACCURACIES:
         return scores(values, seeds)
     return Scores(values.mean(axis=0), values.mean(axis=1), float(values.var(axis=0, ddof=1).mean()), tuple(seeds))
 

@@ -17,7 +17,8 @@ from mnist_zoo.hydra_app.overrides import parse, top_level_key
 from mnist_zoo.report.difference import ALPHA
 from mnist_zoo.settings import check
 from mnist_zoo.settings.checks import file_name
-from mnist_zoo.versus.estimates import METRICS, OF_IMAGES, Metric
+from mnist_zoo.versus.attacked import ATTACKS
+from mnist_zoo.versus.estimates import ACCURACIES, METRICS, OF_IMAGES, Metric
 
 # Settings that the command chooses itself, and what to use instead.
 CHOSEN = {
@@ -46,6 +47,7 @@ class Question:
         max_seeds: of each side.
         b_seed_offset: added to the seeds of every side but the first.
         target: accuracy for ``seconds_to`` and ``epochs_to``, a fraction.
+        epsilon: of the attack, for ``fgsm`` and ``pgd``: the largest change of a pixel, from 0 to 1.
         tune: settings with their ranges, ``key=low:high``.
         trials: of each side, if `tune` is not empty.
         name: of the folder below ``outputs/versus``.
@@ -58,6 +60,7 @@ class Question:
     max_seeds: int = 20
     b_seed_offset: int = 0
     target: float | None = None
+    epsilon: float | None = None
     tune: tuple[str, ...] = ()
     trials: int = 12
     name: str | None = None
@@ -98,6 +101,7 @@ class Question:
         """Return what identifies the comparison in ``versus.json``; its margin and its number of seeds may change."""
         keys = ("common", "sides", "metric", "b_seed_offset", "target", "tune")
         found = {key: getattr(self, key) for key in keys}
+        found |= {} if self.epsilon is None else {"epsilon": self.epsilon}  # which older records lack
         common = [word for word in self.common if top_level_key(word) != "hydra"]
         return found | {"common": common, "sides": [list(side) for side in self.sides], "tune": list(self.tune)}
 
@@ -128,6 +132,10 @@ def check_question(question: Question) -> list[dict[str, Any]]:
         raise InputError("--target is the accuracy of --metric seconds_to and epochs_to, such as --target 0.98")
     if question.target is not None and not 0 < question.target <= 1:
         raise InputError(f"--target {question.target}: it must be a fraction, above 0 to 1")
+    if (question.epsilon is not None) != (question.metric in ATTACKS):
+        raise InputError("--epsilon is the largest change of a pixel for --metric fgsm and pgd, such as --epsilon 0.1")
+    if question.epsilon is not None and not 0 < question.epsilon <= 1:
+        raise InputError(f"--epsilon {question.epsilon}: it must be above 0 and at most 1")
     if question.name is not None and (problem := file_name(question.name)):
         raise InputError(f"--name {question.name}: {problem}")
     found = []
@@ -153,7 +161,7 @@ def unreachable(question: Question, images: int) -> str | None:
 
     The interval cannot be narrower than that of the images, whatever the number of seeds.
     """
-    if question.metric != "accuracy":
+    if question.metric not in ACCURACIES:
         return None
     wide = float(stats.norm.isf(question.alpha / 4)) * 100  # of the first look, in points for a share of 1
     half = wide * math.sqrt(DISAGREE / images)
