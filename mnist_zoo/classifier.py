@@ -161,7 +161,8 @@ class LitClassifier(pl.LightningModule):
         """Return the training loss of a batch, a scalar, and the logits ``(N, num_classes)``.
 
         The loss is the one named by the hyper-parameters, with label smoothing, plus 0.3 of that of each auxiliary
-        head, plus the network's ``penalty()``, where it has these. With an adversary it is that of the attacked images.
+        head, plus the network's ``penalty()``, where it has these. A network with a method ``training_loss(images,
+        targets, loss)`` computes its own from that loss. With an adversary it is that of the attacked images.
 
         Args:
             images: float32 ``(N, C, H, W)``.
@@ -169,6 +170,9 @@ class LitClassifier(pl.LightningModule):
         """
         if self.adversary.name != "none":
             images = self.adversary.attack(self.model, images, labels, self.current_epoch)
+        own = getattr(self.model, "training_loss", None)
+        if own is not None:
+            return own(images, labels, self._loss)
         output = self.model(images)
         logits, *auxiliary = output if isinstance(output, tuple) else (output,)
         loss = self._loss(logits, labels)

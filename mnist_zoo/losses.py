@@ -82,6 +82,26 @@ def focal(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
     return (each * probabilities(targets, logits.shape[1])).sum(1).mean()
 
 
+@register_loss("margin")
+def margin(logits: Tensor, targets: Tensor, upper: float = 0.9, lower: float = 0.1, down_weight: float = 0.5) -> Tensor:
+    """Return the mean margin loss of capsules' lengths, ``logits.sigmoid()`` (Sabour et al. 2017, equation 4).
+
+    The sum over classes of ``max(0, upper - length)^2`` for the true class and ``max(0, length - lower)^2`` for the
+    others. With probabilities as targets, each class counts as both, with its share.
+
+    Args:
+        logits: ``(N, C)``, as those of `mnist_zoo.models.capsnet.CapsNet`.
+        targets: int64 ``(N,)`` or float ``(N, C)``.
+        upper: length of the true class that costs nothing.
+        lower: length of another class that costs nothing.
+        down_weight: weight of the other classes.
+    """
+    lengths = logits.sigmoid()
+    present = probabilities(targets, logits.shape[1])
+    missing, wrong = (upper - lengths).relu().square(), (lengths - lower).relu().square()
+    return (present * missing + down_weight * (1 - present) * wrong).sum(1).mean()
+
+
 def build_loss(choice: Mapping[str, Any], label_smoothing: float = 0.0) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the loss as a function of logits ``(N, C)`` and targets, int64 ``(N,)`` or float ``(N, C)``.
 

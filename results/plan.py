@@ -47,6 +47,8 @@ def _grid(experiment: str, seeds: int, minutes: float, *settings: str) -> list[P
     return [Planned(experiment, tuple(text.split()), seeds, minutes) for text in settings]
 
 
+SCHEMES = ("default", "xavier", "he", "normal")
+AUTOENCODER = " pretrained=outputs/pretrained/autoencoder.safetensors"
 RATES = ("0.02", "0.01", "0.0002", "0.0001")
 PLAN: tuple[Planned, ...] = (
     *_grid("architectures", 10, 0.2, "model=mlp_128_128"),
@@ -71,6 +73,26 @@ PLAN: tuple[Planned, ...] = (
     *_grid("architectures", 5, 11, "model=deep_cnn"),
     *_grid(ZOO, 5, 14, "model=two_conv"),
     *_grid(ZOO, 5, 45, "model=double_conv"),
+    *_grid("initialisation", 3, 0.5, *(f"model=mlp model.init={scheme}" for scheme in SCHEMES)),
+    *_grid("initialisation", 3, 4, *(f"model=cnn model.init={scheme}" for scheme in SCHEMES)),
+    *_grid("initialisation", 3, 60, *(f"model=deep_cnn model.init={scheme}" for scheme in SCHEMES)),
+    *_grid("ensemble_networks", 3, 80, *(f"model=simple_{name}" for name in ("c1", "c2", "c3", "m5"))),
+    *_grid(
+        "ensemble_augmentation",
+        3,
+        90,
+        *(f"augment.rotate={r} augment.shift={s}" for r in (0.0, 20.0) for s in (0.0, 0.2)),
+    ),
+    *_grid("ensemble_batchnorm", 3, 90, *(f"model.batch_norm={choice}" for choice in ("true", "false"))),
+    *_grid("committee", 5, 0.5, *(f"data.filters.width={width}" for width in ("null", 10, 12, 14, 16, 18, 20))),
+    *_grid(
+        "autoencoder",
+        *(3, 0.5),
+        *(f"data.train_fraction={share}{start}" for share in (0.01, 0.1, 1.0) for start in ("", AUTOENCODER)),
+    ),
+    *_grid("dbn", 3, 5, "pretrained=null", "pretrained=outputs/pretrained/dbn.safetensors"),
+    *_grid("capsnet", 3, 60, "model.routing=3 model.reconstruction=0.0005"),
+    *_grid(ZOO, 3, 80, "model=densenet_bc"),
     *_grid(ZOO, 5, 60, "model=deep_cnn"),
     *_grid(
         "digits_fashion_logged", 3, 40, *(f"data={data} model=two_conv" for data in ("mnist_31500", "fashion_mnist"))

@@ -33,6 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "registry": ("errors",),
     "weights": ("errors",),
     "attribution": ("errors",),
+    "deformation": ("errors",),
     "models": ("weights", "errors"),
     "optim": ("registry", "errors"),
     "losses": ("registry", "errors"),
@@ -56,8 +57,22 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "inference": (
         *("attribution", "models", "weights", "runs", "plots", "data.filters", "plugins", "files", "errors"),
     ),
+    "pretraining": ("models", "weights", "data", "errors"),
     "hydra_app": (
-        *("training", "settings", "runs", "plots", "data", "models", "optim", "losses", "registry", "plugins"),
+        *(
+            "pretraining",
+            "training",
+            "weights",
+            "settings",
+            "runs",
+            "plots",
+            "data",
+            "models",
+            "optim",
+            "losses",
+            "registry",
+            "plugins",
+        ),
         *("speed.names", "machine"),
         *("waiting", "files", "errors"),
     ),
@@ -94,7 +109,19 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 # Modules whose room is not the first part of their name.
 DOORS = (
-    *("list", "status", "search", "lr_find", "predict", "export", "explore", "evaluate", "label_errors", "card"),
+    *(
+        "list",
+        "status",
+        "search",
+        "lr_find",
+        "pretrain",
+        "predict",
+        "export",
+        "explore",
+        "evaluate",
+        "label_errors",
+        "card",
+    ),
     *("report.__main__", "versus.__main__"),
 )
 ROOM_OF = dict.fromkeys((*DOORS, "__main__"), "doors") | {"adversary": "classifier"}

@@ -11,9 +11,9 @@ from scipy import ndimage
 from torchvision.transforms import InterpolationMode, RandomAffine
 from torchvision.transforms import functional as TF
 
-from mnist_zoo.data import deform
+from mnist_zoo.data import deform, filters
 from mnist_zoo.data.augment import DEFORMING, MASKING, MOVING, PRESETS, Augment
-from mnist_zoo.data.filters import apply_filters
+from mnist_zoo.data.filters import apply_filters, set_width
 from mnist_zoo.errors import InputError
 
 DRAWS = MOVING + DEFORMING + MASKING  # random numbers for an image
@@ -277,3 +277,32 @@ def test_filters_treat_channels_separately_and_chunks_alike(monkeypatch):
         assert torch.equal(apply_filters(one, blur=2, sharpen=True), whole[:, channel : channel + 1])
     monkeypatch.setattr("mnist_zoo.data.filters.CHUNK", 3 * 3 * 6 * 6)
     assert torch.equal(apply_filters(images, blur=2, sharpen=True), whole)
+
+
+class TestWidth:
+    def test_the_bounding_box_gets_the_width_in_the_middle(self):
+        images = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
+        images[0, 0, 5:20, 2:8] = 200  # 6 wide, at the left
+        images[1, 0, 5:20, 4:24] = 200  # 20 wide
+        for width in (10, 14, 20):
+            drawn = apply_filters(images, width=width)
+            assert drawn.shape == images.shape and drawn.dtype == torch.uint8
+            for number in (0, 1):
+                columns = (drawn[number, 0] > 90).any(0).nonzero().flatten().tolist()
+                assert columns == list(range(14 - width // 2, 14 + width // 2)), (width, number)
+                rows = (drawn[number, 0] > 90).any(1).nonzero().flatten().tolist()
+                assert rows == list(range(5, 20)), "heights stay"
+            assert not drawn[2].any(), "a black image stays black"
+
+    def test_the_same_width_moves_to_the_middle_only(self):
+        image = torch.zeros(1, 2, 5, 10, dtype=torch.uint8)
+        image[0, 0, 1:4, 0:4] = torch.tensor([10, 200, 30, 90], dtype=torch.uint8)
+        image[0, 1, 2, 3] = 77
+        moved = set_width(image, 4)
+        assert torch.equal(moved[..., 3:7], image[..., 0:4]) and moved.sum() == image.sum()
+
+    def test_parts_of_many_images_are_as_single_ones(self, monkeypatch):
+        images = (torch.rand(5, 1, 9, 9) * 255 * (torch.rand(5, 1, 9, 9) > 0.7)).to(torch.uint8)
+        whole = apply_filters(images, width=6, blur=1)
+        monkeypatch.setattr(filters, "CHUNK", 81)
+        assert torch.equal(apply_filters(images, width=6, blur=1), whole)

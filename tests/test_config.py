@@ -212,6 +212,8 @@ TAKES: dict[str, list] = {
     **{key: [5.5] for key in ("augment.alpha",)},
     "adversary.warmup": [0],
     "loss.gamma": [0, 5.5],
+    **{key: [0] for key in ("loss.lower", "loss.upper")},
+    **{key: [0, 5.5] for key in ("loss.down_weight", "model.reconstruction")},
     "scheduler.min_lr of cosine": [0],
     "scheduler.min_lr of plateau": [0, 5.5],
     "trainer.devices": [-1],
@@ -416,6 +418,7 @@ INVALID = [
     ("data.normalize=maybe", "data.normalize=maybe: it must be true or false"),
     ("data.filters.blur=-1", "data.filters.blur=-1: it must be 0 or more"),
     ("data.filters.sharpen=xxx", "data.filters.sharpen=xxx: it must be true or false"),
+    ("+data.filters.width=0", "data.filters.width=0: it must be 1 or more"),
     ("data.fallback=mnst5k", "data.fallback=mnst5k: unknown data set 'mnst5k'; did you mean mnist5k"),
     ("data.root=", "data.root=: it must not be empty"),
     ("data.root=null", "data.root=null: it must be a text"),
@@ -465,11 +468,12 @@ def test_an_invalid_override_is_one_line_that_names_it(default, override, messag
         ("model=custom", "model.name has no value: add model.name=..."),
         ("~model.name", "the setting model.name is missing"),
         ("model.dropout=2", "model.dropout=2: it must be below 1"),
+        ("model=densenet_bc model.depth=23", "model.depth=23: it must be 4 more than a multiple of 6, such as 22"),
     ],
 )
 def test_composing_a_configuration_has_the_same_errors(override, message):
     with pytest.raises(InputError) as error:
-        check(compose_config([override]))
+        check(compose_config(override.split()))
     assert message in str(error.value) and "\n" not in str(error.value)
 
 

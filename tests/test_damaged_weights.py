@@ -271,6 +271,7 @@ class TestDescriptions:
             ({"filters": {"blur": -1}}, "filters.blur must be a whole number from 0"),
             ({"filters": {"blur": 10**9}}, "filters.blur must be"),
             ({"filters": {"sharpen": 1}}, "filters.sharpen=1 is not a filter"),
+            ({"filters": {"width": 0}}, "filters.width must be a whole number from 1 to 1,024"),
             ({"filters": [1]}, "no attribute"),
             ({"model": {"name": 5}}, "the network's name must be text"),
             ({"model": {"name": "mlp", "hidden": [float("nan")]}}, "an option of the network is nan"),

@@ -612,6 +612,8 @@ class TestDataModule:
             ({"filters": {"blur": -1}}, "filters.blur=-1: it must be from 0"),
             ({"filters": {"blur": 1.5}}, "filters.blur=1.5: it must be an integer"),
             ({"filters": {"sharpen": "xxx"}}, "filters.sharpen=xxx: it must be true or false"),
+            ({"filters": {"width": 0}}, "filters.width=0: it must be from 1"),
+            ({"filters": {"width": 2.5}}, "filters.width=2.5: it must be an integer"),
             ({"filters": {"blurr": 1}}, "unknown filter 'blurr'; did you mean blur"),
             ({"filters": "blur"}, "filters=blur: it must be a mapping"),
             ({"augment": {"rotate": "abc"}}, "augment.rotate=abc: it must be a number"),

@@ -7,6 +7,8 @@ from torch import nn
 
 from mnist_zoo import LitClassifier, create_model, list_models, register_model
 from mnist_zoo.errors import InputError
+from mnist_zoo.losses import margin
+from mnist_zoo.models.capsnet import Routing, squash
 from mnist_zoo.models.flops import count_flops
 
 PARAMETERS = {
@@ -26,9 +28,15 @@ PARAMETERS = {
     "double_conv": 887_530,
     "resnet18": 11_175_370,
     "googlenet": 9_954_366,
+    "densenet121": 6_957_834,
+    "capsnet": 8_215_568,
+    "densenet_bc": 71_254,
     "simple_m3": 1_124_180,
     "simple_m5": 1_128_180,
     "simple_m7": 2_291_972,
+    "simple_c1": 269_524,
+    "simple_c2": 835_204,
+    "simple_c3": 576_180,
 }
 
 
@@ -54,12 +62,14 @@ class TestContract:
         assert not torch.allclose(logits.sum(1), torch.ones(3), atol=1e-3)
 
     def test_main_output_comes_first_in_training_and_every_parameter_learns(self, name):
-        model = create_model(name).train()
-        output = model(torch.rand(4, 1, 28, 28))
+        classifier = LitClassifier(name).train()
+        images, labels = torch.rand(4, 1, 28, 28), torch.arange(4)
+        output = classifier(images)
         heads = output if isinstance(output, tuple) else (output,)
         assert all(head.shape == (4, 10) for head in heads)
-        sum(head.square().sum() for head in heads).backward()
-        assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+        classifier.compute_loss(images, labels)[0].backward()
+        parameters = classifier.model.named_parameters()
+        assert [n for n, p in parameters if p.grad is None or not p.grad.isfinite().all()] == []
 
     def test_features_enter_the_head(self, name):
         model, images = create_model(name).eval(), torch.rand(2, 1, 28, 28)
@@ -119,6 +129,8 @@ class TestContract:
         ("cnn", {"downsampling": "stride"}, 320 + 18_496 + 64 * 36 * 128 + 128 + 1290, "28-13-6"),
         ("cnn", {"downsampling": "stride", "padding": "same"}, 18_816 + 64 * 49 * 128 + 128 + 1290, "28-14-7"),
         ("cnn", {"downsampling": "stride", "channels": [[8, 16]]}, 80 + 1168 + 16 * 144 * 128 + 128 + 1290, "28-26-12"),
+        ("simple_m5", {"batch_norm": False}, 1_128_180 - 2 * 490 + 490, "a bias for each scale and shift"),
+        ("simple_c1", {"dense": [100]}, 835_204, "simple_c2"),
         ("cnn", {"image_size": 32}, 320 + 18_496 + 64 * 36 * 128 + 128 + 1290, "6x6 maps at 32x32"),
     ],
 )
@@ -127,6 +139,21 @@ def test_options_change_what_they_say(name, options, parameters, why):
     assert count(model) == parameters, why
     size = options.get("image_size", 28)
     assert model.eval()(torch.rand(2, 1, size, size)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "parameters", "source"),
+    [
+        ("densenet121", {"num_classes": 1000, "in_chans": 3}, 7_978_856, "torchvision's documentation"),
+        ("capsnet", {"reconstruction": 0}, 6_804_224, "6.8 M without reconstruction: Sabour et al. 2017, section 4"),
+        ("densenet_bc", {"depth": 100, "in_chans": 3}, 769_162, "0.8 M: Huang et al. 2017, Table 2"),
+        ("densenet_bc", {"depth": 250, "growth_rate": 24, "in_chans": 3}, 15_324_406, "15.3 M: the same"),
+        ("densenet_bc", {"depth": 190, "growth_rate": 40, "in_chans": 3}, 25_624_430, "25.6 M: the same"),
+    ],
+)
+def test_other_published_parameter_counts(name, options, parameters, source):
+    with torch.device("meta"):
+        assert count(create_model(name, **options)) == parameters, source
 
 
 def test_cnn_is_convolution_activation_pooling_and_dense_layers_as_the_papers_draw_it():
@@ -145,7 +172,9 @@ def test_flops_are_those_of_convolutions_and_matrix_products(name):
     for layer in model.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             layer.register_forward_hook(lambda layer, _, y: products.append(2 * layer.weight[0].numel() * y[0].numel()))
-    assert count_flops(model, (1, 28, 28)) == sum(products)
+    # votes, then the mean of the votes three times and their agreement twice
+    routing = 2 * 1152 * 8 * 160 + 5 * 2 * 1152 * 160 if name == "capsnet" else 0
+    assert count_flops(model, (1, 28, 28)) == sum(products) + routing
     assert model.training, "the mode is restored"
 
 
@@ -170,6 +199,19 @@ def test_resnet18_loads_torchvisions_state_dict():
     assert torch.equal(ours.eval()(images), theirs.eval()(images))
 
 
+def test_densenet121_is_torchvisions_on_images_padded_to_32x32():
+    theirs = torchvision.models.densenet121(num_classes=10)
+    theirs.features.conv0 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    ours = create_model("densenet121")
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.rand(2, 1, 32, 32)
+    images[:, :, [0, 1, -2, -1]] = 0
+    images[:, :, :, [0, 1, -2, -1]] = 0
+    expected = theirs.eval()(images)
+    assert torch.equal(ours.eval()(images), expected)
+    assert torch.equal(ours(images[:, :, 2:-2, 2:-2]), expected), "28x28"
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -184,8 +226,11 @@ def test_resnet18_loads_torchvisions_state_dict():
         ("cnn", {"padding": "full"}, "unknown padding 'full'"),
         ("cnn", {"init": "zeros"}, "unknown initialisation 'zeros'"),
         ("resnet18", {"stem": "big"}, "unknown stem 'big'"),
+        ("capsnet", {"image_size": 16}, "image_size=16: capsnet takes images of 17x17 or more"),
+        ("densenet_bc", {"depth": 23}, "depth=23: it must be 4 more than a multiple of 6"),
         ("lenet5", {"pooling": "min"}, "unknown pooling 'min'"),
         ("simple_m7", {"image_size": 20}, "has no pixels left after 4 valid convolutions 7x7"),
+        ("simple_c1", {"image_size": 3}, "has no pixels left after 2 poolings"),
         ("mlp", {"num_classes": 0}, "num_classes and in_chans must be 1 or more"),
     ],
 )
@@ -211,3 +256,53 @@ def test_a_registered_model_is_created_by_name_and_a_taken_name_is_refused(monke
     assert isinstance(create_model("tiny_net"), tiny_net)
     with pytest.raises(InputError, match="'tiny_net' is already registered"):
         register_model("tiny_net")(tiny_net)
+
+
+class TestCapsNet:
+    def test_squashing_keeps_the_direction_and_maps_lengths_as_equation_1(self):
+        vectors = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
+        squashed = squash(vectors)
+        assert squashed.norm(dim=1).tolist() == pytest.approx([25 / 26, 0.25 / 1.25, 0.0])
+        assert torch.allclose(squashed[0] / squashed[0].norm(), vectors[0] / 5)
+
+    def test_routing_is_procedure_1(self):
+        """Against loops over images, capsules and classes, as the paper writes it."""
+        routing = Routing(capsules=4, num_classes=3, iterations=2).requires_grad_(False)
+        capsules = torch.randn(2, 4, 8)
+        for image, got in zip(capsules, routing(capsules), strict=True):
+            votes = [[image[i] @ routing.weight[i].view(8, 3, 16)[:, j] for j in range(3)] for i in range(4)]
+            b = torch.zeros(4, 3)
+            for _ in range(2):
+                c = b.softmax(1)
+                v = [squash(sum(c[i, j] * votes[i][j] for i in range(4))) for j in range(3)]
+                b = b + torch.tensor([[votes[i][j] @ v[j] for j in range(3)] for i in range(4)])
+            assert torch.allclose(got, torch.stack(v), atol=1e-5)
+
+    def test_the_sigmoid_of_a_logit_is_the_length_of_a_capsule(self):
+        model = create_model("capsnet").eval()
+        images = torch.rand(2, 1, 28, 28)
+        lengths = model.features(images).view(2, 10, 16).norm(dim=2)
+        assert torch.allclose(model(images).sigmoid(), lengths, atol=1e-5)
+
+    def test_the_loss_adds_the_error_of_the_true_classs_reconstruction(self):
+        classifier = LitClassifier({"name": "capsnet", "reconstruction": 0.01}, loss="margin")
+        images, labels = torch.rand(3, 1, 28, 28), torch.tensor([1, 0, 7])
+        loss, logits = classifier.compute_loss(images, labels)
+        drawn = classifier.model.reconstruct(classifier.model.features(images), labels)
+        error = (drawn - images).square().sum() / 3
+        assert (loss - margin(logits, labels)).item() == pytest.approx(0.01 * error.item(), rel=1e-4)
+        shares = nn.functional.one_hot(labels, 10).float()
+        assert classifier.compute_loss(images, shares)[0].item() == pytest.approx(loss.item(), rel=1e-6)
+
+    def test_only_the_chosen_classs_capsule_is_drawn(self):
+        model = create_model("capsnet")
+        capsules = torch.randn(1, 160)
+        other = capsules.clone()
+        other[:, 16 * 5 : 16 * 6] += 1
+        drawn = [model.reconstruct(each, torch.tensor([label])) for each in (capsules, other) for label in (4, 5)]
+        assert torch.equal(drawn[0], drawn[2]) and not torch.allclose(drawn[1], drawn[3])
+
+    def test_without_a_decoder_there_is_no_reconstruction(self):
+        model = create_model("capsnet", reconstruction=0)
+        with pytest.raises(InputError, match=r"has no decoder: train it with model\.reconstruction above 0"):
+            model.reconstruct(torch.zeros(1, 160), torch.tensor([0]))

@@ -13,7 +13,7 @@ from mnist_zoo.classifier import LossAndAccuracy
 from mnist_zoo.data import mixing, trivial
 from mnist_zoo.data.batches import Batches
 from mnist_zoo.errors import InputError
-from mnist_zoo.losses import build_loss, focal
+from mnist_zoo.losses import build_loss, focal, margin
 from mnist_zoo.optim import build_optimizer, build_scheduler
 from mnist_zoo.optim.muon import orthogonalised
 
@@ -118,7 +118,16 @@ class TestLosses:
         mixed = 0.7 * focal(logits, labels) + 0.3 * focal(logits, labels.flip(0))
         assert focal(logits, soft).item() == pytest.approx(mixed.item())
 
-    @pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+    def test_margin_loss_is_equation_4(self):
+        lengths = torch.tensor([[0.95, 0.3, 0.05], [0.5, 0.2, 0.1]])
+        expected = (0.5 * (0.3 - 0.1) ** 2 + (0.9 - 0.2) ** 2 + 0.5 * (0.5 - 0.1) ** 2) / 2
+        logits, labels = torch.logit(lengths), torch.tensor([0, 1])
+        assert margin(logits, labels).item() == pytest.approx(expected, rel=1e-5)
+        assert margin(logits, F.one_hot(labels, 3).float()).item() == pytest.approx(expected, rel=1e-5)
+        other = margin(logits, labels, upper=0.8, lower=0.2, down_weight=1.0).item()
+        assert other == pytest.approx((0.1**2 + 0.6**2 + 0.3**2) / 2, rel=1e-5)
+
+    @pytest.mark.parametrize("name", ["cross_entropy", "focal", "margin"])
     def test_mixed_targets_and_smoothing_are_the_same_as_one_after_the_other(self, name):
         logits = torch.randn(5, 3, generator=draws())
         hard, loss = torch.tensor([0, 2, 1, 1, 0]), build_loss({"name": name}, 0.1)

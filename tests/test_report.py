@@ -271,7 +271,7 @@ def test_every_published_row_names_a_model_of_the_zoo():
     tested = Counter(row.experiment for row in rows if row.metric == "test_acc")
     assert tested == {
         "architectures": 7, "architectures_diagnosis": 2, "keras_cnn": 2, "dropout": 2, "lr_sweep": 12,
-        "lr_sweep_final": 3, "masking": 4, "related": 4,
+        "lr_sweep_final": 3, "masking": 4, "capsnet": 4, "related": 4,
     }  # fmt: skip
 
 

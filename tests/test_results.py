@@ -79,7 +79,7 @@ class TestCollect:
         assert collect([tmp_path / "run"], tmp_path) == {tmp_path / "zoo.csv": 1}
         page, block = render(tmp_path)
         assert "## The zoo with the library's defaults" in page and "| 99.00 |" in page and "| 99.00 |" in block
-        assert "Of 34 comparisons with a published test accuracy 0 were run" in block
+        assert re.search(r"Of \d+ comparisons with a published test accuracy 0 were run", block)
 
     def test_a_run_of_an_unknown_experiment_is_refused(self, tmp_path):
         write_run(tmp_path / "run", experiment="my_own")
@@ -97,7 +97,7 @@ class TestRender:
     def test_the_tables_say_what_was_run_and_what_was_not(self, tmp_path):
         collect([sweep(tmp_path / "sweep")], tmp_path)
         page, block = render(tmp_path)
-        assert "Of 34 comparisons with a published test accuracy 1 were run: 1 agree with" in block
+        assert re.search(r"Of \d+ comparisons with a published test accuracy 1 were run: 1 agree with", block)
         assert "| Handwritten Digit Recognition using ResNet-18 (2022) | 15 | 1 | 1 | 0 | 0 | 0 |" in block
         assert "| mlp lr=0.01 | test accuracy | 97.1 % | 97.50 [93.57, 99.17] | 3 | agrees |" in page
         command = "`python -m mnist_zoo -m experiment=lr_sweep model=resnet18 lr=0.01 seed=0,1,2`"

@@ -19,6 +19,7 @@ from pytorch_lightning.callbacks import Callback
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
 from mnist_zoo.errors import DivergedError, InputError, StorageError
+from mnist_zoo.report import read_runs
 from mnist_zoo.runs import find_runs, in_use, read_curves, read_metrics, read_status
 from mnist_zoo.speed import switch
 from mnist_zoo.training.ema import EMA, average
@@ -653,6 +654,15 @@ def test_two_processes_train_as_one(config, tmp_path):
         for key in ("train_loss", "train_acc", "val_loss", "val_acc"):  # 333 images: 167 and 166
             assert shared[key] == pytest.approx(alone[key], rel=1e-5)
     assert math.isfinite(two["train_images_per_second"])
+
+
+def test_the_width_of_digits_tells_configurations_apart(stripes_config, tmp_path):
+    for name, words in (("plain", []), ("narrow", ["+data.filters.width=10"])):
+        run(stripes_config("epochs=1", *words), tmp_path / name)
+    assert read_metrics(tmp_path / "plain")["config"]["data"] == {"normalize": True}
+    assert read_metrics(tmp_path / "narrow")["config"]["data"] == {"normalize": True, "width": 10}
+    labels = read_runs([tmp_path]).table["label"]
+    assert any("data.width=10" in label for label in labels) and labels.nunique() == 2
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ class MNISTDataModule(pl.LightningDataModule):
         epoch_images: training images of an epoch, the same for any number of images: few are repeated, each time in
             another order, so that runs on different shares of the data take equally many steps. None: each image once.
         normalize: scale to mean 0 and standard deviation 1 of the training split; if False, to 0-1.
-        filters: ``{"blur": times, "sharpen": bool}``, applied to all splits (see `apply_filters`).
+        filters: ``{"blur": times, "sharpen": bool, "width": pixels}``, applied to all splits (see `apply_filters`).
         augment: ``none``, ``affine``, ``photo``, ``thesis``, the name of a registered augmentation such as ``mixup``,
             or a dict of the attributes of `Augment` and, with ``name``, a registered augmentation's options; for
             training batches.

@@ -61,7 +61,7 @@ def list_models() -> list[str]:
     Example:
         >>> from mnist_zoo import list_models
         >>> list_models()[:3]
-        ['cnn', 'cnn_2dense', 'cnn_2dense_dropout']
+        ['capsnet', 'cnn', 'cnn_2dense']
     """
     return sorted(_BUILDERS)
 

@@ -10,6 +10,7 @@ import numpy as np
 from mnist_zoo.errors import InputError
 from mnist_zoo.plots.attribution import attribution_panel
 from mnist_zoo.report.sections import Block, figure_block
+from mnist_zoo.report.trained import network_and_inputs
 
 EXPLAINED = 6  # images
 
@@ -43,14 +44,7 @@ def _maps(folder: Path, images: np.ndarray, predicted: np.ndarray) -> dict[str, 
     import torch  # here, with what imports it: a report without images does not need it
 
     from mnist_zoo.attribution import attribute, require_captum
-    from mnist_zoo.models.pretrained import build_trained
-    from mnist_zoo.weights import read_weights
 
     require_captum()
-    weights = read_weights(folder)
-    known = weights.description
-    if known.mean is None or known.std is None or known.image_shape != images.shape[1:]:
-        raise InputError(f"{weights.path} is of a network for other images")
-    inputs = (torch.from_numpy(images).float() / 255 - known.mean) / known.std
-    classes = torch.from_numpy(predicted).long()
-    return attribute(build_trained(weights), inputs, classes, -known.mean / known.std)
+    network, inputs, mean, std = network_and_inputs(folder, images)
+    return attribute(network, inputs, torch.from_numpy(predicted).long(), -mean / std)

@@ -15,6 +15,7 @@ from mnist_zoo.plots.reliability import reliability
 from mnist_zoo.report.attribution import attribution_blocks
 from mnist_zoo.report.datasets import load_data
 from mnist_zoo.report.mislabelled import MISLABELLED, well_labelled
+from mnist_zoo.report.reconstructions import DRAWING, reconstruction_blocks
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
 from mnist_zoo.report.statistics import macro_f1
 from mnist_zoo.report.tables import class_report, count_confusions, frequent_confusions
@@ -45,7 +46,11 @@ def network_sections(runs: TestSet, data_root: str | Path | None) -> list[Sectio
     blocks = _worst_errors(runs, runs.representatives[0], test_images, class_names)
     if len(runs.table) > 1:
         blocks += _missed_by_all(runs, test_images, class_names)
-    return [_predictions_section(runs, class_names), Section("Errors", blocks)]
+    return [
+        _predictions_section(runs, class_names),
+        Section("Errors", blocks),
+        *_reconstructions(runs, test_images, class_names),
+    ]
 
 
 def _name(run: pd.Series) -> str:
@@ -105,6 +110,18 @@ def _worst_errors(runs: TestSet, row: int, test_images: np.ndarray, class_names:
     )
     blocks = figure_block("worst-errors", images.image_grid(test_images[worst], captions), caption)
     return blocks + attribution_blocks(run["folder"], test_images[worst], runs.predicted[row, worst], captions)
+
+
+def _reconstructions(runs: TestSet, test_images: np.ndarray, class_names: Sequence[str]) -> list[Section]:
+    """Return the section on the best configuration on validation that draws images; none if there is no such one."""
+    for row in runs.representatives:
+        run = runs.table.iloc[row]
+        if run["model"] in DRAWING and run["model_options"].get("reconstruction") != 0:
+            blocks = reconstruction_blocks(
+                run["folder"], _name(run), test_images, runs.labels, runs.predicted[row], class_names
+            )
+            return [Section("Reconstructions", blocks)]
+    return []
 
 
 def _caption(class_names: Sequence[str], true: int, predicted: int, how: str) -> str:

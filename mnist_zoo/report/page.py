@@ -23,6 +23,7 @@ from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.beyond import beyond_sections
 from mnist_zoo.report.comparison import beside_papers, comparison
 from mnist_zoo.report.data_size import data_size_sections
+from mnist_zoo.report.first_epoch import first_epoch_sections
 from mnist_zoo.report.measurements import read_measured
 from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.paper import latex, vector_graphics
@@ -80,6 +81,7 @@ def write_report(
             suffix = f" ({each.name})" if len(sets) > 1 else ""
             for section in [
                 *shared_sections(each),
+                *first_epoch_sections(each, damaged),
                 *parts_sections(each),
                 *data_size_sections(each),
                 *robustness_sections(each),

@@ -191,7 +191,7 @@ def read_curves(folder: str | Path) -> list[dict[str, float]]:
         DamagedFile: if a column is missing, a number is invalid, or an epoch is missing.
     """
     path, cure = Path(folder) / CURVES_FILE, "delete the file, or continue the run, which writes it again"
-    text = _text(path, LARGEST, cure)
+    text = read_text(path, LARGEST, cure)
     if text is None:
         return []
     try:
@@ -218,7 +218,7 @@ def _curve_row(line: list[str], number: int, path: Path, cure: str) -> dict[str,
 def read_record(folder: str | Path, kind: Record) -> dict[str, Any] | None:
     """Return the checked JSON object in a file of a folder, or None if there is no file. Raises `DamagedFile`."""
     path = Path(folder) / kind.name
-    text = _text(path, LARGEST, kind.cure)
+    text = read_text(path, LARGEST, kind.cure)
     if text is None:
         return None
     try:
@@ -237,7 +237,7 @@ def _read_yaml(path: Path, kind: type[Content]) -> Content:
     """Return the list or dict in a YAML file, made of dicts, lists, texts, numbers and None; empty without a file."""
     import yaml  # here: status need not wait for it
 
-    text = _text(path, LARGEST_YAML, NEW_RUN)
+    text = read_text(path, LARGEST_YAML, NEW_RUN)
     if text is None:
         return kind()
     try:
@@ -252,7 +252,7 @@ def _read_yaml(path: Path, kind: type[Content]) -> Content:
     return content
 
 
-def _text(path: Path, largest: int, cure: str) -> str | None:
+def read_text(path: Path, largest: int, cure: str) -> str | None:
     """Return the text of a file, or None if there is no file."""
     try:
         about = path.stat()

@@ -71,7 +71,15 @@ PARTS: dict[str, NamedGroup] = {
         },
         open=True,
     ),
-    "loss": NamedGroup("loss", {"cross_entropy": {}, "focal": {"gamma": number(0, 100)}}, open=True),
+    "loss": NamedGroup(
+        "loss",
+        {
+            "cross_entropy": {},
+            "focal": {"gamma": number(0, 100)},
+            "margin": {"upper": number(0, 1), "lower": number(0, 1), "down_weight": number(0, 1000)},
+        },
+        open=True,
+    ),
     "augment": NamedGroup(
         "augmentation",
         {

@@ -67,6 +67,14 @@ def _val_size(value: object) -> str | None:
     return problem
 
 
+def _depth(value: object) -> str | None:
+    """Check the depth of a DenseNet-BC: three blocks of layers with two convolutions, and four layers beside them."""
+    problem = integer(10, 1000)(value)
+    if problem is None and isinstance(value, int) and value % 6 != 4:
+        return "it must be 4 more than a multiple of 6, such as 22, 40 or 100"
+    return problem
+
+
 def _share(value: object) -> str | None:
     return number(above=0, high=1.0)(value) if isinstance(value, float) else "it must have a decimal point"
 
@@ -202,6 +210,12 @@ _SIMPLE = {
     "image_size": _CNN["image_size"],
     "kernel_size": integer(1, LARGEST_IMAGE),
     "channels": list_of(integer(1, MOST_CHANNELS), "[32,48,64]", 1),
+    "batch_norm": boolean,
+}
+_POOLED = {
+    "image_size": _CNN["image_size"],
+    "channels": list_of(list_of(integer(1, MOST_CHANNELS), "[32,64]", 1), "[[32,64],[96,128]]", 1),
+    "dense": list_of(integer(1, MOST_UNITS), "[100]"),
 }
 _CNNS = (
     *("cnn", "cnn_dropout", "cnn_2dense", "cnn_batchnorm", "cnn_l2", "cnn_2dense_dropout", "deep_cnn"),
@@ -234,7 +248,15 @@ NAMED: dict[str, NamedGroup] = {
             },
             "resnet18": {"stem": one_of("standard", "small")},
             "googlenet": {},
+            "densenet121": {},
+            "capsnet": {
+                "image_size": _image_size(17),
+                "routing": integer(1, 100),
+                "reconstruction": number(0, 1000),
+            },
+            "densenet_bc": {"depth": _depth, "growth_rate": integer(1, MOST_CHANNELS)},
             **dict.fromkeys(("simple_m3", "simple_m5", "simple_m7"), _SIMPLE),
+            **dict.fromkeys(("simple_c1", "simple_c2", "simple_c3"), _POOLED),
         },
         _INIT,
         open=True,
@@ -287,7 +309,11 @@ NAMED: dict[str, NamedGroup] = {
             },
         },
         _DATA,
-        {"filters": Group({"blur": integer(0, 100), "sharpen": boolean})},
+        {
+            "filters": Group(
+                {"blur": integer(0, 100), "sharpen": boolean}, {"width": optional(integer(1, LARGEST_IMAGE))}
+            )
+        },
         required=True,
         open=True,
     ),

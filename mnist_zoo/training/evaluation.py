@@ -155,10 +155,19 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
         "config": {
             **{key: cfg[key] for key in ("label_smoothing", "grad_clip", "ema", "monitor", "early_stop")},
             **{key: settings[key] for key in ("loss", "callbacks", "adversary", "pretrained") if key in settings},
-            "data": {key: settings["data"][key] for key in ("normalize", "epoch_images") if key in settings["data"]},
+            "data": {
+                **{key: settings["data"][key] for key in ("normalize", "epoch_images") if key in settings["data"]},
+                **_width(cfg),
+            },
             "trainer": {key: value for key, value in cfg["trainer"].items() if key not in HARDWARE},
         },
     }
+
+
+def _width(cfg: Mapping[str, Any]) -> dict[str, int]:
+    """Return the filter that sets the width, if it is used: the fingerprint alone would not tell members apart."""
+    width = cfg["data"].get("filters", {}).get("width")
+    return {} if width is None else {"width": width}
 
 
 def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict[str, Any]:

@@ -211,6 +211,11 @@ def _train_and_test(
             trainer.logger.experiment.finish()  # type: ignore[union-attr]  # the next job of a sweep gets its own record
 
 
+def _fitted(model: dict[str, Any], classifier: LitClassifier) -> dict[str, Any]:
+    """Return name and options of a network, with the image_size that the data gave and the weights at the start."""
+    return classifier.hparams["model"] | {key: model[key] for key in ("init", "pretrained") if key in model}
+
+
 def _adversary(cfg: dict[str, Any], data: MNISTDataModule) -> dict[str, Any]:
     """Return the attack of a config, which configs of version 0.1.0 do not have, for images as `data` scales them."""
     chosen = cfg.get("adversary", {"name": "none"})

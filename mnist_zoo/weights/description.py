@@ -71,6 +71,7 @@ MOST_CLASSES = 100_000
 MOST_CHANNELS = 10_000
 LARGEST_IMAGE = 2**22  # values; 2,048 x 2,048 grey pixels
 MOST_BLURS = 1000
+LARGEST_WIDTH = 1024  # pixels
 MOST_OPTIONS = 10_000  # values in the network's options, nested ones included
 DEEPEST = 8  # lists or dicts within each other
 
@@ -156,6 +157,8 @@ def _filters(filters: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in filters.items():
         if key == "blur":
             _whole("filters.blur", value, 0, MOST_BLURS)
+        elif key == "width":
+            _whole("filters.width", 1 if value is None else value, 1, LARGEST_WIDTH)
         elif key != "sharpen" or not isinstance(value, bool):
             raise InputError(f"filters.{printable(key)}={printable(value)[:LONGEST]} is not a filter")
     return dict(filters)
