@@ -68,7 +68,7 @@ def _row(folder: Path) -> dict[str, Any]:
     complete = trials[trials["state"] == "COMPLETE"]
     if complete.empty:
         raise InputError(f"{folder} has no finished trial")
-    best = complete.loc[complete["value"].idxmax()]
+    best = complete.sort_values("value", ascending=False, kind="stable").iloc[0]
     run = folder / "trials" / str(best["number"])
     metrics = read_metrics(run)
     if metrics is None:
