@@ -8,7 +8,7 @@ from mnist_zoo.command import Parser, one_line_errors
 from mnist_zoo.errors import InputError
 from mnist_zoo.internals import keep_tensorflow_out
 
-SETTINGS = ("search", "trials", "study")  # words of this command; all others are overrides of the training
+SETTINGS = ("search", "trials", "study", "algorithm")  # words of this command; all others are overrides of the training
 
 
 def main() -> None:
@@ -17,7 +17,10 @@ def main() -> None:
         prog="python -m mnist_zoo.search", description="Search settings with Optuna, compared by validation accuracy."
     )
     parser.add_argument(
-        "words", nargs="+", metavar="key=value", help="search=NAME (of conf/search) or search=FILE.yaml, trials=N, ..."
+        "words",
+        nargs="+",
+        metavar="key=value",
+        help="search=NAME (of conf/search) or search=FILE.yaml, trials=N, algorithm=tpe|random|genetic, ...",
     )
     words = parser.parse_args().words
     with one_line_errors("interrupted; the same command continues"):
@@ -25,7 +28,8 @@ def main() -> None:
         from mnist_zoo.hydra_app.optuna_search import search  # here: --help need not wait for Hydra
 
         keep_tensorflow_out()
-        search(given["search"], int(given.get("trials", 20)), given.get("study"), overrides)
+        trials, algorithm = int(given.get("trials", 20)), given.get("algorithm", "tpe")
+        search(given["search"], trials, given.get("study"), overrides, algorithm)
 
 
 def _split(words: list[str]) -> tuple[dict[str, str], list[str]]:

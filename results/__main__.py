@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
         commands = {
             "collect": _collect,
             "robustness": _robustness,
+            "searches": _searches,
             "render": _render,
             "missing": _missing,
             "ship": _ship,
@@ -38,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or run folders")
     measured = commands.add_parser("robustness", help="add what evaluate measured to <results>/robustness.csv")
     measured.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or run folders")
+    studies = commands.add_parser("searches", help="add what searches found to <results>/searches.csv")
+    studies.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="folders of studies")
     render = commands.add_parser("render", help="write <results>/README.md and the README's tables from the CSV files")
     render.add_argument("--readme", type=Path, default=Path("README.md"), metavar="FILE", help="file with the markers")
     ship = commands.add_parser("ship", help="make the weights that come with the package from finished runs")
@@ -81,6 +84,14 @@ def _robustness(options: argparse.Namespace) -> None:
         print(f"{path}: {count} rows")
     print("next: python -m results render")
     damaged.stop()
+
+
+def _searches(options: argparse.Namespace) -> None:
+    from results.searches import collect_searches
+
+    for path, count in collect_searches(options.folders, options.results).items():
+        print(f"{path}: {count} rows")
+    print("next: python -m results render")
 
 
 def _render(options: argparse.Namespace) -> None:

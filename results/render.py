@@ -20,6 +20,7 @@ from results.experiments import (
     RELATED_NOTE,
     RELATED_TITLE,
     ROBUSTNESS_NOTE,
+    SEARCHES_NOTE,
     ZOO,
     ZOO_NOTE,
     ZOO_TITLE,
@@ -28,6 +29,7 @@ from results.experiments import (
 from results.plan import missing
 from results.robustness import read_robustness, robustness_table
 from results.rows import command
+from results.searches import read_searches, searches_table
 from results.tables import (
     Measured,
     configurations,
@@ -91,6 +93,9 @@ def _page(measured: Measured) -> str:
     attacked = read_robustness(measured.folder)
     if attacked is not None:
         lines += ["## Under attack", "", ROBUSTNESS_NOTE, "", *robustness_table(attacked), ""]
+    found = read_searches(measured.folder)
+    if found is not None:
+        lines += ["## Searches at equal epochs", "", SEARCHES_NOTE, "", *searches_table(found), ""]
     note = ZOO_NOTE.partition(" The command of each row")[0]
     lines += [f"## {ZOO_TITLE}", "", note, "", *_runs(ZOO, measured), "", *_still_to_run(measured), ""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))

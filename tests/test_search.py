@@ -129,6 +129,7 @@ def test_trials_of_equal_accuracy_have_no_importances(values, drawn, tmp_path, c
         (["search=dropout", "+x=1"], "unknown setting 'x'"),
         (["search=dropout", "x"], "'x' is not an override"),
         (["search=dropout", "model=5"], "unknown model '5'"),
+        (["search=dropout", "algorithm=genetics"], "unknown algorithm 'genetics'; did you mean genetic"),
         (["search=dropout", "trails=3"], "unknown setting 'trails'; did you mean trials?"),
         (["search=dropout", "lrr=3"], "unknown setting 'lrr'; did you mean lr?"),
     ],

@@ -110,7 +110,7 @@ def list_datasets() -> list[str]:
     Example:
         >>> from mnist_zoo import list_datasets
         >>> list_datasets()[:4]
-        ['cifar10', 'csv', 'emnist_balanced', 'emnist_byclass']
+        ['cifar10', 'csv', 'double_mnist', 'emnist_balanced']
     """
     return sorted(_SOURCES)
 

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     import optuna
     from pytorch_lightning.callbacks import Callback
 
+ALGORITHMS = ("tpe", "random", "genetic")
 RANGE_KEYS = {"low", "high", "log", "step"}
 MOST_TRIALS = 100_000
+_TRIALS = integer(1, MOST_TRIALS)
 # Settings of runs and sweeps, which would do nothing here, and what to do instead.
 REFUSED = {
     "resume": "the same command continues a search",
@@ -88,19 +90,22 @@ def _is_file(name: str) -> bool:
     return name.endswith((".yaml", ".yml"))
 
 
-def search(name: str, trials: int, study: str | None = None, overrides: Sequence[str] = ()) -> Path:
+def search(
+    name: str, trials: int, study: str | None = None, overrides: Sequence[str] = (), algorithm: str = "tpe"
+) -> Path:
     """Run trials until the study has `trials` of them (finished, pruned or failed), and return the study's folder.
 
     The folder ``<output_dir>/searches/<study>/`` holds ``study.db`` (sqlite; several processes with the same command
-    share it), ``trials/<number>/`` (a run folder each), ``trials.csv`` and plots. TPE suggests the settings. A trial
-    is pruned if its validation accuracy is below the median of the other trials at the same epoch. The same command
-    continues a study. A trial whose process was killed does not count.
+    share it), ``trials/<number>/`` (a run folder each), ``trials.csv`` and plots. A trial is pruned if its validation
+    accuracy is below the median of the others at this epoch; not in a genetic search, whose children know more from the
+    start. The same command continues a study. A trial whose process was killed does not count.
 
     Args:
         name: a file of ``conf/search``, or the path of a YAML file (see `read_space`).
         trials: number of trials of the study, at least 1.
         study: name of the study; by default `name`, or the name of the file.
-        overrides: further overrides of every trial.
+        overrides: further ones of every trial.
+        algorithm: ``tpe``, ``random``, or ``genetic`` (see `mnist_zoo.hydra_app.genetic`).
 
     Raises:
         InputError: if a name or a setting is invalid, the study was made with other settings, or Optuna is not
@@ -108,12 +113,11 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
         StorageError: if the study's database is damaged, locked, or cannot be written.
         SearchFailed: if every trial failed.
     """
+    if algorithm not in ALGORITHMS:
+        raise unknown("algorithm", algorithm, ALGORITHMS)
     space = read_space(name)
     study = (Path(name).stem if _is_file(name) else name) if study is None else study
-    for key, value, problem in (
-        ("trials", trials, integer(1, MOST_TRIALS)(trials)),
-        ("study", study, file_name(study)),
-    ):
+    for key, value, problem in (("trials", trials, _TRIALS(trials)), ("study", study, file_name(study))):
         if problem:
             raise InputError(f"{key}={value}: {problem}")
     _check_words(overrides, space["space"])
@@ -129,10 +133,11 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
     folder = Path(cfg["output_dir"]) / "searches" / study
     folder.mkdir(parents=True, exist_ok=True)
     with _database_errors(folder / "study.db"):
-        found = _open_study(study, folder)
-        _require_same(found, folder, {"space": space["space"], "config": comparable(cfg)})
+        found = _open_study(study, folder, algorithm, cfg["seed"])
+        _require_same(found, folder, _made_with(space, cfg, algorithm))
 
     def objective(trial: optuna.Trial) -> float:
+        trial.set_user_attr("algorithm", algorithm)
         return _run_trial(trial, space["space"], overrides, folder / "trials" / str(trial.number))
 
     counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -146,18 +151,23 @@ def search(name: str, trials: int, study: str | None = None, overrides: Sequence
     return folder
 
 
-def _open_study(name: str, folder: Path) -> optuna.Study:
+def _open_study(name: str, folder: Path, algorithm: str = "tpe", seed: int = 0) -> optuna.Study:
     """Return the study in ``study.db``, which is created if it is not there."""
     import optuna
 
+    from mnist_zoo.hydra_app.genetic import GeneticSampler
+
+    # Without seeds, TPE and random search suggest other settings in each of several processes.
+    make = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+    median = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         study_name=name,
         storage=f"sqlite:///{folder}/study.db",
         direction="maximize",
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+        sampler=GeneticSampler(seed) if algorithm == "genetic" else make[algorithm](),
+        pruner=optuna.pruners.NopPruner() if algorithm == "genetic" else median,
     )
 
 
@@ -175,6 +185,12 @@ def _check_words(overrides: Sequence[str], space: Mapping[str, Any]) -> None:
             raise InputError(f"{override.input_line}: {key} is one of the searched settings: {', '.join(space)}")
         if override.is_sweep_override():
             raise InputError(f"{override.input_line}: in a search each setting has one value, or is part of the space")
+
+
+def _made_with(space: Mapping[str, Any], cfg: Mapping[str, Any], algorithm: str) -> dict[str, Any]:
+    """Return what must stay the same when a study continues. Studies of earlier versions record no algorithm: TPE."""
+    how = {} if algorithm == "tpe" else {"algorithm": algorithm}
+    return {"space": space["space"], "config": comparable(cfg), **how}
 
 
 def _require_same(study: optuna.Study, folder: Path, made_with: dict[str, Any]) -> None:
@@ -214,11 +230,13 @@ def _database_errors(path: Path) -> Iterator[None]:
 def _run_trial(trial: optuna.Trial, space: Mapping[str, Any], overrides: Sequence[str], folder: Path) -> float:
     """Return the validation accuracy of one trial, or NaN, which Optuna records as a failed trial."""
     with loading_torch(f"search of {', '.join(space)}"):
+        from mnist_zoo.hydra_app.genetic import inherited_weights  # here: it imports Optuna
         from mnist_zoo.training.run import run
 
     suggested = [f"{key}={_suggest(trial, key, entry)}" for key, entry in space.items()]
-    print(f"trial {trial.number}: {' '.join(suggested)}", flush=True)
-    cfg = compose_config([*overrides, *suggested])
+    inherited = inherited_weights(trial, folder.parent)
+    print(f"trial {trial.number}: {' '.join([*suggested, *inherited])}", flush=True)
+    cfg = compose_config([*overrides, *suggested, *inherited])
     try:
         accuracy = run(cfg, folder, callbacks=[_pruning(trial)], brief=True)
     except ZooError as error:  # such as a learning rate with which training diverges: the search continues
