@@ -63,6 +63,8 @@ RECIPES = [
     ("lr_sweep_final", {"batch_size": 64, "epochs": 25, "lr": 0.0002}, 4),
     ("ensemble", {"batch_size": 120, "epochs": 150, "ema": 0.999, "scheduler.gamma": 0.98, "augment.rotate": 20}, 3),
     ("masking", {"model.name": "cnn", "epochs": 3, "batch_size": 128}, 4),
+    ("classical", {"data.train_fraction": 1.0, "data.normalize": True}, 8),
+    ("cnn_svm", {"epochs": 5, "batch_size": 64, "optimizer.name": "adam"}, 2),
 ]
 # The recipe of no paper: it was chosen on validation and tested with 20 seeds. A change needs these 20 runs again.
 FAST99 = {

@@ -20,11 +20,11 @@ from mnist_zoo.hydra_app.answer import result_text
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
 from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.overrides import parse, top_level_key
+from mnist_zoo.hydra_app.running import load_run
 from mnist_zoo.runs import read_metrics
 from mnist_zoo.runs.identity import comparable, differences
 from mnist_zoo.settings import check
 from mnist_zoo.settings.checks import file_name, integer
-from mnist_zoo.waiting import loading_torch
 
 if TYPE_CHECKING:
     import optuna
@@ -213,12 +213,10 @@ def _database_errors(path: Path) -> Iterator[None]:
 
 def _run_trial(trial: optuna.Trial, space: Mapping[str, Any], overrides: Sequence[str], folder: Path) -> float:
     """Return the validation accuracy of one trial, or NaN, which Optuna records as a failed trial."""
-    with loading_torch(f"search of {', '.join(space)}"):
-        from mnist_zoo.training.run import run
-
     suggested = [f"{key}={_suggest(trial, key, entry)}" for key, entry in space.items()]
     print(f"trial {trial.number}: {' '.join(suggested)}", flush=True)
     cfg = compose_config([*overrides, *suggested])
+    run = load_run(cfg)
     try:
         accuracy = run(cfg, folder, callbacks=[_pruning(trial)], brief=True)
     except ZooError as error:  # such as a learning rate with which training diverges: the search continues

@@ -25,6 +25,7 @@ from mnist_zoo.settings.checks import (
     optional,
     text,
 )
+from mnist_zoo.settings.classical import FEATURE_MODELS
 from mnist_zoo.settings.groups import (
     LARGEST_IMAGE,
     LARGEST_SEED,
@@ -219,6 +220,7 @@ NAMED: dict[str, NamedGroup] = {
             "resnet18": {"stem": one_of("standard", "small")},
             "googlenet": {},
             **dict.fromkeys(("simple_m3", "simple_m5", "simple_m7"), _SIMPLE),
+            **FEATURE_MODELS,
         },
         _INIT,
         open=True,
