@@ -28,6 +28,7 @@ from mnist_zoo.runs.status import run_status
 from mnist_zoo.settings import check
 from mnist_zoo.settings.classical import WITHOUT
 from mnist_zoo.training.run import run as train
+from mnist_zoo.versus import estimates
 
 # What makes each model small; all are fitted to 176 images of the stripes.
 SMALL = {
@@ -313,3 +314,12 @@ def test_the_registry_of_networks_says_where_they_are(name):
         create_model(name)
     with pytest.raises(InputError, match="already registered"):
         register_model(name)(lambda: None)
+
+
+def test_a_comparison_by_epochs_refuses_a_model_without_epochs(stripes_of, tmp_path):
+    for seed in (0, 1):
+        classical.run(stripes_of("naive_bayes", f"seed={seed}"), tmp_path / str(seed), brief=True)
+    runs = {seed: tmp_path / str(seed) for seed in (0, 1)}
+    for metric in ("accuracy_at_equal_time", "epochs_to"):
+        with pytest.raises(InputError, match="has no epochs: choose another --metric"):
+            estimates.estimate(metric, runs, runs, "val", 0.5)

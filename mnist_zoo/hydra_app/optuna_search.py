@@ -287,10 +287,9 @@ def _draw(study: optuna.Study, folder: Path) -> None:
     from mnist_zoo.plots.style import STYLE
 
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    draw: dict[str, Callable[..., Any]] = {
-        "history": plots.plot_optimization_history,
-        "curves": plots.plot_intermediate_values,
-    }
+    draw: dict[str, Callable[..., Any]] = {"history": plots.plot_optimization_history}
+    if any(trial.intermediate_values for trial in finished):  # a classical model has no epochs
+        draw["curves"] = plots.plot_intermediate_values
     if len(finished) > 1:
         draw["slices"] = plots.plot_slice
     if len({trial.value for trial in finished}) > 1:

@@ -73,7 +73,8 @@ def shared_sections(runs: TestSet) -> list[Section]:
     sections += _curves_section(runs)
     if len(order) > 1:
         note = _only_best(order)
-        caption = f"Test accuracy against cost. Bars: 95 % intervals over seeds.{note}"
+        absent = " Classical models have neither parameters nor FLOPs." if rows["num_params"].isna().any() else ""
+        caption = f"Test accuracy against cost. Bars: 95 % intervals over seeds.{absent}{note}"
         heat = figures.correlations(runs.predicted[first], runs.labels, order)
         alike = (
             "Pearson's correlation between networks (the lowest seed of each configuration). Left: of the predicted "
