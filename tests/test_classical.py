@@ -67,7 +67,8 @@ def test_every_model_writes_the_run_folder_of_a_network(stripes_of, tmp_path, na
     if name in ON_PIXELS:
         assert not absent and not files & {"checkpoints", "curves.csv", "network"}
     else:
-        assert metrics["epochs_run"] == 1 and read_metrics(tmp_path / "network")["model"] == "mlp"
+        network = read_metrics(tmp_path / "network")
+        assert metrics["epochs_run"] == 1 and network["model"] == "mlp" and metrics["config"] == network["config"]
 
 
 @pytest.mark.parametrize("name", list_estimators())

@@ -105,7 +105,7 @@ def _fit_and_test(
     tensors = {split: torch.from_numpy(values) for split, values in logits.items()}
     metrics = {
         **of_network,
-        **_what_was_run(cfg, data),
+        **_what_was_run(cfg, data, of_network),
         "fit_seconds": round(seconds + of_network.get("fit_seconds", 0.0), 3),
         "predict_seconds": round(time.perf_counter() - started, 3),
         "fitted_bytes": fitted_bytes(estimator),
@@ -149,13 +149,13 @@ def _one_line(name: str) -> Iterator[None]:
         raise InputError(f"{name} cannot be fitted to these images with these options: {reason}") from error
 
 
-def _what_was_run(cfg: Mapping[str, Any], data: MNISTDataModule) -> dict[str, Any]:
+def _what_was_run(cfg: Mapping[str, Any], data: MNISTDataModule, of_network: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "model": cfg["model"]["name"],
         **what_data(data),
         "seed": cfg["seed"],
         "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
-        "config": {"data": {"normalize": cfg["data"]["normalize"]}},
+        "config": {**of_network.get("config", {}), "data": {"normalize": cfg["data"]["normalize"]}},
     }
 
 

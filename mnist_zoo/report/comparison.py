@@ -29,9 +29,8 @@ def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
     rows = compare(table)
     rows = rows.join(table.groupby("label")[["ece", "perfect_ece", "brier"]].mean(), on="label")
     tested = {v.label: v for v in reversed(verdicts) if v.row.metric == "test_acc"}
-    constant = [
-        name for name in ("data", "lr", "device") if table[name].nunique(dropna=False) == 1
-    ]  # the page's head states them
+    # The page's head states what all runs share.
+    constant = [name for name in ("data", "lr", "device") if table[name].nunique(dropna=False) == 1]
     configurations: list[Any] = list(rows.itertuples())
     accuracy = _noted(pd.DataFrame([_accuracy_row(row, tested.get(row.label)) for row in configurations]), table)
     cost = pd.DataFrame([_cost_row(row) for row in configurations])

@@ -37,7 +37,8 @@ def require_finished(folder: Path) -> None:
         raise InputError(f"{folder} is not finished: continue it with resume={folder}, then measure it")
     if not (folder / "checkpoints" / "best.ckpt").is_file():
         raise InputError(
-            f"{folder} has no checkpoints/best.ckpt: only networks are measured, not classical models such as knn"
+            f"{folder} has no checkpoints/best.ckpt: without its weights it cannot be measured (a classical model has "
+            f"none)"
         )
 
 

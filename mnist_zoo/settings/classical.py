@@ -78,8 +78,7 @@ def without(cfg: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _name(cfg: Mapping[str, Any]) -> object:
     model = cfg.get("model")
-    name = model.get("name") if isinstance(model, Mapping) else None
-    return name if isinstance(name, str) else None
+    return model.get("name") if isinstance(model, Mapping) else None
 
 
 def require_unset(name: str, key: str, value: object) -> None:
