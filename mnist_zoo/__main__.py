@@ -25,10 +25,10 @@ from mnist_zoo.hydra_app.launching import Failed, has_own_log, how_to_continue, 
 from mnist_zoo.hydra_app.lazy_help import lazy_help
 from mnist_zoo.hydra_app.names import register_resolvers
 from mnist_zoo.hydra_app.plan import config_folders, write_job_record
+from mnist_zoo.hydra_app.running import load_run
 from mnist_zoo.internals import keep_tensorflow_out
 from mnist_zoo.runs import FolderInUse, RunFolder
 from mnist_zoo.settings import check
-from mnist_zoo.waiting import loading_torch
 
 # Here and not in `main`: a worker process of a launcher imports this module for `train` and then composes its job.
 register_resolvers()
@@ -51,8 +51,7 @@ def train(cfg: DictConfig) -> float:
         silent = sweeping and shares_output(launcher)
         if silent and cfg.progress == "auto":
             cfg.progress = "none"
-        with loading_torch(f"{cfg.model.name} on {cfg.data.name}, epochs={cfg.epochs}", silent=silent):
-            from mnist_zoo.training.run import run
+        run = load_run(cfg, silent=silent)
         keep_tensorflow_out()
         return run(cfg, folder, resume=True if sweeping else None, tune_process=True, brief=sweeping)
     except Exception as error:

@@ -29,6 +29,8 @@ COLUMNS = [
     *(f"{split}_{metric}" for split in ("train", "val", "test") for metric in ("acc", "loss")),
     *("fit_seconds", "train_images_per_second", "device", "date", "overrides", "settings"),
 ]
+# A classical model has none of the first, and only it has the last. Rows of version 0.2.0 lack the last.
+OF_SOME = ("lr", "epochs_run", "best_epoch", "num_params", "flops", "train_images_per_second", "fitted_bytes")
 # Columns that older rows lack: the first epoch with this validation accuracy, "inf" if there is none.
 SINCE_0_2 = [f"epochs_to_{goal}" for goal in GOALS]
 # Columns of runs whose labels consist of parts: pairs of digits.
@@ -85,6 +87,8 @@ def _record(run: pd.Series) -> dict[str, Any]:
     record = {column: run.get(column) for column in COLUMNS} | {"overrides": " ".join(kept)}
     record |= {column: run[column] for column in SINCE_0_2}
     record |= {column: run[column] for column in PARTS if not math.isnan(run.get(column, math.nan))}
+    if not math.isnan(run["fitted_bytes"]):
+        record["fitted_bytes"] = run["fitted_bytes"]
     record |= {package: run["versions"].get(package) for package in VERSIONS}
     for row in rows_of(run):
         if row.ours not in record:
@@ -134,7 +138,7 @@ def read_results(results: str | Path, experiment: str) -> pd.DataFrame | None:
     table["augment"] = [each["augment"] for each in settings]
     table["split"] = [each.get("split", FIXED) for each in settings]
     table["model_options"] = [each["model_options"] for each in settings]
-    for column in SINCE_0_2:
+    for column in (*SINCE_0_2, *OF_SOME):
         table[column] = pd.to_numeric(table[column], errors="coerce") if column in table else math.nan
     table["label"] = name_configurations(table)
     return table.assign(clean_test_acc=clean_accuracies(table, Path(results), experiment))

@@ -167,6 +167,19 @@ PAPERS = (
         "The paper does not state how long it trained; `experiment=capsnet` trains for three epochs.",
         {"capsnet": Part("Table 1", "")},
     ),
+    Paper(
+        "Classical models, as An et al. 2020 and the thesis cite them",
+        "The papers give one range, 97 to 98 %, for k-NN, support vector machines, random forests and simple networks "
+        "together, and neither settings nor seeds. Most of these models do not depend on the seed.",
+        {
+            "classical": Part("Fitted to pixels", ""),
+            "cnn_svm": Part(
+                "Fitted to the features of a CNN",
+                "An SVM in place of the last layer (Ahlawat & Choudhary 2020); our sources have no number of it. Both "
+                "configurations of a seed have the same network.",
+            ),
+        },
+    ),
 )
 RELATED_TITLE = "Numbers that the papers cite"
 RELATED_NOTE = "They are compared with the library's defaults: the runs of the table at the end of this page."

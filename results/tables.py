@@ -18,7 +18,7 @@ from mnist_zoo.report import published as papers
 from mnist_zoo.report.pairs import significance
 from mnist_zoo.report.published import FITTED, Row, rows_of
 from mnist_zoo.report.reading import GOALS, VARIES
-from mnist_zoo.report.tables import accuracy_cells, compare, goal_cells, megabytes, seeds_cell
+from mnist_zoo.report.tables import accuracy_cells, compare, goal_cells, number_cell, seeds_cell
 from mnist_zoo.report.verdicts import Verdict
 from results.experiments import cause_of
 from results.predictions import with_predictions
@@ -29,6 +29,7 @@ METRICS = {
     "val_acc": "validation accuracy",
     "train_acc": "training accuracy",
     "claimed_acc": "claimed accuracy",
+    "range_acc": "test accuracy, from",
     "fgsm_acc": "accuracy under FGSM",
     "train_seconds": "training time",
     "test_macro_f1": "macro F1",
@@ -150,8 +151,13 @@ def configurations(table: pd.DataFrame, experiment: str | None = None) -> list[s
     row: Any
     for row in compare(table).itertuples():
         runs = table[table["label"] == row.label]
-        cells = [escape(short[row.label]), escape(row.data), seeds_cell(row.n), f"{row.num_params:,}"]
-        cells += [megabytes(row.num_params), f"{row.epochs:.3g}", *goal_cells(row), *accuracy_cells(row)]
+        cells = [escape(short[row.label]), escape(row.data), seeds_cell(row.n), number_cell(row.num_params)]
+        cells += [
+            number_cell(row.megabytes, ".2f"),
+            number_cell(row.epochs, ".3g"),
+            *goal_cells(row),
+            *accuracy_cells(row),
+        ]
         clean = "-" if math.isnan(row.clean_test_acc) else f"{100 * row.clean_test_acc:.2f}"
         cells += [clean, duration(row.fit_seconds), escape(row.device)]
         if experiment is not None:

@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 from torch.optim import lr_scheduler
 
 from mnist_zoo import LitClassifier, adversary, create_model, list_models
+from mnist_zoo.classical import list_estimators
+from mnist_zoo.classical.estimators import ESTIMATORS
 from mnist_zoo.data import list_datasets
 from mnist_zoo.data.augment import PRESETS, Augment
 from mnist_zoo.data.augmentations import AUGMENTATIONS
@@ -28,8 +30,10 @@ from mnist_zoo.hydra_app.overrides import parse
 from mnist_zoo.losses import LOSSES
 from mnist_zoo.models import init, layers
 from mnist_zoo.models.registry import parameters_of
+from mnist_zoo.names import CLASSICAL, ON_FEATURES, ON_PIXELS
 from mnist_zoo.optim import OPTIMIZERS, SCHEDULERS, build_optimizer
 from mnist_zoo.settings import check, check_value, table
+from mnist_zoo.settings.classical import FEATURE_MODELS, PIXEL_MODELS, WITHOUT
 from mnist_zoo.settings.configuration import checked_settings
 from mnist_zoo.speed.names import OPTIMISATIONS
 
@@ -47,7 +51,7 @@ def test_the_defaults_are_those_the_readme_promises(config):
 
 def test_every_model_has_its_config():
     presets = {"cnn_2dense_augmented", "cnn_4"}  # of networks with a file of their own
-    assert set(group("model")) - {"custom", *presets} == set(list_models())
+    assert set(group("model")) - {"custom", *presets} == {*list_models(), *CLASSICAL}
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -128,7 +132,7 @@ def test_a_configuration_of_version_0_1_0_has_neither_speed_nor_folds(config):
 def options_of(group: str, name: str) -> dict:
     """Return the settings of an option of a group, with those of the file that its defaults list names."""
     content = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / group / f"{name}.yaml"))
-    above = [entry for entry in content.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    above = [entry for entry in content.pop("defaults", []) if isinstance(entry, str) and entry[0] not in "_/"]
     return options_of(group, above[0]) | content if above else content
 
 
@@ -145,13 +149,20 @@ def configurations(default) -> list[tuple[str, dict]]:
         for option in group(chosen) if chosen != "experiment" else ():
             options = options_of(chosen, option)
             options = {key: "mine" if value == "???" else value for key, value in options.items()}
-            found.append((chosen, default | {chosen: options}))
+            without = WITHOUT if options.get("name") in ON_PIXELS else ()
+            kept = {key: value for key, value in default.items() if key not in without}
+            found.append((chosen, kept | {chosen: options}))
     return found
 
 
 def leaves(node: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for key, value in node.items():
         yield from leaves(value, (*path, key)) if isinstance(value, dict) and value else [(*path, key)]
+
+
+def renamed(cfg: dict, path: tuple[str, ...]) -> bool:
+    """Return whether a path is the name of a classical model: another one needs what conf/classical.yaml removes."""
+    return path == ("model", "name") and cfg["model"]["name"] in ON_PIXELS
 
 
 def changed(node: dict, path: tuple[str, ...], value: object) -> dict:
@@ -197,6 +208,10 @@ TAKES: dict[str, list] = {
     },
     "model.dense": [[]],
     "model.hidden": [[]],
+    **{key: [5.5] for key in ("model.C", "model.gamma", "model.learning_rate")},
+    "model.var_smoothing": [0, 5.5],
+    "model.max_depth": [None],
+    "model.network": ["maybe", "1"],  # a module may register any network
     "plugins": [[]],
     "callbacks": [[]],
     "speed.off": [[]],
@@ -226,7 +241,7 @@ def test_no_setting_takes_a_value_of_another_kind_or_size(configurations):
     for chosen, cfg in configurations:
         name = cfg[chosen].get("name", "")
         paths = [path for path in leaves(cfg) if path[0] == chosen or (chosen == "speed" and len(path) == 1)]
-        for path in paths if name != "mine" else ():
+        for path in [path for path in paths if not renamed(cfg, path)] if name != "mine" else ():
             key = ".".join(path)
             takes = TAKES.get(key, TAKES.get(f"{key} of {name}", []))
             for value in GENERIC:
@@ -260,7 +275,7 @@ def test_no_setting_can_be_removed_but_those_with_a_default(configurations):
     for chosen, cfg in configurations:
         for path in leaves(cfg):
             key = ".".join(path)
-            if path[-1] == "momentum" or (path[0] != chosen and len(path) > 1):
+            if path[-1] == "momentum" or (path[0] != chosen and len(path) > 1) or renamed(cfg, path):
                 continue  # Nesterov's method needs a momentum
             if key in with_default or key == "callbacks" or (path[0] in OPEN and path[-1] != "name"):
                 check(changed(cfg, path, ...))
@@ -277,7 +292,8 @@ def test_a_group_is_not_a_value(default, name, value):
 
 
 def test_the_table_has_the_names_of_the_library():
-    assert set(table.NAMED["model"].options) == set(list_models())
+    assert set(table.NAMED["model"].options) == {*list_models(), *ON_FEATURES}
+    assert set(PIXEL_MODELS.options) == set(ON_PIXELS) and {*ON_PIXELS, *ON_FEATURES} == set(list_estimators())
     assert set(table.NAMED["optimizer"].options) == set(OPTIMIZERS)
     assert set(table.NAMED["scheduler"].options) == set(SCHEDULERS)
     assert {name: set(options) for name, options in table.NAMED["adversary"].options.items()} == {
@@ -292,8 +308,10 @@ def test_the_table_has_the_names_of_the_library():
 
 
 def test_the_options_in_the_table_are_those_of_the_functions_that_take_them():
-    for name, options in table.NAMED["model"].options.items():
-        assert set(options) == set(parameters_of(name)) - {"num_classes", "in_chans"}, name
+    for name in list_models():
+        assert set(table.NAMED["model"].options[name]) == set(parameters_of(name)) - {"num_classes", "in_chans"}, name
+    for name, options in {**PIXEL_MODELS.options, **FEATURE_MODELS}.items():
+        assert set(options) - {"network"} == set(ESTIMATORS.defaults(name)), name
     for name, options in table.NAMED["optimizer"].options.items():
         assert set(options) <= set(OPTIMIZERS.parameters(name)), name
     for group, registry in (("loss", LOSSES), ("augment", AUGMENTATIONS)):

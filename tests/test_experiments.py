@@ -82,6 +82,8 @@ RECIPES = [
     ("dbn", {"model.hidden": [500, 500, 2000], "model.activation": "sigmoid", "data.normalize": False}, 1),
     ("committee", {"model.name": "cnn_strided", "epochs": 3, "scheduler.name": "onecycle", "lr": 0.01}, 7),
     ("masking", {"model.name": "cnn", "epochs": 3, "batch_size": 128}, 4),
+    ("classical", {"data.train_fraction": 1.0, "data.normalize": True}, 8),
+    ("cnn_svm", {"epochs": 5, "batch_size": 64, "optimizer.name": "adam"}, 2),
 ]
 # The recipe of no paper: it was chosen on validation and tested with 20 seeds. A change needs these 20 runs again.
 FAST99 = {

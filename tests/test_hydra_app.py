@@ -92,7 +92,7 @@ class TestErrorsAreOneLine:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["model=resnet19"], "unknown model 'resnet19'; did you mean resnet18? known: cnn, "),
+            (["model=resnet19"], "unknown model 'resnet19'; did you mean resnet18 or densenet121? known: capsnet, "),
             (["data=mnst"], "unknown data 'mnst'; did you mean mnist"),
             (["lrr=1"], "unknown setting 'lrr'; did you mean lr? known: lr, batch_size, "),
             (["model.dens=3"], "unknown setting of model 'dens'; did you mean dense?"),

@@ -235,6 +235,7 @@ class TestRunFolder:
             folder.start()
             folder.write_curves([])
             folder.finish(METRICS, PREDICTIONS)
+            folder.last_checkpoint.parent.mkdir()
             folder.last_checkpoint.write_text("")
             (tmp_path / "events.out.tfevents.1").write_text("")
             folder.reopen()

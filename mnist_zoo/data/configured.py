@@ -14,7 +14,7 @@ def load_data(cfg: Mapping[str, Any], **changes: Any) -> MNISTDataModule:
 
     Args:
         cfg: a composed config, or what a run folder recorded of one. Only ``data`` (with ``name``) is required;
-            ``batch_size``, ``seed``, ``augment`` and ``plugins`` are used where they are present.
+            ``batch_size``, ``seed``, ``augment`` and ``plugins`` are used where they are present and not None.
         **changes: arguments of `MNISTDataModule` that replace those of the config, such as ``root``.
 
     Raises:
@@ -23,5 +23,5 @@ def load_data(cfg: Mapping[str, Any], **changes: Any) -> MNISTDataModule:
     for plugin in cfg.get("plugins", ()):
         import_plugin(plugin)
     options = {key: value for key, value in cfg["data"].items() if key != "name"}
-    options |= {key: cfg[key] for key in ("batch_size", "seed", "augment") if key in cfg}
+    options |= {key: cfg[key] for key in ("batch_size", "seed", "augment") if cfg.get(key) is not None}
     return MNISTDataModule(cfg["data"]["name"], **options | changes)

@@ -60,10 +60,11 @@ def _settings(overrides: Sequence[str]) -> dict[str, str]:
 
 def result_text(metrics: Mapping[str, Any]) -> str:
     """Return validation accuracy, epochs and time of a finished job in a few words."""
-    epochs = metrics["epochs_run"]
+    epochs = metrics.get("epochs_run")  # a classical model has none
+    counted = f"{epochs} epoch{'s' if epochs != 1 else ''}, " if epochs is not None else ""
     return (
         f"validation {metrics['val_acc']:.4f} ({interval_text(metrics['val_acc'], metrics['n_val'])}), "
-        f"{epochs} epoch{'s' if epochs != 1 else ''}, {duration(metrics['fit_seconds'])}"
+        f"{counted}{duration(metrics['fit_seconds'])}"
     )
 
 
@@ -112,7 +113,7 @@ class _Row:
     settings: dict[str, str]
     accuracies: list[float]
     interval: str
-    epochs: int
+    epochs: int | None
     seconds: float
     folder: Path  # of the best job
 
@@ -143,7 +144,7 @@ def _rows(finished: Sequence[Outcome], labels: Labels) -> list[_Row]:
             interval = f"{min(accuracies):.4f} - {max(accuracies):.4f}"
         else:
             interval = interval_text(best["val_acc"], best["n_val"])
-        epochs = max(metrics["epochs_run"] for _, _, metrics in jobs)
+        epochs = max((metrics["epochs_run"] for _, _, metrics in jobs if "epochs_run" in metrics), default=None)
         seconds = fmean(metrics["fit_seconds"] for _, _, metrics in jobs)
         rows.append(_Row(settings, accuracies, interval, epochs, seconds, folder))
     return sorted(rows, key=lambda row: -row.accuracy)
@@ -159,7 +160,8 @@ def _table(rows: Sequence[_Row]) -> list[str]:
         seeds = [str(len(row.accuracies))] if several else []
         settings = [_short(row.settings[key]) for key in keys]
         time = duration(row.seconds)
-        cells.append([f"{row.accuracy:.4f}", row.interval, *seeds, str(row.epochs), time, *settings])
+        epochs = "-" if row.epochs is None else str(row.epochs)
+        cells.append([f"{row.accuracy:.4f}", row.interval, *seeds, epochs, time, *settings])
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     numbers = len(cells[0]) - len(keys)
     return [

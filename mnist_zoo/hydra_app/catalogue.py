@@ -87,7 +87,7 @@ def _options(path: Path) -> dict[str, Any]:
     content = yaml.safe_load(path.read_text()) or {}
     found: dict[str, Any] = {}
     for base in content.pop("defaults", []):
-        if isinstance(base, str) and base != "_self_":
+        if isinstance(base, str) and base != "_self_" and not base.startswith("/"):  # "/": settings of other groups
             found |= _options(path.with_name(f"{base}.yaml"))
     return {key: _word(value) for key, value in {**found, **content}.items() if key != "name"}
 

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mnist_zoo.errors import install_command, unknown
 from mnist_zoo.files import CURES
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, compose_unresolved
+from mnist_zoo.settings.classical import WITHOUT, refusal, without
 
 # Launcher configurations that only a plug-in provides, and the extra of mnist_zoo that installs the plug-in.
 LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
@@ -78,9 +79,13 @@ def _explain_override(error: ConfigCompositionException, arguments: Sequence[str
     path = re.split(r"[./]", found[1].split("@")[0])
     groups = [a for a in arguments if re.match(r"\w+=[\w-]+$", a) and (CONFIG_DIR / a.split("=")[0]).is_dir()]
     try:
-        parents, key, settings = _first_unknown(compose_unresolved(groups), path)
+        cfg = compose_unresolved(groups)
+        parents, key, settings = _first_unknown(cfg, path)
     except (HydraException, OmegaConfBaseException):
         return _one_line(error)
+    exists = key in settings and len(parents) == len(path) - 1  # but not in a job of this sweep with a classical model
+    if path[0] in WITHOUT and (exists or path[0] in without(cfg)):
+        return str(refusal("a classical model", found[1]))
     if key in settings:
         return _one_line(error)
     if parents:

@@ -20,11 +20,11 @@ from mnist_zoo.hydra_app.answer import result_text
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
 from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.overrides import parse, top_level_key
+from mnist_zoo.hydra_app.running import load_run
 from mnist_zoo.runs import read_metrics
 from mnist_zoo.runs.identity import comparable, differences
 from mnist_zoo.settings import check
 from mnist_zoo.settings.checks import file_name, integer
-from mnist_zoo.waiting import loading_torch
 
 if TYPE_CHECKING:
     import optuna
@@ -229,14 +229,13 @@ def _database_errors(path: Path) -> Iterator[None]:
 
 def _run_trial(trial: optuna.Trial, space: Mapping[str, Any], overrides: Sequence[str], folder: Path) -> float:
     """Return the validation accuracy of one trial, or NaN, which Optuna records as a failed trial."""
-    with loading_torch(f"search of {', '.join(space)}"):
-        from mnist_zoo.hydra_app.genetic import inherited_weights  # here: it imports Optuna
-        from mnist_zoo.training.run import run
+    from mnist_zoo.hydra_app.genetic import inherited_weights  # here: it imports Optuna
 
     suggested = [f"{key}={_suggest(trial, key, entry)}" for key, entry in space.items()]
     inherited = inherited_weights(trial, folder.parent)
     print(f"trial {trial.number}: {' '.join([*suggested, *inherited])}", flush=True)
     cfg = compose_config([*overrides, *suggested, *inherited])
+    run = load_run(cfg)
     try:
         accuracy = run(cfg, folder, callbacks=[_pruning(trial)], brief=True)
     except ZooError as error:  # such as a learning rate with which training diverges: the search continues
@@ -307,10 +306,9 @@ def _draw(study: optuna.Study, folder: Path) -> None:
     from mnist_zoo.plots.style import STYLE
 
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    draw: dict[str, Callable[..., Any]] = {
-        "history": plots.plot_optimization_history,
-        "curves": plots.plot_intermediate_values,
-    }
+    draw: dict[str, Callable[..., Any]] = {"history": plots.plot_optimization_history}
+    if any(trial.intermediate_values for trial in finished):  # a classical model has no epochs
+        draw["curves"] = plots.plot_intermediate_values
     if len(finished) > 1:
         draw["slices"] = plots.plot_slice
     if len({trial.value for trial in finished}) > 1:

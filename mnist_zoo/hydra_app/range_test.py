@@ -13,6 +13,7 @@ from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.names import job_name
 from mnist_zoo.hydra_app.overrides import top_level_key
 from mnist_zoo.settings import check
+from mnist_zoo.settings.classical import is_classical
 from mnist_zoo.waiting import loading_torch
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def range_test(overrides: Sequence[str], low: float, high: float, steps: int) ->
             raise InputError(f"{word}: a range test does not use {key}: {UNUSED[key]}")
     cfg = compose_config(overrides)
     check(cfg)
+    if is_classical(cfg):
+        raise InputError(f"model={cfg['model']['name']}: a range test is for networks, which have a learning rate")
     with loading_torch(f"range test of {cfg['model']['name']} on {cfg['data']['name']}, {steps} steps"):
         from mnist_zoo.training.lr_range import find_lr
     found = find_lr(cfg, low, high, steps)

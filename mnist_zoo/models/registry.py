@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 from torch import nn
 
 from mnist_zoo.errors import InputError, unknown
+from mnist_zoo.names import CLASSICAL
 
 Builder = Callable[..., nn.Module]
 AnyBuilder = TypeVar("AnyBuilder", bound=Builder)
@@ -47,7 +48,7 @@ def register_model(name: str | AnyBuilder) -> AnyBuilder | Callable[[AnyBuilder]
         return register_model(name.__name__)(name)
 
     def register(builder: AnyBuilder) -> AnyBuilder:
-        if name in _BUILDERS:
+        if name in _BUILDERS or name in CLASSICAL:
             raise InputError(f"a model named '{name}' is already registered; choose another name")
         _BUILDERS[name] = builder
         return builder
@@ -72,6 +73,11 @@ def builder_of(name: str) -> Builder:
     Raises:
         InputError: if the name is not registered; the message lists the registered ones.
     """
+    if name in CLASSICAL:
+        raise InputError(
+            f"'{name}' is a classical model, not a network: python -m mnist_zoo model={name} fits it, and "
+            f"mnist_zoo.classical.create_estimator('{name}') builds it"
+        )
     if name not in _BUILDERS:
         raise unknown("model", name, _BUILDERS)
     return _BUILDERS[name]

@@ -47,6 +47,8 @@ def write_card(folder: str | Path, out: str | Path | None = None) -> Path:
     if len(table) > 1:
         raise InputError(f"{folder} holds {len(table)} runs: name the folder of one, such as {table['folder'].iloc[0]}")
     run = table.iloc[0]
+    if pd.isna(run["num_params"]):
+        raise InputError(f"{folder} is a run of {run['model']}: a model card describes a network")
     place = Path(run["folder"] if out is None else out)
     with storage_errors(place):
         place.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from mnist_zoo.report.mislabelled import MISLABELLED
 from mnist_zoo.report.reading import GOALS, VARIES
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
 from mnist_zoo.report.statistics import WIDE, plus_minus
-from mnist_zoo.report.tables import accuracy_cells, compare, goal_cells, megabytes, seeds_cell
+from mnist_zoo.report.tables import accuracy_cells, compare, goal_cells, number_cell, seeds_cell
 from mnist_zoo.report.verdicts import Verdict, count_test_accuracies
 
 CLEAN = "clean test"  # the column of the test accuracy without mislabelled images
@@ -29,15 +29,16 @@ def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
     rows = compare(table)
     rows = rows.join(table.groupby("label")[["ece", "perfect_ece", "brier"]].mean(), on="label")
     tested = {v.label: v for v in reversed(verdicts) if v.row.metric == "test_acc"}
-    constant = [name for name in ("data", "lr", "device") if table[name].nunique() == 1]  # the page's head states them
+    # The page's head states what all runs share.
+    constant = [name for name in ("data", "lr", "device") if table[name].nunique(dropna=False) == 1]
     configurations: list[Any] = list(rows.itertuples())
     accuracy = _noted(pd.DataFrame([_accuracy_row(row, tested.get(row.label)) for row in configurations]), table)
     cost = pd.DataFrame([_cost_row(row) for row in configurations])
     note = (
         "Accuracies in per cent with 95 % intervals of the mean over seeds, best on validation first. The verdict says "
         "whether the published number could be that of one further run of ours (corrected for the number of verdicts). "
-        "MB: the parameters in float32. To 98 % and to 99 %: the first epoch with this validation accuracy, mean over "
-        "the seeds that reach it."
+        "MB: the parameters in float32, and the fitted size of a classical model. To 98 % and to 99 %: the first epoch "
+        "with this validation accuracy, mean over the seeds that reach it."
     )
     if rows["clean_test_acc"].notna().any():
         note += (
@@ -59,6 +60,8 @@ def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
         "probabilities to the true class, 0 to 2. ECE: expected calibration error on the test images; perfect: that of "
         "a perfectly calibrated network with the same probabilities, which is not 0 on finitely many images."
     )
+    if rows["epochs"].isna().all():  # classical models only
+        constant += ["parameters", "MFLOP", "epochs", *(f"to {goal} %" for goal in GOALS), "images/s"]
     by_rate, times = figures.learning_rates(rows), figures.times(rows) if len(rows) > 1 else None
     longest = f" Shown are the {figures.BARS} longest of {len(rows)}." if len(rows) > figures.BARS else ""
     blocks = [
@@ -83,13 +86,13 @@ def _accuracy_row(row: Any, verdict: Verdict | None) -> dict:
     return {
         "configuration": row.label,
         "data": row.data,
-        "lr": f"{row.lr:g}",
+        "lr": number_cell(row.lr, "g"),
         "split": row.split,
         "seeds": seeds_cell(row.n),
-        "parameters": f"{row.num_params:,}",
-        "MB": megabytes(row.num_params),
-        "MFLOP": f"{row.flops / 1e6:,.2f}",
-        "epochs": plus_minus(row.epochs, row.epochs_half if row.epochs_half else math.nan, 0 if row.n == 1 else 1),
+        "parameters": number_cell(row.num_params),
+        "MB": number_cell(row.megabytes, ".2f"),
+        "MFLOP": number_cell(row.flops / 1e6, ",.2f"),
+        "epochs": _epochs_cell(row),
         **{f"to {goal} %": cell for goal, cell in zip(GOALS, goal_cells(row), strict=True)},
         **dict(zip(("train", "validation", "test"), accuracy_cells(row), strict=True)),
         CLEAN: _clean_cell(row),
@@ -97,6 +100,12 @@ def _accuracy_row(row: Any, verdict: Verdict | None) -> dict:
         "difference": f"{verdict.difference:+.2f}" if verdict else "-",
         "verdict": verdict.words if verdict else "no published number",
     }
+
+
+def _epochs_cell(row: Any) -> str:
+    if math.isnan(row.epochs):
+        return "-"
+    return plus_minus(row.epochs, row.epochs_half if row.epochs_half else math.nan, 0 if row.n == 1 else 1)
 
 
 def _clean_cell(row: Any) -> str:
@@ -121,7 +130,7 @@ def _cost_row(row: Any) -> dict:
         "ECE (%)": f"{100 * row.ece:.2f}",
         "perfect": f"{100 * row.perfect_ece:.2f}",
         "time": duration(row.fit_seconds),
-        "images/s": f"{row.images_per_second:,.0f}",
+        "images/s": number_cell(row.images_per_second),
         "device": row.device,
     }
 

@@ -210,6 +210,8 @@ def costs(rows: pd.DataFrame) -> Figure:
     names = (("num_params", "parameters"), ("flops", "FLOPs per image"), ("fit_seconds", "training time (s)"))
     for axis, (column, name) in zip(axes, names, strict=True):
         for index, value in enumerate(rows[column]):
+            if math.isnan(value):  # a classical model has neither parameters nor FLOPs
+                continue
             colour, _, marker = look(index)
             bar = bars[:, index : index + 1]
             axis.errorbar(value, error[index], bar, color=colour, marker=marker, capsize=2, elinewidth=1, markersize=7)

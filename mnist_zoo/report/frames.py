@@ -12,7 +12,7 @@ from mnist_zoo.report.reading import augment_name, read_runs
 PLAIN = (
     *("model", "data", "seed", "lr", "batch_size", "epochs", "epochs_run", "best_epoch", "n_train", "n_val", "n_test"),
     *("train_acc", "val_acc", "test_acc", "train_loss", "val_loss", "test_loss", "ece", "brier"),
-    *("fit_seconds", "train_images_per_second", "num_params", "flops", "device", "date"),
+    *("fit_seconds", "train_images_per_second", "num_params", "flops", "fitted_bytes", "device", "date"),
 )
 
 
@@ -29,7 +29,10 @@ def load_runs(*folders: str | Path) -> pd.DataFrame:
     - ``train_acc``, ``val_acc``, ``test_acc`` (fractions), ``train_loss``, ``val_loss``, ``test_loss`` (cross-entropy
       in nats), of the best epoch by validation. ``ece`` (expected calibration error, a fraction) and ``brier`` (0 to 2)
       of the test images.
-    - ``fit_seconds``, ``train_images_per_second``, ``num_params``, ``flops`` (of one image), ``device``, ``date``.
+    - ``fit_seconds``, ``train_images_per_second``, ``num_params``, ``flops`` (of one image), ``fitted_bytes`` (the size
+      of a classical model), ``device``, ``date``.
+
+    What a model does not have, such as a learning rate of ``knn``, is NaN or None.
 
     Args:
         *folders: sweeps, searches or run folders.
@@ -50,8 +53,10 @@ def load_runs(*folders: str | Path) -> pd.DataFrame:
         "overrides": [" ".join(words) for words in table["overrides"]],
     }
     found |= {name: table.get(name) for name in PLAIN}
-    found["augment"] = [augment_name(augment) for augment in table["augment"]]
+    found["augment"] = [augment_name(augment) if augment else None for augment in table["augment"]]
     for name in ("optimizer", "scheduler"):
         found[name] = [choice.get("name") for choice in table[name]]
-    found["loss"] = [config.get("loss", {}).get("name", "cross_entropy") for config in table["config"]]
+    trained = [bool(choice) for choice in table["optimizer"]]  # and not fitted, as a classical model is
+    losses = [config.get("loss", {}).get("name", "cross_entropy") for config in table["config"]]
+    found["loss"] = [loss if one else None for loss, one in zip(losses, trained, strict=True)]
     return pd.DataFrame(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import time
 import warnings
 from collections.abc import Iterable, Sequence
@@ -108,13 +109,15 @@ def _facts(table: pd.DataFrame, skipped: int) -> list[str]:
         for r in sizes.itertuples()
     ]
     versions = _distinct(f"torch {v.get('torch', '?')}" for v in table["versions"])
-    rate = f" with learning rate {table['lr'].iloc[0]:g}" if table["lr"].nunique() == 1 else ""
+    rates = table["lr"].unique()
+    rate = f" with learning rate {rates[0]:g}" if len(rates) == 1 and not math.isnan(rates[0]) else ""
+    with_epochs = ["Epochs are chosen on the validation images."] if table["epochs_run"].notna().any() else []
     left_out = f"; {skipped} left out (listed at the end)" if skipped else ""
     return [
         f"{_count(len(table), 'finished run')} of {_count(len(seeds), 'configuration')}, {span} each{left_out}.",
         *splits,
         f"Trained{rate} on {_distinct(table['device'])}, with {versions}.",
-        "Epochs are chosen on the validation images. The test images are used once, at the end; notes mark exceptions.",
+        " ".join([*with_epochs, "The test images are used once, at the end; notes mark exceptions."]),
         "a ± b: mean over seeds, and half its 95 % interval (Student's t). A number without ± is of one seed.",
     ]
 

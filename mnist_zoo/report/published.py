@@ -176,6 +176,8 @@ def why_not_comparable(row: Row, run: pd.Series) -> str | None:
     """Return the reason why a run does not repeat the published one, or None if it does."""
     if row.metric == "claimed_acc" and "in truth" not in row.note:
         return "the thesis does not say of which images"
+    if row.metric == "range_acc":
+        return "the paper gives a range for several methods together"
     if row.metric == "fgsm_acc":
         return f"the paper does not state epsilon; ours is {row.ours.removeprefix('fgsm_acc_')}"
     if row.metric == "loss":
@@ -220,7 +222,10 @@ def measured(metric: str, runs: pd.DataFrame) -> np.ndarray | None:
         return None
     elif metric in OF_CURVES:
         column, reduce = OF_CURVES[metric]
-        values = np.array([reduce(curves[:, CURVE_COLUMNS.index(column)]) for curves in runs["curves"]], dtype=float)
+        kept = [curves[:, CURVE_COLUMNS.index(column)] for curves in runs["curves"] if len(curves)]
+        if not kept:  # classical models
+            return None
+        values = np.array([reduce(each) for each in kept], dtype=float)
     else:
         score = _prediction_metric(metric)
         if score is None:

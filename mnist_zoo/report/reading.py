@@ -31,11 +31,14 @@ from mnist_zoo.runs import (
 )
 from mnist_zoo.runs.identity import split_varies
 from mnist_zoo.runs.records import METRICS, METRICS_FILE, PREDICTIONS_FILE
+from mnist_zoo.runs.status import progress_of
 
-FIELDS = (*METRICS.required, *METRICS.optional)  # of metrics.json that the table has; others are not checked
+FIELDS = METRICS.fields  # of metrics.json that the table has; others are not checked
+CHOICES = ("augment", "optimizer", "scheduler")  # groups of settings; a classical model has none
+NUMBERS = ("lr", "batch_size", "epochs", "epochs_run", "num_params", "flops", "train_images_per_second", "fitted_bytes")
 # Runs with equal values of these, "model_options" and "data_fingerprint" belong to one configuration.
 PLAIN_SETTINGS = ("model", "data", "n_train", "lr", "batch_size", "epochs")
-SETTINGS = (*PLAIN_SETTINGS, "augment", "optimizer", "scheduler", "config")
+SETTINGS = (*PLAIN_SETTINGS, *CHOICES, "config")
 GOALS = (98, 99)  # per cent: the validation accuracies whose first epoch the table has
 FIXED, VARIES = "fixed", "varies"  # the split into training and validation images, over the seeds
 LONGEST_LABEL = 120  # characters
@@ -57,7 +60,8 @@ class Runs:
     """Finished runs, and the run folders that cannot be used.
 
     Attributes:
-        table: one row per finished run, with the fields of ``metrics.json`` and: ``folder`` (Path), ``experiment``
+        table: one row per finished run, with the fields of ``metrics.json`` (NaN, or an empty dict, for those that a
+            classical model or a network does not have) and: ``folder`` (Path), ``experiment``
             (name or None), ``overrides`` (list of str, as on the command line), ``settings`` (a text that is equal
             for runs of one configuration) and ``label`` (the shortest name that tells its configuration from the
             others in the table). Of the other files: ``curves`` (float64 ``(epochs, columns)``, see `CURVE_COLUMNS`),
@@ -117,6 +121,7 @@ def read_runs(folders: Iterable[str | Path], damaged: Damaged | None = None) -> 
         found = f"{len(skipped)} found, the first: {skipped[0][0].name}: {skipped[0][1]}" if skipped else "none found"
         raise InputError(f"no finished run below {', '.join(map(str, places))} ({found})")
     table = pd.DataFrame(records)
+    table = table.reindex(columns=[*table, *(column for column in NUMBERS if column not in table)])
     table["images"] = _join_splits(table)
     table["label"] = name_configurations(table)
     return Runs(table.sort_values(["data", "label", "seed"], ignore_index=True), skipped)
@@ -139,7 +144,7 @@ def _why_unfinished(folder: Path, status: Mapping[str, Any]) -> str | None:
         return f"failed: {status.get('reason') or 'no reason recorded'}"
     if status.get("state") == "finished":
         raise DamagedFile(folder / METRICS_FILE, "there is no such file", METRICS.cure)
-    return f"unfinished: epoch {status.get('epoch', 0)} of {status.get('epochs', '?')}"
+    return f"unfinished: {progress_of(status)}"
 
 
 def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -157,12 +162,13 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
     classes = logits.shape[1]
     test_images = f"{_digest(labels)}-{classes}"
     measurements = read_evaluation(folder)
-    settings = {key: metrics[key] for key in (*SETTINGS, "model_options", "data_fingerprint")}
+    settings = {key: metrics.get(key) for key in (*SETTINGS, "model_options", "data_fingerprint")}
     varies = split_varies(overrides) and "images_fingerprint" in metrics
     if varies:  # a split for each seed is no setting: all seeds are one configuration
         settings |= {"data_fingerprint": metrics["images_fingerprint"], "split": VARIES}
     predicted = logits.argmax(axis=1).astype(np.min_scalar_type(classes))
     return {key: metrics[key] for key in FIELDS if key in metrics} | {
+        **{key: metrics.get(key, {}) for key in CHOICES},
         "folder": folder,
         "experiment": next((o.partition("=")[2] for o in overrides if o.startswith("experiment=")), None),
         "overrides": overrides,
@@ -187,7 +193,9 @@ def _digest(labels: np.ndarray) -> str:
 
 
 def _first_epoch(curves: np.ndarray, accuracy: float) -> float:
-    """Return the first epoch with at least this validation accuracy; infinity if there is none."""
+    """Return the first epoch with at least this validation accuracy; infinity if there is none, NaN without epochs."""
+    if not len(curves):
+        return math.nan
     reached = curves[:, CURVE_COLUMNS.index("val_acc")] >= accuracy
     return float(curves[reached.argmax(), CURVE_COLUMNS.index("epoch")]) if reached.any() else math.inf
 

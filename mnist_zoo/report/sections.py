@@ -70,10 +70,11 @@ def shared_sections(runs: TestSet) -> list[Section]:
     order, first = runs.order, runs.representatives
     found = significance(runs.table, runs.predicted, runs.labels)
     sections = [] if found is None else [_significance_section(found)]
-    sections.append(_curves_section(runs))
+    sections += _curves_section(runs)
     if len(order) > 1:
         note = _only_best(order)
-        caption = f"Test accuracy against cost. Bars: 95 % intervals over seeds.{note}"
+        absent = " Classical models have neither parameters nor FLOPs." if rows["num_params"].isna().any() else ""
+        caption = f"Test accuracy against cost. Bars: 95 % intervals over seeds.{absent}{note}"
         heat = figures.correlations(runs.predicted[first], runs.labels, order)
         alike = (
             "Pearson's correlation between networks (the lowest seed of each configuration). Left: of the predicted "
@@ -84,8 +85,12 @@ def shared_sections(runs: TestSet) -> list[Section]:
     return sections + _ensemble_section(runs)
 
 
-def _curves_section(runs: TestSet) -> Section:
-    order, note = runs.order, _only_best(runs.order)
+def _curves_section(runs: TestSet) -> list[Section]:
+    """Return the section on the configurations with curves; none if there are classical models only."""
+    order = [label for label in runs.order if runs.table.loc[runs.table["label"] == label, "curves"].map(len).any()]
+    if not order:
+        return []
+    note = _only_best(order)
     mean = "mean over the seeds that are still training (early stopping may end some of them)"
     shade = (
         f"Lines: {mean}. Shade: range over seeds. Training curves are running means over each epoch, with augmentation "
@@ -94,11 +99,11 @@ def _curves_section(runs: TestSet) -> Section:
     together = figures.validation_curves(runs.table, order) if len(order) > 1 else None
     loss, accuracy = (figures.curves(runs.table, metric, order) for metric in ("loss", "acc"))
     blocks = [
-        *figure_block("validation", together, f"Validation accuracy of all configurations: {mean}.{note}"),
+        *figure_block("validation", together, f"Validation accuracy of all configurations with epochs: {mean}.{note}"),
         *figure_block("loss", loss, f"Training and validation loss. {shade}"),
         *figure_block("accuracy", accuracy, f"Training and validation accuracy. {shade}"),
     ]
-    return Section("Curves", blocks)
+    return [Section("Curves", blocks)]
 
 
 def _only_best(order: list[str]) -> str:

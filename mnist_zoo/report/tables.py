@@ -19,6 +19,9 @@ MEASURED |= {"clean_test_acc": "clean_test_acc"}
 MEASURED |= {"epochs": "epochs_run", "fit_seconds": "fit_seconds", "images_per_second": "train_images_per_second"}
 
 
+SHARED = ("model", "data", "lr", "split", "num_params", "flops", "n_test", "device")  # by the runs of a configuration
+
+
 def compare(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row per configuration, best validation accuracy first.
 
@@ -26,7 +29,8 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
         table: of `Runs`.
 
     Returns:
-        Columns ``label, model, data, lr, split, num_params, flops, n_test, device`` and ``n``, the number of seeds.
+        Columns ``label``, those of `SHARED`, and ``n``, the number of seeds. ``megabytes`` is the size of the
+        parameters in float32, and of what a classical model is when it is fitted. What a model does not have is NaN.
         Then the mean over seeds of each accuracy (a fraction) and loss (nats), of ``epochs``, ``fit_seconds`` and
         ``images_per_second``, each with ``..._half``: half the 95 % interval of the mean (NaN for one seed).
         ``clean_test_acc`` is the test accuracy without MNIST's mislabelled images. ``epochs_to_98`` and
@@ -38,8 +42,8 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for label, runs in table.groupby("label", sort=False):
         first = runs.iloc[0]
-        row = {key: first[key] for key in ("model", "data", "lr", "split", "num_params", "flops", "n_test", "device")}
-        row = {"label": label} | row | {"n": len(runs)}
+        row = {"label": label} | {key: first[key] for key in SHARED} | {"n": len(runs)}
+        row["megabytes"] = np.nansum([4 * first["num_params"], first.get("fitted_bytes", 0.0)]) / 1e6
         for name, column in MEASURED.items():
             row[name], row[f"{name}_half"] = st.mean_interval(runs[column].to_numpy())
         for split in SPLITS:
@@ -74,9 +78,9 @@ def seeds_cell(count: int) -> str:
     return "one seed" if count == 1 else str(count)
 
 
-def megabytes(parameters: int) -> str:
-    """Return the size of a network with float32 parameters in MB (10^6 bytes), as a table cell."""
-    return f"{4 * parameters / 1e6:.2f}"
+def number_cell(value: float, form: str = ",.0f") -> str:
+    """Return a number as a table cell, and ``-`` for one that a model does not have, such as a learning rate."""
+    return "-" if math.isnan(value) else format(value, form)
 
 
 def accuracy_cells(row: Any) -> list[str]:

@@ -41,7 +41,10 @@ def require_finished(folder: Path) -> None:
     if read_result(folder) is None:
         raise InputError(f"{folder} is not finished: continue it with resume={folder}, then measure it")
     if not (folder / "checkpoints" / "best.ckpt").is_file():
-        raise InputError(f"{folder} has no checkpoints/best.ckpt: without its weights it cannot be measured")
+        raise InputError(
+            f"{folder} has no checkpoints/best.ckpt: without its weights it cannot be measured (a classical model has "
+            f"none)"
+        )
 
 
 class ImageCache:

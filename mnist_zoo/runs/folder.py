@@ -24,10 +24,12 @@ from mnist_zoo.runs.reading import DamagedFile, read_status
 from mnist_zoo.runs.records import (
     CURVE_COLUMNS,
     CURVES_FILE,
+    ESTIMATOR_FILE,
     EVALUATION_ARRAYS_FILE,
     EVALUATION_FILE,
     JOB_FILE,
     METRICS_FILE,
+    NETWORK_FOLDER,
     PREDICTIONS_FILE,
     STATUS_FILE,
     TRACEBACK_FILE,
@@ -74,7 +76,7 @@ class RunFolder:
 
     def __enter__(self) -> RunFolder:
         try:
-            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / LOCK_FILE, timeout=1)  # `in_use` holds the lock for much less than a second
             lock.acquire()
         except Timeout as error:
@@ -129,7 +131,9 @@ class RunFolder:
         """Delete the files of an earlier run, so that the run starts again from epoch 1."""
         self.status = {}
         self.reopen()  # first: after a crash in this method the run must not count as finished
-        self._remove(STATUS_FILE, CURVES_FILE, TRACEBACK_FILE, "checkpoints/*", "events.out.tfevents.*")
+        self._remove(STATUS_FILE, CURVES_FILE, TRACEBACK_FILE, "checkpoints/*", "events.out.tfevents.*", ESTIMATOR_FILE)
+        if (self.path / NETWORK_FOLDER).is_dir():
+            RunFolder(self.path / NETWORK_FOLDER).clear()
 
     def write_traceback(self) -> None:
         """Write the traceback of the exception that is being handled, for the one who looks for its cause."""
@@ -139,7 +143,7 @@ class RunFolder:
         """Remove what a process left that was killed while it wrote a file."""
         names = (
             *(STATUS_FILE, METRICS_FILE, JOB_FILE, CURVES_FILE, PREDICTIONS_FILE, TRACEBACK_FILE),
-            *(EVALUATION_FILE, EVALUATION_ARRAYS_FILE),
+            *(EVALUATION_FILE, EVALUATION_ARRAYS_FILE, ESTIMATOR_FILE),
         )
         self._remove(
             *(f".{name}.*" for name in names), *(f"checkpoints/{name}" for name in ("*.new", "*.new2", ".*.*"))

@@ -12,6 +12,8 @@ from mnist_zoo.splits import SPLITS
 STATUS_FILE, METRICS_FILE, JOB_FILE = "status.json", "metrics.json", "job.json"
 CURVES_FILE, PREDICTIONS_FILE, TRACEBACK_FILE = "curves.csv", "predictions.npz", "traceback.txt"
 EVALUATION_FILE, EVALUATION_ARRAYS_FILE = "evaluation.json", "evaluation.npz"
+ESTIMATOR_FILE = "estimator.skops"  # of a classical model
+NETWORK_FOLDER = "network"  # the run of a network whose features a classical model is fitted on
 SWEEP_FILE = "sweep.json"  # in the folder of a sweep: the names of its jobs' folders
 OVERRIDES_FILE, CONFIG_FILE = ".hydra/overrides.yaml", ".hydra/config.yaml"
 
@@ -101,19 +103,28 @@ class Record:
         cure: what to do if it is damaged.
         required: the check of each field that must be there.
         optional: the check of each field that may be missing.
+        kinds: the fields of each kind of such a file. It must have all fields of the first kind of which it has one, or
+            else those of the last kind.
     """
 
     name: str
     cure: str
     required: Mapping[str, Check] = field(default_factory=dict)
     optional: Mapping[str, Check] = field(default_factory=dict)
+    kinds: tuple[Mapping[str, Check], ...] = ()
+
+    @property
+    def fields(self) -> dict[str, Check]:
+        """All fields with their checks."""
+        return {**self.required, **self.optional, **{key: check for kind in self.kinds for key, check in kind.items()}}
 
     def problem(self, record: Mapping[str, object]) -> str | None:
         """Return what is wrong with the content of such a file, or None."""
-        missing = [key for key in self.required if key not in record]
+        own = next((kind for kind in self.kinds if kind.keys() & record.keys()), (self.kinds or ({},))[-1])
+        missing = [key for key in (*self.required, *own) if key not in record]
         if missing:
             return f"it lacks {', '.join(missing)}"
-        for key, check in {**self.required, **self.optional}.items():
+        for key, check in self.fields.items():
             if key in record and not check(record[key]):
                 return f"{key} is {_shown(record[key])}"
         return None
@@ -139,8 +150,16 @@ STATUS = Record(
         "data_fingerprint": is_text,
         "version": is_text,
         "changes": _texts,
+        "doing": is_text,  # of a run without epochs
     },
 )
+
+_FITTED: dict[str, Check] = {"fitted_bytes": is_count}
+_TRAINED: dict[str, Check] = {
+    **dict.fromkeys(("num_params", "flops", "batch_size", "epochs", "epochs_run"), is_count),
+    **dict.fromkeys(("lr", "train_images_per_second"), is_amount),
+    **dict.fromkeys(("augment", "optimizer", "scheduler"), is_object),
+}
 
 METRICS = Record(
     METRICS_FILE,
@@ -150,21 +169,23 @@ METRICS = Record(
         **{f"n_{split}": is_count for split in SPLITS},
         **{f"{split}_acc": is_fraction for split in SPLITS},
         **{f"{split}_loss": is_amount for split in SPLITS},
-        **dict.fromkeys(("num_params", "flops", "batch_size", "epochs", "epochs_run"), is_count),
-        **dict.fromkeys(("lr", "fit_seconds", "train_images_per_second"), is_amount),
+        "fit_seconds": is_amount,
         "seed": is_number,
-        **dict.fromkeys(("augment", "optimizer", "scheduler", "model_options", "config"), is_object),
+        **dict.fromkeys(("model_options", "config"), is_object),
         "versions": _words,
     },
     {
         "images_fingerprint": is_text,
         **{f"{split}_part_acc": is_fraction for split in SPLITS},
         **dict.fromkeys(("best_epoch", "test_evaluations"), is_count),
-        "stopped_early": _truth,
+        **dict.fromkeys(("stopped_early", "converged"), _truth),
+        "predict_seconds": is_amount,
+        "temperature": _or_none(is_amount),
         "peak_memory_bytes": _or_none(is_count),
         "speed": _texts,
         "date": is_text,
     },
+    kinds=(_FITTED, _TRAINED),  # a classical model, and a network
 )
 
 EVALUATION = Record(

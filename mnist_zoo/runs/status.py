@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mnist_zoo.errors import InputError, printable
 from mnist_zoo.runs.locks import in_use, swept
@@ -49,21 +50,26 @@ def _state_of(folder: Path) -> RunStatus:
     """Return the state of a run, or raise `DamagedFile`."""
     metrics = read_metrics(folder)
     if metrics is not None:
-        detail = f"val {metrics['val_acc']:.4f}  test {metrics['test_acc']:.4f}  {metrics['epochs_run']} epochs"
+        epochs = f"  {metrics['epochs_run']} epochs" if "epochs_run" in metrics else ""
+        detail = f"val {metrics['val_acc']:.4f}  test {metrics['test_acc']:.4f}{epochs}"
         return RunStatus(folder.name, "finished", detail, metrics["val_acc"], metrics["test_acc"])
     status = read_status(folder)
     if status is None:
         return RunStatus(folder.name, "running" if in_use(folder) else "to do", "")
-    epoch, epochs = status.get("epoch", 0), status.get("epochs", "?")
-    progress = f"epoch {epoch} of {epochs}"
+    progress = progress_of(status)
     if in_use(folder):
-        seconds = status.get("seconds_per_epoch")
-        left = f", {_duration(seconds * (epochs - epoch))} left" if seconds and epochs != "?" else ""
+        seconds, of = status.get("seconds_per_epoch"), status.get("epochs")
+        left = f", {_duration(seconds * (of - status.get('epoch', 0)))} left" if seconds and of else ""
         return RunStatus(folder.name, "running", progress + left)
     # Version 0.1.0 wrote "failed" after Ctrl-C and termination signals, too.
     if status.get("state") == "failed" and not str(status.get("reason")).startswith("KeyboardInterrupt"):
         return RunStatus(folder.name, "failed", f"{status.get('reason')} ({progress})")
     return RunStatus(folder.name, "interrupted", progress)
+
+
+def progress_of(status: Mapping[str, Any]) -> str:
+    """Return how far an unfinished run is: its epoch, or what a classical model, which has no epochs, is doing."""
+    return str(status.get("doing") or f"epoch {status.get('epoch', 0)} of {status.get('epochs', '?')}")
 
 
 def sweep_status(folders: Iterable[str | Path]) -> list[RunStatus]:

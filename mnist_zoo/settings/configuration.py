@@ -8,6 +8,7 @@ from typing import Any
 from mnist_zoo.errors import InputError, unknown
 from mnist_zoo.registry import registered
 from mnist_zoo.settings.checks import Check, text
+from mnist_zoo.settings.classical import PIXEL_MODELS, refusal, require_unset, without
 from mnist_zoo.settings.groups import Group, NamedGroup
 from mnist_zoo.settings.parts import PARTS
 from mnist_zoo.settings.table import GROUPS, NAMED, NEWER, SETTINGS
@@ -23,15 +24,23 @@ def check(cfg: Mapping[str, Any]) -> None:
     for key in cfg:
         if key not in (*known, "hydra"):
             raise unknown("setting", key, known)
+    absent = without(cfg)
     for key in known:
+        if key in absent:
+            require_unset(cfg["model"]["name"], key, cfg.get(key))
+            continue
         if key not in cfg:
             if key in NEWER:
                 continue
             raise _missing(key)
         _check_top(key, cfg)
-    for key in PARTS:
-        _check_registered(key, cfg)
-    _check_together(cfg)
+    _check_data(cfg)
+    if absent and cfg["data"].get("epoch_images") is not None:
+        raise refusal(cfg["model"]["name"], f"data.epoch_images={_shown(cfg['data']['epoch_images'])}")
+    if not absent:
+        for key in PARTS:
+            _check_registered(key, cfg)
+        _check_together(cfg)
 
 
 def check_value(key: str, value: object) -> None:
@@ -50,6 +59,9 @@ def checked_settings() -> Iterator[tuple[str, ...]]:
     yield from (("", "", key) for key in SETTINGS)
     for name, group in GROUPS.items():
         yield from ((name, "", key) for key in (*group.required, *group.optional))
+    yield from (
+        ("model", choice, key) for choice, options in PIXEL_MODELS.options.items() for key in ("name", *options)
+    )
     for name, named in NAMED.items():
         for choice, options in named.options.items():
             yield from ((name, choice, key) for key in ("name", *named.common, *options))
@@ -66,7 +78,7 @@ def _check_top(key: str, cfg: Mapping[str, Any]) -> None:
     elif key in GROUPS:
         _check_group(key, GROUPS[key], value)
     else:
-        _check_named(key, NAMED[key], value)
+        _check_named(key, PIXEL_MODELS if key == "model" and without(cfg) else NAMED[key], value)
 
 
 def _check_group(path: str, group: Group, values: object) -> None:
@@ -119,9 +131,9 @@ def _check_registered(path: str, cfg: Mapping[str, Any]) -> None:
         raise InputError(f"{path}.name={name}: {unknown(group.kind, name, known)}")
 
 
-def _check_together(cfg: Mapping[str, Any]) -> None:
-    """Raise InputError for values that are valid, but not together."""
-    data, optimizer = cfg["data"], cfg["optimizer"]
+def _check_data(cfg: Mapping[str, Any]) -> None:
+    """Raise InputError for values of ``data`` that are valid, but not together."""
+    data = cfg["data"]
     if data["fallback"] is not None and data["fallback"] not in NAMED["data"].options and not cfg["plugins"]:
         problem = unknown("data set", data["fallback"], NAMED["data"].options)
         raise InputError(f"data.fallback={data['fallback']}: {problem}")
@@ -131,6 +143,11 @@ def _check_together(cfg: Mapping[str, Any]) -> None:
         raise InputError(f"{shown}: give both (data.folds=5 data.fold=0), or neither")
     if folds is not None and fold >= folds:
         raise InputError(f"data.fold={fold}: with data.folds={folds} it must be from 0 to {folds - 1}")
+
+
+def _check_together(cfg: Mapping[str, Any]) -> None:
+    """Raise InputError for values of a network's training that are valid, but not together."""
+    optimizer = cfg["optimizer"]
     if optimizer["name"] == "sgd" and optimizer.get("nesterov") and not optimizer.get("momentum"):
         raise InputError("optimizer.nesterov=true needs optimizer.momentum above 0: set optimizer.nesterov=false")
     warmup = cfg.get("adversary", {}).get("warmup", 0)

@@ -25,6 +25,7 @@ from mnist_zoo.settings.checks import (
     optional,
     text,
 )
+from mnist_zoo.settings.classical import FEATURE_MODELS
 from mnist_zoo.settings.groups import (
     LARGEST_IMAGE,
     LARGEST_SEED,
@@ -257,6 +258,7 @@ NAMED: dict[str, NamedGroup] = {
             "densenet_bc": {"depth": _depth, "growth_rate": integer(1, MOST_CHANNELS)},
             **dict.fromkeys(("simple_m3", "simple_m5", "simple_m7"), _SIMPLE),
             **dict.fromkeys(("simple_c1", "simple_c2", "simple_c3"), _POOLED),
+            **FEATURE_MODELS,
         },
         _INIT,
         open=True,

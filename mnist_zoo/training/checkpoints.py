@@ -37,6 +37,8 @@ class Checkpoints:
 
     def __init__(self, folder: RunFolder):
         self.folder = folder
+        with storage_errors(folder.path):
+            folder.last_checkpoint.parent.mkdir(parents=True, exist_ok=True)
 
     def save(self, trainer: pl.Trainer, best: bool) -> None:
         """Save the state of training as ``last.ckpt``, and as ``best.ckpt`` if it is the best."""

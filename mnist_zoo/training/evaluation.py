@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
@@ -79,14 +80,7 @@ def evaluate_best(
     }
     if logger:
         _log(logger, cfg["logger"]["name"], metrics, data, logits["test"])
-    dtype = torch.uint8 if data.num_classes <= 256 else torch.int32
-    predictions = {
-        "logits": logits["test"],
-        "labels": data.labels("test").to(dtype),
-        "val_logits": logits["val"],
-        "val_labels": data.labels("val").to(dtype),
-    }
-    folder.finish(metrics, {key: tensor.numpy() for key, tensor in predictions.items()})
+    folder.finish(metrics, predictions(logits, data))
     if not brief:
         print(summary_table(metrics, folder))
     return metrics["val_acc"]
@@ -146,10 +140,7 @@ def _what_was_run(cfg: dict[str, Any], best: LitClassifier, data: MNISTDataModul
         "model": cfg["model"]["name"],
         "num_params": sum(parameter.numel() for parameter in best.model.parameters()),
         "flops": count_flops(best.model, data.image_shape),
-        "data": data.name,
-        "data_fingerprint": data.fingerprint,
-        "images_fingerprint": data.images_fingerprint,
-        **{f"n_{split}": len(data.labels(split)) for split in SPLITS},
+        **what_data(data),
         **{key: settings[key] for key in ("lr", "batch_size", "seed", "epochs", "augment", "optimizer", "scheduler")},
         "model_options": {key: value for key, value in cfg["model"].items() if key != "name"},
         "config": {
@@ -168,6 +159,16 @@ def _width(cfg: Mapping[str, Any]) -> dict[str, int]:
     """Return the filter that sets the width, if it is used: the fingerprint alone would not tell members apart."""
     width = cfg["data"].get("filters", {}).get("width")
     return {} if width is None else {"width": width}
+
+
+def what_data(data: MNISTDataModule) -> dict[str, Any]:
+    """Return the metrics that say which images a run used: name, fingerprints, and the size of each split."""
+    return {
+        "data": data.name,
+        "data_fingerprint": data.fingerprint,
+        "images_fingerprint": data.images_fingerprint,
+        **{f"n_{split}": len(data.labels(split)) for split in SPLITS},
+    }
 
 
 def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict[str, Any]:
@@ -231,17 +232,13 @@ def summary_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
     lines = [
         f"{metrics['model']} on {metrics['data']}: {metrics['num_params']:,} parameters, "
         f"{metrics['flops'] / 1e6:.2f} MFLOP an image; best epoch {metrics['best_epoch']} of {metrics['epochs_run']}",
-        f"  {'':10} {'images':>8} {'accuracy':>9}   {'95 % interval':15} {'loss':>8}",
+        *score_lines(metrics),
     ]
-    for split, name in NAMES.items():
-        count, accuracy, loss = (metrics[key] for key in (f"n_{split}", f"{split}_acc", f"{split}_loss"))
-        lines.append(f"  {name:10} {count:8,} {accuracy:9.4f}   {interval_text(accuracy, count)} {loss:8.4f}")
     if "test_part_acc" in metrics:
         words = (f"{name} {metrics[f'{split}_part_acc']:.4f}" for split, name in NAMES.items())
         lines.append(f"  accuracy of the parts of a label, such as single digits: {', '.join(words)}")
     place = shlex.quote(str(folder.path))
     lines += [
-        "  interval: how exactly this many images determine the accuracy (Wilson); other seeds vary as well",
         "  * (above): the best epoch so far, by validation; the last one is in this table",
         f"  trained in {metrics['fit_seconds']:.1f} s on {metrics['device']}; images/s counts training images without "
         f"validation: {metrics['train_images_per_second']:,.0f} in the median epoch",
@@ -253,6 +250,34 @@ def summary_table(metrics: Mapping[str, Any], folder: RunFolder) -> str:
     if any(folder.path.glob("events.out.tfevents.*")):
         lines.append(f"              tensorboard --logdir {shlex.quote(str(folder.path.parent))}")
     return "\n".join(lines)
+
+
+def score_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the table of accuracies and losses that a run prints at its end."""
+    lines = [f"  {'':10} {'images':>8} {'accuracy':>9}   {'95 % interval':15} {'loss':>8}"]
+    for split, name in zip(SPLITS, ("train", "validation", "test"), strict=True):
+        count, accuracy, loss = (metrics[key] for key in (f"n_{split}", f"{split}_acc", f"{split}_loss"))
+        lines.append(f"  {name:10} {count:8,} {accuracy:9.4f}   {interval_text(accuracy, count)} {loss:8.4f}")
+    return [
+        *lines,
+        "  interval: how exactly this many images determine the accuracy (Wilson); other seeds vary as well",
+    ]
+
+
+def predictions(logits: Mapping[str, Tensor], data: MNISTDataModule) -> dict[str, np.ndarray]:
+    """Return the arrays of ``predictions.npz``.
+
+    Args:
+        logits: of each split, float32 ``(N, C)``.
+        data: has the labels.
+    """
+    dtype = np.uint8 if data.num_classes <= 256 else np.int32
+    return {
+        "logits": logits["test"].numpy(),
+        "labels": data.labels("test").numpy().astype(dtype),
+        "val_logits": logits["val"].numpy(),
+        "val_labels": data.labels("val").numpy().astype(dtype),
+    }
 
 
 def _peak_memory(trainer: pl.Trainer) -> int | None:
@@ -269,7 +294,10 @@ def _peak_memory(trainer: pl.Trainer) -> int | None:
 
 def _device(trainer: pl.Trainer) -> str:
     device = trainer.strategy.root_device
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor(device.type)
+
+
+def processor(kind: str = "cpu") -> str:
+    """Return the name of this machine's processor, and the number of threads that compute."""
     threads = torch.get_num_threads()
-    return f"{processor_name()} {device.type}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{processor_name()} {kind}, {threads} thread{'s' if threads > 1 else ''}"

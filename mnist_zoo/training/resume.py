@@ -14,13 +14,41 @@ from pytorch_lightning.callbacks import Callback
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.errors import InputError, ZooError
 from mnist_zoo.internals import agree_on_steps, loader_state
-from mnist_zoo.runs import DamagedFile, RunFolder, read_status
+from mnist_zoo.runs import DamagedFile, RunFolder, read_result, read_status
 from mnist_zoo.runs.identity import ORIGIN, differences, origin
+from mnist_zoo.runs.records import STATUS_FILE
 from mnist_zoo.speed.several_steps import BatchLists
 from mnist_zoo.weights import read_archive
 
 VERSION = "mnist_zoo"  # the key of the version among the differences
 IMAGES_PER_LIST = 2048  # of version 0.1.0
+
+
+def require_no_run(folder: RunFolder) -> None:
+    """Raise InputError if a folder holds a run, which a new one would replace."""
+    if (folder.path / STATUS_FILE).exists():
+        place = folder.path
+        raise InputError(f"{place} already holds a run: continue it with resume={place}, or choose another folder")
+
+
+def finished_metrics(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the metrics of a finished run, or None. A run whose metrics are damaged is evaluated again."""
+    try:
+        return read_result(folder.path)
+    except DamagedFile as error:
+        warnings.warn(f"{error.path} is damaged ({error.what}): the run is evaluated again", stacklevel=2)
+        folder.reopen()
+        return None
+
+
+def complete(folder: RunFolder) -> None:
+    """Write the status of a finished run if a process was killed before it did, or if the file is damaged."""
+    try:
+        status = read_status(folder.path) or {}
+    except DamagedFile:
+        status = {}
+    if status.get("state") != "finished":
+        folder.update(state="finished", **({} if "config" in status else recorded_origin(folder)))
 
 
 def continue_from(cfg: Mapping[str, Any], data_fingerprint: str, folder: RunFolder) -> tuple[Path | None, list[str]]:

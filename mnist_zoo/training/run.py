@@ -23,7 +23,7 @@ from mnist_zoo.data import MNISTDataModule, load_data
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import storage_errors
 from mnist_zoo.machine import cores
-from mnist_zoo.runs import DamagedFile, RunFolder, read_result, read_status
+from mnist_zoo.runs import RunFolder
 from mnist_zoo.runs.identity import identity, origin
 from mnist_zoo.settings import check
 from mnist_zoo.training.callbacks import load_callbacks
@@ -33,7 +33,7 @@ from mnist_zoo.training.network import network_of
 from mnist_zoo.training.progress import progress
 from mnist_zoo.training.quiet import quiet_lightning
 from mnist_zoo.training.recorder import Recorder
-from mnist_zoo.training.resume import Resume, continue_from, recorded_origin
+from mnist_zoo.training.resume import Resume, complete, continue_from, finished_metrics, require_no_run
 from mnist_zoo.training.seeding import EpochSeed
 from mnist_zoo.training.trainer import build_trainer
 
@@ -73,13 +73,13 @@ def run(
     check(plain)
     resume = plain["resume"] is not None if resume is None else resume
     run_folder = RunFolder(folder)
-    if not resume and (run_folder.path / "status.json").exists():
-        raise InputError(f"{folder} already holds a run: continue it with resume={folder}, or choose another folder")
+    if not resume:
+        require_no_run(run_folder)
     tuned = speed.apply_to_process(_off(plain)) if tune_process else None
     with run_folder, quiet_lightning(), _matmul_precision(plain["trainer"]["matmul_precision"]):
-        finished = _metrics(run_folder)
+        finished = finished_metrics(run_folder)
         if finished is not None and finished["epochs"] >= plain["epochs"]:
-            _complete(run_folder)
+            complete(run_folder)
             if not brief:
                 print(f"{run_folder.path} is finished; to continue training, add epochs={finished['epochs'] + 10}")
             return finished["val_acc"]
@@ -88,26 +88,6 @@ def run(
         gc.collect()
         with _full_disk_is_one_line(run_folder):
             return _train_and_test(plain, run_folder, finished, resume, callbacks, tuned, brief)
-
-
-def _metrics(folder: RunFolder) -> dict[str, Any] | None:
-    """Return the metrics of a finished run, or None. A run whose metrics are damaged is evaluated again."""
-    try:
-        return read_result(folder.path)
-    except DamagedFile as error:
-        warnings.warn(f"{error.path} is damaged ({error.what}): the run is evaluated again", stacklevel=3)
-        folder.reopen()
-        return None
-
-
-def _complete(folder: RunFolder) -> None:
-    """Write the status of a finished run if a process was killed before it did, or if the file is damaged."""
-    try:
-        status = read_status(folder.path) or {}
-    except DamagedFile:
-        status = {}
-    if status.get("state") != "finished":
-        folder.update(state="finished", **({} if "config" in status else recorded_origin(folder)))
 
 
 def _off(cfg: dict[str, Any]) -> list[str]:

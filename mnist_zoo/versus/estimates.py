@@ -174,10 +174,18 @@ def _scores(metric: str, values: np.ndarray, seeds: Sequence[int]) -> Scores:
 PerSeed = tuple[list[float], list[float]]
 
 
+def _epochs_of(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of ``curves.csv``; raise InputError for a classical model, which has none."""
+    rows = read_curves(folder)
+    if not rows:
+        raise InputError(f"{folder} has no epochs: choose another --metric for a classical model, such as accuracy")
+    return rows
+
+
 def _at_equal_time(baseline: Runs, candidate: Runs, split: str, target: float | None) -> PerSeed:
     found: PerSeed = ([], [])
     for pair in zip(baseline.values(), candidate.values(), strict=True):
-        curves = [read_curves(folder) for folder in pair]
+        curves = [_epochs_of(folder) for folder in pair]
         limit = min(sum(row["seconds"] for row in rows) for rows in curves)
         for side, rows in enumerate(curves):
             seconds = np.cumsum([row["seconds"] for row in rows])
@@ -197,7 +205,7 @@ def _to_target(column: str) -> Callable[[Runs, Runs, str, float | None], PerSeed
 
 
 def _reached(folder: Path, column: str, target: float | None) -> float:
-    rows = read_curves(folder)
+    rows = _epochs_of(folder)
     reached = next((place for place, row in enumerate(rows) if row["val_acc"] >= (target or 0)), None)
     if reached is None:
         best = max(row["val_acc"] for row in rows)

@@ -27,7 +27,8 @@ def write_page(found: Comparison) -> Path:
         page.add(Section("Answer", [Block("list", answer_lines(found))]))
         for side in found.candidates:
             page.add(_difference(found, side))
-        page.add(_curves(found))
+        for section in _curves(found):
+            page.add(section)
         page.add(Section("Looks", [_table(found)]))
     question = found.question
     facts = [f"{LETTERS[place]}: {' '.join(question.words(place))}" for place in range(len(question.sides))]
@@ -69,8 +70,11 @@ def _difference(found: Comparison, side: Side) -> Section:
     )
 
 
-def _curves(found: Comparison) -> Section:
+def _curves(found: Comparison) -> list[Section]:
+    """Return the section with the curves; none if a side is a classical model, which has no epochs."""
     rows = [[read_curves(folder) for folder in side] for side in folders_of(found.runs)]
+    if not all(curve for side in rows for curve in side):
+        return []
     by_epoch, by_time = Figure(figsize=(6, 3.6)), Figure(figsize=(6, 3.6))
     for figure, unit in ((by_epoch, "epoch"), (by_time, "seconds of training")):
         axes = figure.add_subplot()
@@ -78,13 +82,11 @@ def _curves(found: Comparison) -> Section:
             _draw(axes, place, side, plain(found.question.label(place)), in_time=unit != "epoch")
         axes.set(xlabel=unit, ylabel="validation accuracy")
         axes.legend()
-    return Section(
-        "Training",
-        [
-            Block("figure", by_epoch, "Validation accuracy by epoch: each seed, and the mean (thick).", "curves"),
-            Block("figure", by_time, "Validation accuracy against training time: each seed.", "seconds"),
-        ],
-    )
+    blocks = [
+        Block("figure", by_epoch, "Validation accuracy by epoch: each seed, and the mean (thick).", "curves"),
+        Block("figure", by_time, "Validation accuracy against training time: each seed.", "seconds"),
+    ]
+    return [Section("Training", blocks)]
 
 
 def _draw(axes: Axes, place: int, runs: Sequence[list[dict[str, float]]], label: str, *, in_time: bool) -> None:

@@ -47,7 +47,8 @@ def read_weights(source: str | Path, data: str = "mnist") -> Weights:
             folder, path = path, path / "checkpoints" / "best.ckpt"
             if not path.is_file():
                 raise InputError(
-                    f"{folder} is not a run folder with a trained network (it has no checkpoints/best.ckpt)"
+                    f"{folder} is not a run folder with a trained network (it has no checkpoints/best.ckpt; "
+                    f"a classical model, such as knn, has none)"
                 )
         if not path.is_file():  # a pipe or a device would wait for ever
             names = ", ".join([*list_pretrained(), AUTO])

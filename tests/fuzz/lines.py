@@ -75,6 +75,8 @@ def training(own: Sequence[str], expected: str | None = None) -> Line:
     base = [word for word in BASE if word.partition("=")[0] not in keys]
     if "model" in groups:
         base = [word for word in base if not word.startswith("model.")]
+    if "model=knn" in own:  # it has neither
+        base = [word for word in base if not word.startswith(("epochs", "trainer"))]
     return Line("mnist_zoo", (*base, *own), expected)
 
 

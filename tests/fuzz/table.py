@@ -58,6 +58,11 @@ REFUSED = _words(
     model=cnn model.padding=x | model=cnn model.batch_norm=maybe | model=cnn model.ceil_mode=maybe |
     model=cnn model.l2=-1 | model=cnn model.l2=x | model=cnn model.dense=x | model=cnn model.dense=[-1] |
     model=cnn model.dropout_dense=7 | model=lenet5 model.pooling=x | model=lenet5 model.activation=5
+    # classical models
+    model=knn epochs=2 | model=knn trainer=smoke | model=knn optimizer=sgd | model=knn early_stop.patience=2 |
+    model=knn model.n_neighbors=0 | model=knn model.n_neighbors=5000 | model=knn model.weights=x | model=knn model.p=x |
+    model=knn +model.init=he | model=knn logger=tensorboard | model=cnn_svm model.network=knn |
+    model=cnn_svm model.network=nosuch | model=cnn_svm model.gamma=x |
     # augmentation
     augment.rotate=abc | augment.rotate=nan | augment.rotate=null | augment.rotate=-5 | augment.shift=x |
     augment.shift=-1 | augment.zoom=2 | augment.zoom=x | augment.erase=2 | augment.erase=x | augment.erase=-1 |
@@ -101,6 +106,7 @@ ACCEPTED = _words(
     model.init=he | speed=none | speed.off=[fused] | logger=tensorboard | trainer.precision=bf16-mixed | trainer=cpu |
     progress=lines | -m seed=0,1 | -m sweep=a seed=0,1 | --help | --cfg job | --info searchpath |
     output_dir=outputs/deeper/place | debug=true | data.folds=5 data.fold=4 |
+    model=knn | model=knn model.n_neighbors=5 seed=1 | model=cnn_svm model.network=mlp |
     experiment=architectures
     """
 )
