@@ -21,7 +21,7 @@ from mnist_zoo import LitClassifier, MNISTDataModule, list_models
 from mnist_zoo.errors import DivergedError, InputError, StorageError
 from mnist_zoo.runs import find_runs, in_use, read_curves, read_metrics, read_status
 from mnist_zoo.speed import switch
-from mnist_zoo.training.ema import EMA, average
+from mnist_zoo.training.ema import EMA
 from mnist_zoo.training.recorder import Recorder
 from mnist_zoo.training.run import run
 
@@ -582,10 +582,7 @@ def test_ema_is_what_is_tested(stripes_config, tmp_path):
 
 
 def test_ema_can_be_sent_to_the_processes_of_ddp():
-    callback = pickle.loads(pickle.dumps(EMA(0.9)))
-    averaged = average(torch.zeros(2), torch.ones(2), count=torch.tensor(1000), decay=0.9)
-    assert isinstance(callback, EMA) and averaged.tolist() == pytest.approx([0.1, 0.1])
-    assert average(torch.tensor(1), torch.tensor(5), count=torch.tensor(1), decay=0.9) == 5, "counters are copied"
+    assert pickle.loads(pickle.dumps(EMA(0.9))).decay == 0.9
 
 
 @pytest.mark.parametrize("setting", ["+trainer.max_steps=5"])
