@@ -495,7 +495,7 @@ class TestProcess:
 
         def on_train_epoch_start(self, trainer, module):
             self.product = (torch.tensor([1e-40]) * torch.ones(1)).item()  # subnormal
-            self.precision = torch.get_float32_matmul_precision()
+            self.precision = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
 
     @pytest.fixture(autouse=True)
     def untouched(self, monkeypatch):
@@ -517,19 +517,26 @@ class TestProcess:
         self, stripes_config, tmp_path, monkeypatch, arguments, settings, applied
     ):
         memory = []
-        monkeypatch.setitem(switch._PROCESS, "memory", lambda: memory.append("set") or True)  # it cannot be undone
+        monkeypatch.setitem(
+            switch._PROCESS, "memory", lambda on_cpu: memory.append("set") or True
+        )  # it cannot be undone
         spy = self.Spy()
         run(stripes_config("epochs=1", *settings), tmp_path / "run", callbacks=[spy], **arguments)
         found = read_metrics(tmp_path / "run")["speed"]
         on = [name for name in found if name in ("memory", "subnormals", "cuda_check")]
-        assert [name for name in applied if name != "cuda_check" or not torch.cuda.is_available()] == on
+        assert applied == on
         assert (spy.product == 0) is ("subnormals" in applied)
         assert bool(memory) is ("memory" in applied)
 
-    def test_the_precision_of_matrix_products_is_that_of_the_run_and_is_restored(self, stripes_config, tmp_path):
+    @pytest.mark.parametrize(("precision", "tf32"), [("highest", False), ("medium", True)])
+    def test_the_precision_of_products_is_that_of_the_run_and_is_restored(
+        self, stripes_config, tmp_path, precision, tf32
+    ):
+        """On a GPU also that of convolutions, whose default is TF32."""
         spy = self.Spy()
-        run(stripes_config("epochs=1", "trainer.matmul_precision=medium"), tmp_path / "first", callbacks=[spy])
-        assert spy.precision == "medium" and torch.get_float32_matmul_precision() == "highest"
+        run(stripes_config("epochs=1", f"trainer.matmul_precision={precision}"), tmp_path / "run", callbacks=[spy])
+        assert spy.precision == (precision, tf32)
+        assert torch.get_float32_matmul_precision() == "highest" and torch.backends.cudnn.allow_tf32
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
     def test_a_step_does_not_look_for_cuda(self, stripes_config, tmp_path, monkeypatch):

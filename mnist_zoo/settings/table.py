@@ -43,6 +43,7 @@ from mnist_zoo.settings.parts import PARTS
 from mnist_zoo.speed.names import ALL, OPTIMISATIONS
 
 PRECISIONS = (
+    "auto",
     *("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"),
     *("32", "16", "64", "bf16", 32, 16, 64),
 )

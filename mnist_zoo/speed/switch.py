@@ -39,9 +39,9 @@ _TRAINING: dict[str, Callable[[LitClassifier, MNISTDataModule, pl.Trainer], bool
     "fused": fused.apply,
     "several_steps": several_steps.apply,
 }
-_PROCESS: dict[str, Callable[[], bool]] = {
-    "memory": memory.apply,
-    "subnormals": subnormals.apply,
+_PROCESS: dict[str, Callable[[bool], bool]] = {
+    "memory": lambda on_cpu: memory.apply(),
+    "subnormals": lambda on_cpu: subnormals.apply(),
     "cuda_check": cuda_check.apply,
 }
 # `patches` replaces a convolution with the pooling right behind it, and its output is channels last.
@@ -82,13 +82,17 @@ def apply_to_network(network: nn.Module, device: torch.device, off: Collection[s
     return [name for name in possible if _NETWORK[name](network, device)]
 
 
-def apply_to_process(off: Collection[str] = ()) -> list[str]:
+def apply_to_process(off: Collection[str] = (), *, on_cpu: bool = False) -> list[str]:
     """Make the settings of this process, before torch starts its threads, and return the names of what was applied.
+
+    Args:
+        off: names of `OPTIMISATIONS` to leave out.
+        on_cpu: whether this process computes on the CPU even if there is a GPU.
 
     Raises:
         InputError: unknown name in `off`.
     """
-    return [name for name in wanted(PROCESS, off) if _PROCESS[name]()]
+    return [name for name in wanted(PROCESS, off) if _PROCESS[name](on_cpu)]
 
 
 def wanted(names: Collection[str], off: Collection[str]) -> list[str]:
