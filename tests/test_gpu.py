@@ -16,6 +16,7 @@ from mnist_zoo.speed.names import PROCESS
 from mnist_zoo.training import precision
 from mnist_zoo.training.peak_memory import PeakMemory
 from mnist_zoo.training.run import run
+from mnist_zoo.training.trainer import deterministic_or_one_line
 
 
 def test_the_peak_of_memory_is_that_of_the_training(tmp_path, monkeypatch):
@@ -77,6 +78,14 @@ def test_an_operation_without_a_deterministic_form_is_named(stripes_config, tmp_
             run(stripes_config("epochs=1", f"trainer.deterministic={given}"), tmp_path / "run")
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_a_deterministic_run_after_others_says_what_to_set():
+    """cuBLAS reads the variable once; torch's message names it among much else."""
+    with pytest.raises(InputError, match="set CUBLAS_WORKSPACE_CONFIG=:4096:8 in the"), deterministic_or_one_line():
+        raise RuntimeError("Deterministic behavior was enabled ... you must set CUBLAS_WORKSPACE_CONFIG=:4096:8")
+    with pytest.raises(RuntimeError, match="another error"), deterministic_or_one_line():
+        raise RuntimeError("another error")
 
 
 class TestPrecisionAuto:

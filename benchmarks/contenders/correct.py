@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 import warnings
@@ -38,6 +39,7 @@ class Different(Exception):
 
 def main(turn: Turn, names: list[str], device: str, folder: str) -> None:
     """Carry out one check each turn, and report whether it ``passed`` (1 or 0) and in ``detail`` what was found."""
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # for deterministic runs after others in one process
     known = checks(device)
     warnings.simplefilter("ignore")  # a finished run that is continued warns, and so does float16
     for number, name in enumerate(names):

@@ -18,6 +18,7 @@ from mnist_zoo.runs import RunFolder
 from mnist_zoo.training.checkpoints import AtomicCheckpointIO
 from mnist_zoo.training.ema import EMA
 
+CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # Lightning sets it for deterministic=true
 LOGGER_EXTRAS = {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}  # name in the config: class of Lightning
 
 
@@ -69,6 +70,11 @@ def deterministic_or_one_line() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if CUBLAS in str(error):  # read once in a process: at its first matrix product
+            raise InputError(
+                f"trainer.deterministic=true: this process multiplied matrices on the GPU before without it: set "
+                f"{CUBLAS}=:4096:8 in the environment, or start a process for this run alone"
+            ) from error
         operation, found, _ = str(error).partition(" does not have a deterministic implementation")
         if not found:
             raise
