@@ -116,4 +116,6 @@ class TestPrecisionAuto:
         before = torch.get_rng_state()
         gain = precision.bfloat16_gain(options, 8, "cpu", [])
         assert 0.01 < gain < 100 and torch.equal(torch.get_rng_state(), before)
-        assert precision.bfloat16_gain(options, 8, "cpu", []) == gain
+        assert precision.bfloat16_gain(options | {"lr": 0.1}, 8, "cpu", []) == gain, "once, whatever the learning rate"
+        with pytest.raises(InputError, match="auto does not know mps: choose 32-true or bf16-mixed"):
+            precision._gain(options, 8, torch.device("mps"), [])

@@ -15,6 +15,7 @@ import torch
 
 from mnist_zoo import speed
 from mnist_zoo.classifier import LitClassifier
+from mnist_zoo.errors import InputError
 from mnist_zoo.optim import build_optimizer
 from mnist_zoo.runs.identity import AUTO
 from mnist_zoo.training.trainer import require_cuda
@@ -86,9 +87,13 @@ def bfloat16_gain(options: Mapping[str, Any], batch_size: int, accelerator: str,
         batch_size: images of a step.
         accelerator: as for Lightning's Trainer.
         off: optimisations of speed that are switched off.
+
+    Raises:
+        InputError: if that device is neither a CPU nor a GPU of CUDA, or there is none.
     """
     require_cuda(accelerator)
-    key = json.dumps([dict(options), batch_size, accelerator, sorted(off)], sort_keys=True, default=str)
+    of_speed = {name: value for name, value in options.items() if name not in ("lr", "scheduler", "label_smoothing")}
+    key = json.dumps([of_speed, batch_size, accelerator, sorted(off)], sort_keys=True, default=str)
     if key not in _measured:
         silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
         trainer = pl.Trainer(accelerator=accelerator, devices=1, enable_progress_bar=False, **silent)
@@ -99,6 +104,8 @@ def bfloat16_gain(options: Mapping[str, Any], batch_size: int, accelerator: str,
 
 
 def _gain(options: Mapping[str, Any], batch_size: int, device: torch.device, off: Collection[str]) -> float:
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"trainer.precision=auto does not know {device.type}: choose {FLOAT32} or {BFLOAT16}")
     classifier = LitClassifier(**options).to(device).train()
     speed.apply_to_network(classifier.model, device, off)
     optimizer = build_optimizer(classifier.hparams["optimizer"], classifier.model.parameters(), options["lr"])
