@@ -74,6 +74,7 @@ def checks(device: str, quick: bool = False) -> dict[str, Check]:
         found |= {f"{precision}, {name}": partial(_mixed, device, precision, name) for name in optimizers}
     if device == "cuda":
         found |= {
+            "speed.captured=true: cnn_batchnorm": partial(_captured, device),
             "trainer.deterministic=true: googlenet": partial(_googlenet, device),
             "three runs need the same memory": partial(_memory, device),
             "ddp_spawn on one device": partial(_spawned, device),
@@ -180,6 +181,14 @@ def _googlenet(device: str, folder: Path) -> str:
 def _precision_auto(device: str, folder: Path) -> str:
     metrics = _train(folder, device, "model=cnn", "batch_size=512", "trainer.precision=auto")
     return metrics["config"]["trainer"]["precision"]
+
+
+def _captured(device: str, folder: Path) -> str:
+    given = ("model=cnn_batchnorm", "augment=affine")
+    ran = _train(folder / "captured", device, *given, "+speed.captured=true")
+    if "captured" not in ran["speed"]:
+        raise Different("it was not applied")
+    return _compare(ran, _train(folder / "plain", device, *given))
 
 
 def _memory(device: str, folder: Path) -> str:

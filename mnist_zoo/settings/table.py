@@ -148,7 +148,7 @@ GROUPS: dict[str, Group] = {
         },
         TRAINER_INSTEAD,
     ),
-    "speed": Group({"off": _optimisations}),
+    "speed": Group({"off": _optimisations}, {"captured": boolean}),
 }  # fmt: skip
 
 _CNN = {

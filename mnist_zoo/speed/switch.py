@@ -12,6 +12,7 @@ from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.errors import unknown
 from mnist_zoo.speed import (
+    captured,
     channels_last,
     crop,
     cuda_check,
@@ -49,7 +50,12 @@ _REQUIRES = {"patches": ("pool_first", "channels_last"), "flatten": ("channels_l
 
 
 def apply(
-    classifier: LitClassifier, data: MNISTDataModule, trainer: pl.Trainer, off: Collection[str] = ()
+    classifier: LitClassifier,
+    data: MNISTDataModule,
+    trainer: pl.Trainer,
+    off: Collection[str] = (),
+    *,
+    capture: bool = False,
 ) -> list[str]:
     """Optimise a classifier, its data and its training in place, and return the names of what was applied.
 
@@ -61,12 +67,14 @@ def apply(
         data: the DataModule that it will be trained on.
         trainer: that will train it.
         off: names of `OPTIMISATIONS` to leave out; ``all`` leaves out all of them.
+        capture: whether to replay training passes as CUDA graphs (see `mnist_zoo.speed.captured`).
 
     Raises:
         InputError: unknown name.
     """
     applied = apply_to_network(classifier.model, trainer.strategy.root_device, off)
-    return applied + [name for name in wanted(TRAINING, off) if _TRAINING[name](classifier, data, trainer)]
+    applied += [name for name in wanted(TRAINING, off) if _TRAINING[name](classifier, data, trainer)]
+    return applied + (["captured"] if capture and captured.apply(classifier, trainer, data.batch_size) else [])
 
 
 def apply_to_network(network: nn.Module, device: torch.device, off: Collection[str] = ()) -> list[str]:

@@ -133,6 +133,11 @@ def _full_disk_is_one_line(folder: RunFolder) -> Iterator[None]:
             raise
 
 
+def _capture(cfg: dict[str, Any]) -> bool:
+    """Return whether a config asks for CUDA graphs."""
+    return cfg.get("speed", {}).get("captured", False)
+
+
 def _reopen(folder: RunFolder, finished: dict[str, Any]) -> None:
     """Make a finished run unfinished, and warn that its test split will be read again."""
     times = finished.get("test_evaluations", 1)
@@ -177,7 +182,7 @@ def _train_and_test(
     trainer = build_trainer(cfg, folder, [settings, *own, recorder, *shown, *callbacks])
     _check_shares(cfg, trainer)
     classifier = (DistributedClassifier if trainer.world_size > 1 else LitClassifier)(**options)
-    optimisations = speed.apply(classifier, data, trainer, _off(cfg)) + (tuned or [])
+    optimisations = speed.apply(classifier, data, trainer, _off(cfg), capture=_capture(cfg)) + (tuned or [])
     warn_of_waits(trainer.precision, trainer.strategy.root_device, classifier.hparams["optimizer"])
     try:
         with resumed.restoring(checkpoint), deterministic_or_one_line():
