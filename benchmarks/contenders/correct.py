@@ -21,6 +21,7 @@ from benchmarks.turn import Turn
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.compose import compose_config
+from mnist_zoo.machine import cores
 from mnist_zoo.optim import OPTIMIZERS
 from mnist_zoo.runs import read_metrics
 from mnist_zoo.training.precision import products
@@ -40,6 +41,8 @@ class Different(Exception):
 def main(turn: Turn, names: list[str], device: str, folder: str) -> None:
     """Carry out one check each turn, and report whether it ``passed`` (1 or 0) and in ``detail`` what was found."""
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # for deterministic runs after others in one process
+    if device == "cuda":
+        torch.set_num_threads(cores())  # for what it is compared with; nothing is timed here
     known = checks(device)
     warnings.simplefilter("ignore")  # a finished run that is continued warns, and so does float16
     for number, name in enumerate(names):

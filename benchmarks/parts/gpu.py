@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -62,8 +63,8 @@ def measure(settings: Settings) -> Iterator[Record]:
             yield from special[case.model](settings)
         else:
             group = f"{case.model}, batch {case.batch_size}"
-            settings.rounds = min(settings.rounds, ROUNDS)
-            yield from interleave(group, _contenders(case, settings), settings, tolerant=True)
+            fewer = replace(settings, rounds=min(settings.rounds, ROUNDS))
+            yield from interleave(group, _contenders(case, settings), fewer, tolerant=True)
 
 
 def _correct(settings: Settings) -> Iterator[Record]:

@@ -17,7 +17,9 @@ from mnist_zoo import speed
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.errors import InputError
 from mnist_zoo.optim import build_optimizer
+from mnist_zoo.runs import RunFolder
 from mnist_zoo.runs.identity import AUTO
+from mnist_zoo.training.resume import recorded_origin
 from mnist_zoo.training.trainer import require_cuda
 
 FLOAT32, BFLOAT16 = "32-true", "bf16-mixed"
@@ -50,7 +52,7 @@ def products(precision: str) -> Iterator[None]:
 
 def with_precision(
     cfg: Mapping[str, Any],
-    recorded: Mapping[str, Any] | None,
+    continued: RunFolder | None,
     options: Mapping[str, Any],
     off: Collection[str],
     *,
@@ -60,14 +62,15 @@ def with_precision(
 
     Args:
         cfg: a composed config.
-        recorded: the config of the run that is continued, whose precision stays; None for a new run.
+        continued: the folder of the run that is continued, whose precision stays; None for a new run.
         options: arguments of `LitClassifier` for this config, with ``image_shape``.
         off: optimisations of speed that are switched off.
         brief: whether to print nothing.
     """
     if cfg["trainer"]["precision"] != AUTO:
         return dict(cfg)
-    if recorded is not None:
+    recorded = recorded_origin(continued).get("config") if continued is not None else None
+    if recorded:
         chosen = recorded["trainer"]["precision"]
     else:
         gain = bfloat16_gain(options, cfg["batch_size"], cfg["trainer"]["accelerator"], off)

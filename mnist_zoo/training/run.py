@@ -121,6 +121,11 @@ def _off(cfg: dict[str, Any]) -> list[str]:
     return cfg.get("speed", {}).get("off", [])
 
 
+def _capture(cfg: dict[str, Any]) -> bool:
+    """Return whether a config asks for CUDA graphs."""
+    return cfg.get("speed", {}).get("captured", False)
+
+
 @contextmanager
 def _full_disk_is_one_line(folder: RunFolder) -> Iterator[None]:
     """Within a block, raise StorageError if the disk is full or read-only for a library, such as TensorBoard."""
@@ -131,11 +136,6 @@ def _full_disk_is_one_line(folder: RunFolder) -> Iterator[None]:
             raise
         with storage_errors(folder.path):
             raise
-
-
-def _capture(cfg: dict[str, Any]) -> bool:
-    """Return whether a config asks for CUDA graphs."""
-    return cfg.get("speed", {}).get("captured", False)
 
 
 def _reopen(folder: RunFolder, finished: dict[str, Any]) -> None:
@@ -166,9 +166,8 @@ def _train_and_test(
     data = load_data(cfg)
     data.setup()
     checkpoint, changes = continue_from(cfg, data.fingerprint, folder) if resume else (None, [])
-    recorded = recorded_origin(folder).get("config") if checkpoint is not None else None
     options = _options(cfg, data)
-    cfg = with_precision(cfg, recorded, options, _off(cfg), brief=brief)
+    cfg = with_precision(cfg, None if checkpoint is None else folder, options, _off(cfg), brief=brief)
     if finished is not None:
         _reopen(folder, finished)
     folder.start(identity=identity(cfg, data.fingerprint), **origin(cfg, data.fingerprint))
