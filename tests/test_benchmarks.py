@@ -160,6 +160,13 @@ class TestContenders:
         known = {path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")}
         assert {case.model for case in part.CASES} <= known and all(0 < case.fraction <= 1 for case in part.CASES)
 
+    def test_every_network_measured_on_a_gpu_exists_and_a_trial_has_every_kind_of_measurement(self):
+        known = {path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")}
+        special = {case.model for case in gpu.CASES if not case.batch_size}
+        assert special == {gpu.CORRECT, gpu.WAITS, gpu.TOGETHER}
+        assert {case.model for case in gpu.CASES if case.batch_size} <= known
+        assert special < {case.model for case in gpu.CASES[gpu.QUICK]}
+
     def test_every_optimisation_is_taken_out_of_some_network(self):
         measured = {name for case in levers.CASES for name in case.optimisations}
         assert measured == set(OPTIMISATIONS)
