@@ -10,6 +10,8 @@ a single run are hardly comparable with those of another run.
     python -m benchmarks levers --only cnn                selected networks of a part, written to outputs/benchmarks
     python -m benchmarks versions --against DIR           this checkout beside another checkout of the library
     python -m benchmarks --quick --data mnist5k           checks that everything runs; takes minutes, measures nothing
+    python -m benchmarks gpu --only correct,cnn --out DIR parts of the measurement of a GPU; earlier records in DIR stay
+    python -m benchmarks gpu --device cpu --quick         a trial of it without a GPU
     python -m benchmarks --render                         rewrites results.md and the plots from results.json
 
 A part that is measured again replaces its own results only. Keras should run in its own environment, because

@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--render", action="store_true", help="measure nothing; rewrite the page from results.json")
     parser.add_argument("--only", metavar="MODEL[,MODEL]", help=f"networks to measure, in {', '.join(SELECTABLE)}")
     parser.add_argument("--against", type=Path, metavar="DIR", help="the other checkout of the part versions")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="of gpu; cpu: a trial, with --quick")
     parser.add_argument("--data", choices=("mnist", "mnist5k"), default="mnist", help="mnist5k: 5,000 digits, repeated")
     parser.add_argument("--data-root", type=Path, default=Path("data"), help="folder that holds MNIST/raw")
     parser.add_argument("--rounds", type=int, help="rounds that count; default: 7, or 2 with --quick")
@@ -66,6 +67,8 @@ def _check(options: argparse.Namespace) -> list[str]:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: it must be 1 or more")
+    if options.device == "cpu" and not options.quick:
+        raise InputError("--device cpu is a trial of the part gpu, which measures nothing: give --quick, too")
     if options.against is None and "versions" in options.parts:
         raise InputError("versions compares two checkouts of the library: name the other one with --against DIR")
     if options.against is not None and not (options.against / "mnist_zoo" / "__init__.py").is_file():
@@ -97,6 +100,7 @@ def _measure(parts: list[str], options: argparse.Namespace, out: Path) -> list[s
             threads=options.threads,
             keras_python=options.keras_python,
             only=tuple(options.only.split(",")) if options.only else (),
+            device=options.device,
             against=options.against.resolve() if options.against else None,
         )
         for part in parts:

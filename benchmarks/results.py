@@ -7,11 +7,13 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from benchmarks.parts import PARTS
+from benchmarks.rounds import Record
 from benchmarks.settings import Settings, machine
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import write_atomically
@@ -22,15 +24,43 @@ _PLACES = ("--data-root", "--keras-python", "--out", "--against")
 
 
 def measure(name: str, settings: Settings, out: Path) -> None:
-    """Measure a part, and write its records, with a description of the machine, to ``<out>/results.json``."""
+    """Measure a part, and write its records, with a description of the machine, to ``<out>/results.json``.
+
+    The records of a part that yields them one by one are written one by one, so that a measurement that is interrupted
+    keeps what it has. With ``--only`` those that it measured before stay.
+    """
     started = time.perf_counter()
     about = machine(settings) | {"command": shlex.join(["python", "-m", "benchmarks", *_public(sys.argv[1:])])}
-    records = load(name).measure(settings)
+    found = load(name).measure(settings)
     out.mkdir(parents=True, exist_ok=True)
-    about["minutes"] = round((time.perf_counter() - started) / 60, 1)
     everything = _recorded(out) or {}
-    everything[name] = about | {"records": records}
+    one_by_one = isinstance(found, Iterator)
+    before = everything.get(name, {}).get("records", []) if one_by_one and settings.only else []
+    records: list[Record] = []
+    for record in found:
+        records.append(record)
+        if one_by_one:
+            _write(out, name, everything, about, started, _merged(before, records))
+    _write(out, name, everything, about, started, _merged(before, records))
+
+
+def _write(
+    out: Path,
+    name: str,
+    everything: dict[str, Any],
+    about: dict[str, Any],
+    started: float,
+    records: list[Record],
+) -> None:
+    minutes = round((time.perf_counter() - started) / 60, 1)
+    everything[name] = about | {"minutes": minutes, "records": records}
     write_atomically(out / RAW, to_json({key: everything[key] for key in PARTS if key in everything}))
+
+
+def _merged(before: list[Record], records: list[Record]) -> list[Record]:
+    """Return the records of before in groups that were not measured again, and the new ones."""
+    groups = {record["group"] for record in records}
+    return [record for record in before if record["group"] not in groups] + records
 
 
 def write(out: Path) -> list[Path]:
@@ -101,10 +131,16 @@ def _about(result: dict[str, Any]) -> list[str]:
         f"threads per worker: {result['threads']}",
         "load unknown" if result["load"] is None else f"load at the start: {result['load']:g}",
         f"rounds: {rounds}",
+        *_gpu(result),
         "MNIST" if result["data"] == "mnist" else "mnist5k, repeated to the size of MNIST",
     ]
     took = f"`{result['command']}` on {result['date']}, {result['minutes']:g} minutes"
     return [*lines, f"{took}. {', '.join(facts)}. {versions}."]
+
+
+def _gpu(result: dict[str, Any]) -> list[str]:
+    found = result.get("gpu")
+    return [f"{found['name']}, driver {found['driver']}, CUDA {found['cuda']}"] if found else []
 
 
 def _public(arguments: list[str]) -> list[str]:

@@ -103,7 +103,9 @@ def _last_line(log: Path) -> str:
     return lines[-1] if lines else "it printed nothing"
 
 
-def interleave(group: str, contenders: Sequence[Contender], settings: Settings, warm_up: int = 1) -> list[Record]:
+def interleave(
+    group: str, contenders: Sequence[Contender], settings: Settings, warm_up: int = 1, *, tolerant: bool = False
+) -> list[Record]:
     """Give each contender one turn in each round, and return one record for each turn.
 
     Args:
@@ -111,33 +113,53 @@ def interleave(group: str, contenders: Sequence[Contender], settings: Settings, 
         contenders: which take turns.
         settings: of this call.
         warm_up: rounds before those that count; they have no records.
+        tolerant: whether the others go on if a contender's process fails; its records are then one with ``missing``.
 
     Returns:
         Records with ``group``, ``contender``, ``round`` and the contender's result. A contender that cannot run here
         has a single record with the reason under ``missing``.
 
     Raises:
-        BenchmarkFailed: if a contender's process fails.
+        BenchmarkFailed: if a contender's process fails, unless `tolerant`.
     """
     records: list[Record] = []
+
+    def drop(worker: Worker, reason: str) -> None:
+        records[:] = [record for record in records if record["contender"] != worker.name]
+        records.append({"group": group, "contender": worker.name, "missing": reason})
+        say(f"{group}: {worker.name} is missing: {reason}")
+
     with ExitStack() as stack:
         # Started one after another: one that starts must neither disturb nor be disturbed by one that works.
         ready: list[Worker] = []
         for contender in contenders:
             worker = stack.enter_context(Worker(contender, settings))
-            answer = worker.answer()
+            answer = _try(worker.answer, tolerant)
             if "missing" in answer:
-                records.append({"group": group, "contender": worker.name, "missing": answer["missing"]})
+                drop(worker, answer["missing"])
             else:
                 ready.append(worker)
         for number in range(-warm_up, settings.rounds):
             first = number % len(ready) if ready else 0
             for worker in [*ready[first:], *ready[:first]]:  # the order changes from round to round
-                done = worker.turn()
-                if number >= 0:
+                done = _try(worker.turn, tolerant)
+                if "missing" in done:
+                    ready.remove(worker)
+                    drop(worker, done["missing"])
+                elif number >= 0:
                     records.append({"group": group, "contender": worker.name, "round": number} | done)
                     say(f"{group}: {worker.name}, round {number + 1}: {done['images'] / done['seconds']:,.0f} images/s")
     return records
+
+
+def _try(call: Callable[[], Record], tolerant: bool) -> Record:
+    """Return a worker's answer; if its process has failed and that is tolerated, the reason under ``missing``."""
+    try:
+        return call()
+    except BenchmarkFailed as error:
+        if not tolerant:
+            raise
+        return {"missing": str(error)}
 
 
 def timed(group: str, calls: Mapping[str, Callable[[], Record]], rounds: int) -> list[Record]:

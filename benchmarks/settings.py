@@ -40,6 +40,7 @@ class Settings:
         threads: of each worker.
         keras_python: the interpreter that runs Keras.
         only: the networks to measure, in the parts that can select them; empty for all.
+        device: what the part ``gpu`` measures: ``cuda``, or ``cpu`` for a trial of it.
         against: the other checkout of the library, for the part ``versions``.
     """
 
@@ -52,6 +53,7 @@ class Settings:
     keras_python: str = sys.executable
     only: tuple[str, ...] = ()
     against: Path | None = None
+    device: str = "cuda"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -85,6 +87,7 @@ def machine(settings: Settings) -> dict[str, Any]:
     """Return what a reader must know of the machine and the software, as JSON values."""
     return {
         "processor": processor_name(),
+        **_gpu(),
         "cores": cores(),
         "threads": settings.threads,
         "quick": settings.quick,
@@ -93,6 +96,20 @@ def machine(settings: Settings) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "versions": versions() | _keras_versions(settings.keras_python),
     }
+
+
+def _gpu() -> dict[str, Any]:
+    """Return name, driver and CUDA version of the first GPU; nothing without one."""
+    import torch  # here: an invalid argument need not wait for it
+
+    if not torch.cuda.is_available():
+        return {}
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
+    try:
+        driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        driver = "unknown"
+    return {"gpu": {"name": torch.cuda.get_device_name(0), "driver": driver, "cuda": torch.version.cuda}}
 
 
 def _keras_versions(python: str) -> dict[str, str]:

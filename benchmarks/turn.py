@@ -34,18 +34,19 @@ class Turn:
         """Return the seconds, and the seconds of processor time, since `wait` returned."""
         return time.perf_counter() - self._started[0], time.process_time() - self._started[1]
 
-    def report(self, images: int, lap: tuple[float, float] | None = None, **further: float) -> None:
+    def report(self, images: int, lap: tuple[float, float] | None = None, **further: float | str) -> None:
         """Answer with the result since `wait` returned.
 
         Args:
             images: how many images were processed.
             lap: of the part that is compared, if that is not everything.
-            **further: metrics that only this contender has.
+            **further: metrics, or words, that only this contender has.
         """
         whole = self.lap()
         seconds, cpu_seconds = lap or whole
         times = {"seconds": seconds, "cpu_seconds": cpu_seconds, "whole_seconds": whole[0]}
-        self._say({"images": images} | {key: round(value, 6) for key, value in (times | further).items()})
+        found = {key: value if isinstance(value, str) else round(value, 6) for key, value in (times | further).items()}
+        self._say({"images": images} | found)
 
     def missing(self, reason: str) -> None:
         """Answer that this contender cannot run here."""

@@ -45,7 +45,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "speed": ("classifier", "optim", "models", "data", "internals", "errors"),
     "settings": ("speed.names", "registry", "names", "errors"),
     "training": (
-        *("settings", "speed", "classifier", "models", "weights", "data", "runs", "plots"),
+        *("settings", "speed", "classifier", "optim", "models", "weights", "data", "runs", "plots"),
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
     "classical": (

@@ -12,16 +12,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from benchmarks import data, results
+from benchmarks import data, gpu_carry, results
 from benchmarks.__main__ import main
+from benchmarks.contenders import synchronisations
+from benchmarks.contenders.bare import compile_now
 from benchmarks.contenders.checkout import COMPOSE_CONFIG, RUN, find
 from benchmarks.contenders.networks import plain
 from benchmarks.parts import PARTS, SELECTABLE, gpu, levers, start, throughput, versions
 from benchmarks.rounds import BenchmarkFailed, Contender, Record, Spread, interleave, ratio
 from benchmarks.settings import Settings
 from benchmarks.tables import verdict
+from benchmarks.turn import Missing
 from mnist_zoo import MNISTDataModule, create_model
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.compose import compose_config
@@ -59,6 +64,12 @@ class TestRounds:
     def test_a_contender_that_fails_is_named(self, settings):
         with pytest.raises(BenchmarkFailed, match=r"^slow failed: ArithmeticError: the loss became NaN$"):
             interleave("race", [Contender("slow", "stub", {"speed": 0})], settings)
+
+    def test_a_contender_that_fails_is_missing_where_that_is_tolerated(self, settings):
+        contenders = [Contender(name, "stub", {"speed": speed}) for name, speed in (("slow", 0), ("b", 10.0))]
+        records = interleave("race", contenders, settings, tolerant=True)
+        assert [record["contender"] for record in records] == ["slow", "b", "b", "b"]
+        assert records[0]["missing"] == "slow failed: ArithmeticError: the loss became NaN"
 
     @pytest.mark.skipif(find_spec("keras") is not None, reason="Keras is installed")
     def test_a_contender_that_is_not_installed_has_a_record_that_says_so(self, settings):
@@ -102,6 +113,10 @@ class TestCommand:
             (["versions"], "versions compares two checkouts of the library: name the other one with --against DIR"),
             (["--against", "/nowhere"], "--against /nowhere is not a checkout of the library: it has no mnist_zoo/"),
             (["levers", "start", "--only", "mlp"], "--only does not apply to start: give parts of throughput, levers"),
+            (
+                ["gpu", "--device", "cpu"],
+                "--device cpu is a trial of the part gpu, which measures nothing: give --quick",
+            ),
             (["--only", "mlp"], "--only does not apply to accuracy"),
         ],
     )
@@ -145,6 +160,13 @@ class TestContenders:
         known = {path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")}
         assert {case.model for case in part.CASES} <= known and all(0 < case.fraction <= 1 for case in part.CASES)
 
+    def test_every_network_measured_on_a_gpu_exists_and_a_trial_has_every_kind_of_measurement(self):
+        known = {path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")}
+        special = {case.model for case in gpu.CASES if not case.batch_size}
+        assert special == {gpu.CORRECT, gpu.WAITS, gpu.TOGETHER}
+        assert {case.model for case in gpu.CASES if case.batch_size} <= known
+        assert special < {case.model for case in gpu.CASES[gpu.QUICK]}
+
     def test_every_optimisation_is_taken_out_of_some_network(self):
         measured = {name for case in levers.CASES for name in case.optimisations}
         assert measured == set(OPTIMISATIONS)
@@ -161,6 +183,12 @@ class TestContenders:
             "patches": ["patches"],
             levers.EVERYTHING: ["all"],
         }
+
+    def test_a_network_that_cannot_be_compiled_makes_its_contender_missing(self, monkeypatch):
+        network, images = create_model("mlp"), torch.rand(5, 1, 28, 28)
+        monkeypatch.setattr(network, "compile", lambda **_: network.register_forward_pre_hook(lambda *_: 1 / 0))
+        with pytest.raises(Missing, match=r"^torch\.compile fails here: ZeroDivisionError: division by zero$"):
+            compile_now(network, images, torch.arange(5), 2)
 
     @pytest.mark.slow
     def test_the_real_command_and_the_bare_loops_train_the_same_images(self, settings, tmp_path):
@@ -299,6 +327,54 @@ class TestPage:
         page = results.render({"gpu": measured([gpu.NONE])})
         assert "No CUDA device: not measured." in page and "gpu.png" not in page
 
+    def test_the_page_of_a_gpu_names_what_failed_and_what_is_missing(self):
+        waits = {"steps": 86, **dict.fromkeys(synchronisations.WAITS, 1)}
+        records: list[Record] = [
+            {"group": "correct", "contender": "mlp", "round": 0, "passed": 1, "detail": "losses within 1e-06"},
+            {
+                "group": "correct",
+                "contender": "cnn",
+                "round": 0,
+                "passed": 0,
+                "detail": "Different: train_loss 3, not 2",
+            },
+            {"group": "correct", "contender": "resumed", "missing": "correct failed: out of memory"},
+            {"group": "cnn, waits", "contender": "0.1", "round": 0} | waits,
+            record(gpu.ZOO, 0, 1.0, "cnn, batch 512"),
+            record(gpu.BARE, 0, 0.9, "cnn, batch 512"),
+            {"group": "cnn, batch 512", "contender": gpu.CAPTURED, "missing": "no CUDA device"},
+            record("1", 0, 1.0, "mlp, jobs"),
+            {"group": "mlp, jobs", "contender": "4", "missing": "this library failed: out of memory"},
+        ]
+        page = results.render({"gpu": measured(records) | {"gpu": {"name": "H", "driver": "1", "cuda": "13"}}})
+        assert "H, driver 1, CUDA 13" in page and "Checks passed: 1 of 3." in page
+        assert "| cnn | **failed** | Different: train_loss 3, not 2 |" in page
+        assert "| cnn, batch 512 | the same, captured as a CUDA graph | no CUDA device |" in page
+        assert "| 0.9 [0.9, 0.9] | >= 0.95: missed |" in page and "| mlp | 4 | this library failed: out of" in page
+
+    def test_records_that_come_one_by_one_are_written_at_once_and_merged(self, settings, tmp_path, monkeypatch):
+        def part(*groups):
+            def measure(settings):
+                for group in groups:
+                    if group == "broken":
+                        raise BenchmarkFailed("it broke")
+                    yield {"group": group, "contender": "a", "round": 0, "value": len(groups)}
+
+            monkeypatch.setattr(gpu, "measure", measure)
+
+        def values():
+            everything = json.loads((tmp_path / results.RAW).read_text())
+            return {record["group"]: record["value"] for record in everything["gpu"]["records"]}
+
+        part("mlp", "cnn", "broken")
+        with pytest.raises(BenchmarkFailed):
+            results.measure("gpu", settings, tmp_path)
+        assert values() == {"mlp": 3, "cnn": 3}
+        part("cnn")
+        settings.only = ("cnn",)
+        results.measure("gpu", settings, tmp_path)
+        assert values() == {"mlp": 3, "cnn": 1}
+
     def test_the_repositorys_page_is_that_of_its_records(self):
         raw = ROOT / "benchmarks" / results.RAW
         page = (ROOT / "benchmarks" / results.PAGE).read_text()
@@ -310,3 +386,45 @@ def test_a_part_has_what_the_page_and_the_command_need(name):
     part = results.load(name)
     assert part.TITLE and callable(part.measure) and callable(part.render)
     assert hasattr(part, "CASES") or name not in SELECTABLE, "--only selects among the cases"
+
+
+class TestCarry:
+    """What a machine without a network needs. pip itself is replaced: it would need one."""
+
+    @pytest.fixture
+    def pip(self, monkeypatch):
+        calls = []
+
+        def called(*arguments):
+            calls.append(arguments)
+            if arguments[0] == "wheel":
+                folder = Path(arguments[arguments.index("--wheel-dir") + 1])
+                folder.mkdir()
+                (folder / "hydra_core-1.whl").touch()
+
+        monkeypatch.setattr(gpu_carry, "_pip", called)
+        return calls
+
+    def test_what_is_packed_is_unpacked_without_a_network(self, tmp_path, pip):
+        source = data.write(
+            tuple(np.full((3, *shape), 7) for shape in ((2, 2), (), (2, 2), ())), 3, 3, tmp_path / "data"
+        )
+        (tmp_path / "carry").mkdir()
+        gpu_carry.main(["pack", str(tmp_path / "carry"), "--data-root", str(source)])
+        gpu_carry.main(["unpack", str(tmp_path / "carry")])
+        (_, *given), (_, *installed) = pip
+        assert any(word.startswith("antlr4-python3-runtime==4.9") for word in given) and "--no-deps" in given
+        assert "--no-index" in installed and installed[-1].endswith("hydra_core-1.whl")
+        for name in data.FILES:
+            written = tmp_path / "carry" / "data" / "MNIST" / "raw" / name
+            assert written.read_bytes() == (source / "MNIST" / "raw" / name).read_bytes()
+
+    @pytest.mark.parametrize(
+        ("action", "message"),
+        [("pack", "has no file train-images-idx3-ubyte"), ("unpack", "has no wheels, or not all")],
+    )
+    def test_what_is_missing_is_named_in_one_line(self, tmp_path, capsys, action, message):
+        with pytest.raises(SystemExit):
+            gpu_carry.main([action, str(tmp_path), "--data-root", str(tmp_path)])
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and message in said and said.count("\n") == 1

@@ -176,6 +176,39 @@ def test_ema_evaluates_the_averaged_weights_and_trains_the_others(tmp_path):
     assert torch.equal(model.model.head.weight, spy.evaluated), "the average is what is left after training"
 
 
+def test_ema_follows_its_formula_and_counts_on_the_host(tmp_path):
+    """Of floats and of counters; compared with a loop that writes the formula out."""
+
+    class Spy(Callback):
+        def __init__(self):
+            self.expected, self.steps = {}, 0
+
+        def on_train_batch_end(self, trainer, module, *rest):
+            decay = min(0.5, (1 + self.steps) / (10 + self.steps)) if self.steps else 0.0
+            for name, value in module.state_dict().items():
+                if value.is_floating_point() and self.steps:
+                    value = decay * self.expected[name] + (1 - decay) * value
+                self.expected[name] = value.clone()
+            self.steps += 1
+
+    spy, ema = Spy(), EMA(0.5)
+    model = LitClassifier("cnn_batchnorm", lr=0.05)
+    trainer(tmp_path, ema, spy, max_epochs=2).fit(model, loader(), loader())
+    assert ema.steps == spy.steps > 4 and type(ema.steps) is int
+    for name, value in model.state_dict().items():
+        assert torch.allclose(value, spy.expected[name], atol=1e-6), name
+
+
+def test_ema_stays_on_the_device_that_trains_and_never_reads_from_it(tmp_path):
+    model, ema = LitClassifier("cnn_batchnorm").to("meta"), EMA(0.5)  # to read a value of a meta tensor is an error
+    ema.on_fit_start(trainer(tmp_path), model)
+    for _ in range(3):
+        ema._update()
+    checkpoint = {"state_dict": model.state_dict()}
+    ema.on_save_checkpoint(trainer(tmp_path), model, checkpoint)
+    assert ema.steps == 3 and {value.device.type for value in checkpoint["state_dict"].values()} == {"meta"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

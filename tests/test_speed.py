@@ -15,7 +15,7 @@ from mnist_zoo import LitClassifier, MNISTDataModule, create_model, list_models,
 from mnist_zoo.errors import InputError
 from mnist_zoo.models.layers import Features
 from mnist_zoo.runs import read_metrics
-from mnist_zoo.speed import crop, dropout, flatten, patches, pool_first
+from mnist_zoo.speed import captured, crop, dropout, flatten, patches, pool_first
 from mnist_zoo.speed.dropout import UniformDropout
 from mnist_zoo.speed.names import NETWORK
 from mnist_zoo.speed.patches import ConvMaxPool2d
@@ -138,6 +138,44 @@ class TestSwitch:
     def test_an_unknown_name_is_answered_with_the_nearest(self, function):
         with pytest.raises(InputError, match="unknown optimisation 'patch'; did you mean patches"):
             function(["patch"])
+
+
+class TestCaptured:
+    """With the call of CUDA replaced by one that runs the network as it does."""
+
+    @staticmethod
+    def capture(network, sample):
+        eager, network.calls = network.forward, []
+        for _ in range(3):
+            eager(*sample)
+
+        def replay(images):
+            network.calls.append(len(images))
+            return eager(images)
+
+        network.forward = replay
+
+    def test_whole_training_batches_are_replayed_and_the_capture_leaves_no_trace(self):
+        plain, network = create_model("cnn_batchnorm", dropout=0.5), create_model("cnn_batchnorm", dropout=0.5)
+        network.load_state_dict(plain.state_dict())
+        captured.capture_when_whole(network, 4, self.capture)
+        for form in (plain, network):
+            torch.manual_seed(1)
+            for count in (4, 4, 3):
+                form.train()(torch.ones(count, 1, 28, 28)).sum().backward()
+            form.eval()(torch.ones(4, 1, 28, 28))
+            form.train()(torch.ones(4, 1, 28, 28, requires_grad=True))
+            with torch.no_grad():
+                form(torch.ones(4, 1, 28, 28))
+        assert network.calls == [4, 4]
+        for (name, value), expected in zip(network.state_dict().items(), plain.state_dict().values(), strict=True):
+            assert torch.equal(value, expected), name
+        assert all(map(torch.equal, gradients(network), gradients(plain)))
+
+    def test_where_it_cannot_work_a_line_says_why(self, stripes_config, tmp_path):
+        with pytest.warns(UserWarning, match="has no effect here: it needs a CUDA device, the optimisation sev"):
+            run(stripes_config("epochs=1", "ema=0.9", "+speed.captured=true"), tmp_path / "run")
+        assert read_metrics(tmp_path / "run")["speed"] == ["fused"]
 
 
 class TestPoolFirst:

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.contenders.networks import plain
-from benchmarks.turn import Turn
+from benchmarks.turn import Missing, Turn
 from mnist_zoo import MNISTDataModule, create_model, speed
 from mnist_zoo.classifier import AUXILIARY_WEIGHT
+from mnist_zoo.training.precision import set_products
 
 
 def main(
@@ -23,6 +24,7 @@ def main(
     tuned: bool = False,
     fused: bool = False,
     compiled: bool = False,
+    channels_last: bool = False,
     device: str = "cpu",
 ) -> None:
     """Train one epoch each turn.
@@ -35,16 +37,20 @@ def main(
         fraction: share of the training images.
         tuned: train this library's network with its optimisations of networks and processes, not a tutorial's network.
         fused: use torch's fused Adam instead of its default.
-        compiled: compile the network with ``torch.compile``.
+        compiled: compile the network with ``torch.compile``, before the first turn.
+        channels_last: keep weights and images in channels-last memory format.
         device: where to train.
     """
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"  # only Lightning sets it to 1, and a bare loop has no Lightning
     network = prepare(model, tuned, torch.device(device))
     images, labels = load(root, fraction, device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused or None)
-    if compiled:
-        network.compile()
+    if channels_last:
+        network.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
     network.train()
+    if compiled:
+        compile_now(network, images, labels, batch_size)
     while True:
         turn.wait()
         order = torch.randperm(len(images), device=device)
@@ -55,6 +61,21 @@ def main(
             optimizer.step()
         loss.item()  # waits for a GPU to finish the epoch
         turn.report(len(images))
+
+
+def compile_now(network: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> None:
+    """Compile a network for the sizes of a whole batch and of the last one; raises Missing if that fails.
+
+    Fixed sizes: the second one would otherwise turn the network into one for any size, which is slower.
+    """
+    network.compile(dynamic=False)
+    try:
+        for size in {min(batch_size, len(images)), len(images) % batch_size or batch_size}:
+            loss_of(network(images[:size]), labels[:size]).backward()
+            network.zero_grad()
+    except Exception as error:  # a missing compiler, or whatever a back end raises
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise Missing(f"torch.compile fails here: {type(error).__name__}: {reason}") from error
 
 
 def loss_of(output: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor:
@@ -73,6 +94,7 @@ def load(root: str, fraction: float, device: str) -> tuple[Tensor, Tensor]:
 
 def prepare(model: str, tuned: bool, device: torch.device) -> nn.Module:
     """Return a tutorial's network on its device, or this library's, with its optimisations of network and process."""
+    set_products("highest")  # also for convolutions, as this library does
     if not tuned:
         return plain(model).to(device)
     speed.apply_to_process()

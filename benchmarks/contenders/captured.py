@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 
 from benchmarks.contenders.bare import load, loss_of, prepare
-from benchmarks.turn import Turn
+from benchmarks.turn import Missing, Turn
 
 
 def main(turn: Turn, model: str, batch_size: int, root: str, fraction: float) -> None:
     """Train one epoch each turn, without the last batch if it is smaller; arguments as in `bare.main`."""
+    if not torch.cuda.is_available():
+        raise Missing("no CUDA device")
     network = prepare(model, tuned=True, device=torch.device("cuda")).train()
     images, labels = load(root, fraction, "cuda")
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, capturable=True)

@@ -1,6 +1,7 @@
 """The parts of the benchmark by name, in the order of the page.
 
-A part is a module with a ``TITLE``, ``measure(settings) -> records`` and ``render(records) -> lines of Markdown``. Some
+A part is a module with a ``TITLE``, ``measure(settings) -> records`` (a list, or an iterator whose records are written
+one by one) and ``render(records) -> lines of Markdown``. Some
 also have ``draw(records) -> Figure``.
 """
 
@@ -19,4 +20,4 @@ PARTS = (
     "gpu",
 )
 ON_REQUEST = ("versions",)  # measured only when asked for
-SELECTABLE = ("throughput", "levers", "versions", "precision")  # whose networks --only selects
+SELECTABLE = ("throughput", "levers", "versions", "precision", "gpu")  # whose networks --only selects

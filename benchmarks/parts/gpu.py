@@ -1,87 +1,160 @@
-"""Throughput on a GPU beside bare, compiled and captured loops and the usual way; several jobs on one GPU."""
+"""A GPU: whether training on it is correct, its throughput beside bare, compiled and captured loops, several jobs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.contenders import synchronisations
+from benchmarks.contenders import correct, synchronisations
 from benchmarks.parts import throughput
-from benchmarks.rounds import Contender, Record, Spread, Worker, interleave, pick, ratio, say, speed
+from benchmarks.rounds import BenchmarkFailed, Contender, Record, Spread, Worker, interleave, pick, ratio, say, speed
 from benchmarks.settings import Settings
 from benchmarks.tables import cell, missing, verdict
-from mnist_zoo import list_models
 from mnist_zoo.machine import cores
 from mnist_zoo.plots.tables import markdown
 
 TITLE = "GPU"
 ZOO, BF16, BARE, COMPILED = "this library", "this library, bf16-mixed", "bare loop, all tuned", "the same, compiled"
-CAPTURED, USUAL = "the same, captured as a CUDA graph", "the usual way"
-FULL = ("mlp", "lenet5", "cnn", "resnet18")  # with all contenders; the other networks only with the bare loop
-BATCH_SIZES = (64, 512, 4096)
-GOAL = 0.7  # least ratio over the captured loop at batch 512, for mlp, lenet5 and cnn
-JOBS = (1, 2, 4, 8, 16, 32)
+OWN_CAPTURE = "this library, captured"
+CAPTURED, LAYOUT = "the same, captured as a CUDA graph", "the same, channels last"
+USUAL = "the usual way"
+CORRECT, WAITS, TOGETHER = "correct", "waits", "jobs"
+GOALS = {BARE: 0.95, CAPTURED: 0.7}  # least ratios over the bare loops at batch 512
+WITHOUT_GOALS = ("resnet18",)
+JOBS, ROUNDS = (1, 4, 16), 5
 NONE = {"group": "device", "contender": "GPU", "missing": "no CUDA device: not measured"}
 
 
-def measure(settings: Settings) -> list[Record]:
-    if not torch.cuda.is_available():
+class Case(NamedTuple):
+    """What is measured as a unit; its records are written when it ends.
+
+    Attributes:
+        model: the name for ``--only``: a network, or ``correct``, ``waits`` or ``jobs``.
+        batch_size: for a network.
+    """
+
+    model: str
+    batch_size: int = 0
+
+
+CASES = (
+    *(Case(CORRECT), Case(WAITS), Case("cnn", 512), Case(TOGETHER), Case("mlp", 512), Case("lenet5", 512)),
+    *(Case("resnet18", 512), Case("mlp", 64), Case("cnn", 64), Case("resnet18", 64), Case("cnn", 4096)),
+)
+QUICK = slice(0, 4)
+
+
+def measure(settings: Settings) -> Iterator[Record]:
+    if settings.device == "cuda" and not torch.cuda.is_available():
         say(NONE["missing"])
-        return [NONE]
-    records: list[Record] = []
-    for model in FULL if settings.quick else [*FULL, *(name for name in list_models() if name not in FULL)]:
-        for batch_size in BATCH_SIZES:
-            records += interleave(f"{model}, batch {batch_size}", _contenders(model, batch_size, settings), settings)
-    for model in ("mlp", "cnn"):
-        records += synchronised(model, settings, "cuda")
-        for jobs in (count for count in JOBS if count <= cores()):
-            records += _together(model, jobs, settings)
-    return records
-
-
-def _contenders(model: str, batch_size: int, settings: Settings) -> list[Contender]:
-    common: dict[str, Any] = {
-        "model": model,
-        "batch_size": batch_size,
-        "root": str(settings.data_root),
-        "fraction": 1.0,
+        yield NONE
+        return
+    special: dict[str, Callable[[Settings], Iterator[Record]]] = {
+        CORRECT: _correct,
+        WAITS: _waits,
+        TOGETHER: _together,
     }
-    tuned = common | {"device": "cuda", "tuned": True, "fused": True}
+    for case in settings.select(CASES, QUICK):
+        if case.model in special:
+            yield from special[case.model](settings)
+        else:
+            group = f"{case.model}, batch {case.batch_size}"
+            fewer = replace(settings, rounds=min(settings.rounds, ROUNDS))
+            yield from interleave(group, _contenders(case, settings), fewer, tolerant=True)
+
+
+def _correct(settings: Settings) -> Iterator[Record]:
+    """Yield a record for each check. A process that ends is replaced; the check that ended it is missing."""
+    names = list(correct.checks(settings.device, settings.quick))
+    while names:
+        options = {"names": names, "device": settings.device, "folder": settings.folder("correct")}
+        with Worker(Contender(CORRECT, "benchmarks.contenders.correct", options), settings) as worker:
+            worker.answer()
+            for name in list(names):
+                names.remove(name)
+                record: Record = {"group": CORRECT, "contender": name}
+                try:
+                    record |= {"round": 0} | worker.turn()
+                    say(f"{name}: {'passed' if record['passed'] else 'FAILED'} ({record['detail']})")
+                    yield record
+                except BenchmarkFailed as error:
+                    say(f"{name}: {error}")
+                    yield record | {"missing": str(error)}
+                    break
+
+
+def _waits(settings: Settings) -> Iterator[Record]:
+    """Yield how often an epoch of the real command waits for its device, for epochs of two lengths."""
+    for model, *given in (("cnn", "ema=0.99"),) if settings.quick else (("mlp",), ("cnn",), ("cnn", "ema=0.99")):
+        for fraction in (0.02,) if settings.quick else (0.1, 0.2):
+            contender = throughput.zoo(ZOO, settings, model, 64, fraction, *given, device=settings.device)
+            contender.module = "benchmarks.contenders.synchronisations"
+            record: Record = {
+                "group": f"{' '.join([model, *given])}, waits",
+                "contender": f"{fraction:g} of the images",
+            }
+            try:
+                with Worker(contender, settings) as worker:
+                    worker.answer()
+                    record |= {"round": 0} | worker.turn()
+            except BenchmarkFailed as error:
+                record["missing"] = str(error)
+            say(
+                f"{record['group']}: {record.get('missing') or {name: record[name] for name in synchronisations.WAITS}}"
+            )
+            yield record
+
+
+def _contenders(case: Case, settings: Settings) -> list[Contender]:
+    fraction = 0.02 if settings.quick else 1.0
+    common: dict[str, Any] = {"model": case.model, "batch_size": case.batch_size, "root": str(settings.data_root)}
+    common |= {"fraction": fraction}
+    tuned = common | {"device": settings.device, "tuned": True, "fused": True}
+    given = (settings, case.model, case.batch_size, fraction)
     found = [
-        throughput.zoo(ZOO, settings, model, batch_size, 1.0, device="cuda"),
+        throughput.zoo(ZOO, *given, device=settings.device),
         Contender(BARE, "benchmarks.contenders.bare", tuned),
+        Contender(CAPTURED, "benchmarks.contenders.captured", common),
     ]
-    if model in FULL:
-        usual = common | {"device": "cuda", "fraction": 0.1, "folder": settings.folder("usual")}
+    if settings.device == "cuda":
+        found.append(throughput.zoo(OWN_CAPTURE, *given, "+speed.captured=true", device=settings.device))
+    if case.batch_size == 512:
+        found.append(throughput.zoo(BF16, *given, "trainer.precision=bf16-mixed", device=settings.device))
+    if case.batch_size == 512 and case.model != "mlp":
+        found.append(Contender(LAYOUT, "benchmarks.contenders.bare", tuned | {"channels_last": True}))
+    if case in (Case("cnn", 512), Case("resnet18", 512)):
+        usual = common | {"device": settings.device, "fraction": 0.1 * fraction, "folder": settings.folder("usual")}
         found += [
-            throughput.zoo(BF16, settings, model, batch_size, 1.0, "trainer.precision=bf16-mixed", device="cuda"),
             Contender(COMPILED, "benchmarks.contenders.bare", tuned | {"compiled": True}),
-            Contender(CAPTURED, "benchmarks.contenders.captured", common),
             Contender(USUAL, "benchmarks.contenders.usual", usual),
         ]
     return found
 
 
-def synchronised(model: str, settings: Settings, device: str) -> list[Record]:
-    """Return one record: how often an epoch of the real command waits for its device."""
-    options = throughput.zoo(ZOO, settings, model, 64, 0.2, device=device).options
-    contender = Contender(ZOO, "benchmarks.contenders.synchronisations", options)
-    with Worker(contender, settings) as worker:
-        worker.answer()
-        return [{"group": f"{model}, waits", "contender": ZOO, "round": 0} | worker.turn()]
+def _together(settings: Settings) -> Iterator[Record]:
+    """Let several jobs train at once; yield one record a round, with all their images and the slowest one's time."""
+    counts = (1, 2) if settings.quick else tuple(count for count in JOBS if count <= cores())
+    for model in ("mlp",) if settings.quick else ("mlp", "cnn"):
+        for jobs in counts:
+            try:
+                yield from _jobs_at_once(model, jobs, settings)
+            except BenchmarkFailed as error:
+                yield {"group": f"{model}, jobs", "contender": str(jobs), "missing": str(error)}
 
 
-def _together(model: str, jobs: int, settings: Settings) -> list[Record]:
-    """Let several jobs train at once; return one record a round, with all their images and the slowest one's time."""
+def _jobs_at_once(model: str, jobs: int, settings: Settings) -> list[Record]:
     records: list[Record] = []
+    fraction = 0.02 if settings.quick else 1.0
     with ExitStack() as stack:
-        contenders = [throughput.zoo(ZOO, settings, model, 64, 1.0, device="cuda") for _ in range(jobs)]
+        contenders = [throughput.zoo(ZOO, settings, model, 64, fraction, device=settings.device) for _ in range(jobs)]
         workers = [stack.enter_context(Worker(contender, settings)) for contender in contenders]
         for worker in workers:
             worker.answer()
-        for number in range(-1, settings.rounds):
+        for number in range(-1, min(settings.rounds, 3)):
             for worker in workers:
                 worker.go()
             done = [worker.answer() for worker in workers]
@@ -98,6 +171,8 @@ def render(records: list[Record]) -> list[str]:
     if records == [NONE]:
         return ["No CUDA device: not measured."]
     return [
+        *_checks([record for record in records if record["group"] == CORRECT]),
+        *_waiting([record for record in records if record["group"].endswith(", waits")]),
         "Images per second of training, in epochs after the warm-up; the bare loops train this library's network.",
         "",
         *_speeds([record for record in records if ", batch " in record["group"]]),
@@ -105,9 +180,32 @@ def render(records: list[Record]) -> list[str]:
         "Several jobs of batch size 64 at once on one GPU, and the sum of their images/s:",
         "",
         *_jobs([record for record in records if record["group"].endswith(", jobs")]),
-        "",
-        *(line for r in records if r["group"].endswith(", waits") for line in (waits(r), "")),
     ]
+
+
+def _checks(records: list[Record]) -> list[str]:
+    passed = sum(record.get("passed", 0) for record in records)
+    body = [
+        (
+            record["contender"],
+            "missing" if "missing" in record else "passed" if record["passed"] else "**failed**",
+            record.get("missing", record.get("detail", "")),
+        )
+        for record in records
+    ]
+    return [f"Checks passed: {passed} of {len(records)}.", "", *markdown(("check", "result", "found"), body), ""]
+
+
+def _waiting(records: list[Record]) -> list[str]:
+    body: list[tuple[object, ...]] = []
+    for record in records:
+        model = record["group"].removesuffix(", waits")
+        if "missing" in record:
+            body.append((model, record["missing"], *[""] * len(synchronisations.WAITS)))
+        else:
+            body.append((model, f"{record['steps']:g}", *(f"{record[name]:g}" for name in synchronisations.WAITS)))
+    header = ("network", "steps", *(f"`{name}`" for name in synchronisations.WAITS))
+    return ["Waits for the device in the training part of an epoch, by the profiler:", "", *markdown(header, body), ""]
 
 
 def _speeds(records: list[Record]) -> list[str]:
@@ -118,25 +216,20 @@ def _speeds(records: list[Record]) -> list[str]:
             continue
         over = None if name == ZOO else ratio(records, group, ZOO, name)
         model, _, batch = group.partition(", batch ")
-        has_goal = name == CAPTURED and batch == "512" and model != "resnet18"
+        goal = GOALS.get(name) if batch == "512" and model not in WITHOUT_GOALS else None
         of_own = f"{Spread.of(map(speed, pick(records, group, name).values())).median:,.0f}"
-        body.append((group, name, of_own, cell(over), verdict(over, GOAL) if has_goal else ""))
+        body.append((group, name, of_own, cell(over), verdict(over, goal)))
     return markdown(("network", "contender", "images/s", "this library over it", "goal"), body)
 
 
 def _jobs(records: list[Record]) -> list[str]:
     body: list[tuple[object, ...]] = []
     for group, jobs in dict.fromkeys((record["group"], record["contender"]) for record in records):
-        total = Spread.of(map(speed, pick(records, group, jobs).values()))
-        one = Spread.of(map(speed, pick(records, group, "1").values()))
-        body.append((group.partition(",")[0], jobs, f"{total.median:,.0f}", f"{total.median / one.median:.2f}"))
+        model, one = group.partition(",")[0], pick(records, group, "1")
+        if missing(records, group, jobs):
+            body.append((model, jobs, missing(records, group, jobs), ""))
+            continue
+        total = Spread.of(map(speed, pick(records, group, jobs).values())).median
+        times = f"{total / Spread.of(map(speed, one.values())).median:.2f}" if one else "-"
+        body.append((model, jobs, f"{total:,.0f}", times))
     return markdown(("network", "jobs", "images/s", "times one job's"), body)
-
-
-def waits(record: Record) -> str:
-    """Return a sentence about how often an epoch waits for the device."""
-    counts = ", ".join(f"`{name}` {record[name]:g}" for name in synchronisations.WAITS)
-    model = record["group"].partition(",")[0]
-    return (
-        f"Waits of `{model}` in the training part of an epoch of {record['steps']:g} steps, by the profiler: {counts}."
-    )

@@ -23,6 +23,7 @@ NEUTRAL = (
     "speed",
 )
 IMAGE_SIZE = "model.image_size"  # null, the default since 0.2.0, is the size of the images: the fingerprint covers it
+PRECISION, AUTO = "trainer.precision", "auto"  # what a run with `auto` chose is recorded in place of it
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
 # Settings that earlier versions do not have, with the value that does what they did. With it, a run is as theirs.
@@ -79,16 +80,22 @@ def without_added(cfg: Mapping[str, Any]) -> dict[str, Any]:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Return ``key: old -> new`` for each setting in which two configurations differ, sorted by key.
 
-    A setting that only one of them has counts as ``None`` in the other. An image size of None equals any.
+    A setting that only one of them has counts as ``None`` in the other. An image size of None equals any, and so does
+    ``trainer.precision=auto`` as the new one.
     """
     found = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, f"{prefix}{key}.")
-        elif before != after and not (f"{prefix}{key}" == IMAGE_SIZE and None in (before, after)):
+        elif before != after and not _left_open(f"{prefix}{key}", before, after):
             found.append(f"{prefix}{key}: {before} -> {after}")
     return found
+
+
+def _left_open(path: str, before: object, after: object) -> bool:
+    """Return whether a setting was left to the data or to a measurement, so that it differs from no value."""
+    return (path == IMAGE_SIZE and None in (before, after)) or (path == PRECISION and after == AUTO)
 
 
 def origin(cfg: Mapping[str, Any], data_fingerprint: str) -> dict[str, Any]:

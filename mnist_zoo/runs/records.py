@@ -145,6 +145,7 @@ STATUS = Record(
         "best_epoch": is_count,
         "seconds_per_epoch": is_amount,
         "test_evaluations": is_count,
+        "peak_memory_bytes": is_count,
         "identity": is_text,
         "config": is_object,
         "data_fingerprint": is_text,

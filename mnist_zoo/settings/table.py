@@ -44,6 +44,7 @@ from mnist_zoo.settings.parts import PARTS
 from mnist_zoo.speed.names import ALL, OPTIMISATIONS
 
 PRECISIONS = (
+    "auto",
     *("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"),
     *("32", "16", "64", "bf16", 32, 16, 64),
 )
@@ -158,7 +159,7 @@ GROUPS: dict[str, Group] = {
         },
         TRAINER_INSTEAD,
     ),
-    "speed": Group({"off": _optimisations}),
+    "speed": Group({"off": _optimisations}, {"captured": boolean}),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import MNISTDataModule
 from mnist_zoo.errors import unknown
 from mnist_zoo.speed import (
+    captured,
     channels_last,
     crop,
     cuda_check,
@@ -39,9 +40,9 @@ _TRAINING: dict[str, Callable[[LitClassifier, MNISTDataModule, pl.Trainer], bool
     "fused": fused.apply,
     "several_steps": several_steps.apply,
 }
-_PROCESS: dict[str, Callable[[], bool]] = {
-    "memory": memory.apply,
-    "subnormals": subnormals.apply,
+_PROCESS: dict[str, Callable[[bool], bool]] = {
+    "memory": lambda on_cpu: memory.apply(),
+    "subnormals": lambda on_cpu: subnormals.apply(),
     "cuda_check": cuda_check.apply,
 }
 # `patches` replaces a convolution with the pooling right behind it, and its output is channels last.
@@ -49,7 +50,12 @@ _REQUIRES = {"patches": ("pool_first", "channels_last"), "flatten": ("channels_l
 
 
 def apply(
-    classifier: LitClassifier, data: MNISTDataModule, trainer: pl.Trainer, off: Collection[str] = ()
+    classifier: LitClassifier,
+    data: MNISTDataModule,
+    trainer: pl.Trainer,
+    off: Collection[str] = (),
+    *,
+    capture: bool = False,
 ) -> list[str]:
     """Optimise a classifier, its data and its training in place, and return the names of what was applied.
 
@@ -61,12 +67,14 @@ def apply(
         data: the DataModule that it will be trained on.
         trainer: that will train it.
         off: names of `OPTIMISATIONS` to leave out; ``all`` leaves out all of them.
+        capture: whether to replay training passes as CUDA graphs (see `mnist_zoo.speed.captured`).
 
     Raises:
         InputError: unknown name.
     """
     applied = apply_to_network(classifier.model, trainer.strategy.root_device, off)
-    return applied + [name for name in wanted(TRAINING, off) if _TRAINING[name](classifier, data, trainer)]
+    applied += [name for name in wanted(TRAINING, off) if _TRAINING[name](classifier, data, trainer)]
+    return applied + (["captured"] if capture and captured.apply(classifier, trainer, data.batch_size) else [])
 
 
 def apply_to_network(network: nn.Module, device: torch.device, off: Collection[str] = ()) -> list[str]:
@@ -82,13 +90,17 @@ def apply_to_network(network: nn.Module, device: torch.device, off: Collection[s
     return [name for name in possible if _NETWORK[name](network, device)]
 
 
-def apply_to_process(off: Collection[str] = ()) -> list[str]:
+def apply_to_process(off: Collection[str] = (), *, on_cpu: bool = False) -> list[str]:
     """Make the settings of this process, before torch starts its threads, and return the names of what was applied.
+
+    Args:
+        off: names of `OPTIMISATIONS` to leave out.
+        on_cpu: whether this process computes on the CPU even if there is a GPU.
 
     Raises:
         InputError: unknown name in `off`.
     """
-    return [name for name in wanted(PROCESS, off) if _PROCESS[name]()]
+    return [name for name in wanted(PROCESS, off) if _PROCESS[name](on_cpu)]
 
 
 def wanted(names: Collection[str], off: Collection[str]) -> list[str]:

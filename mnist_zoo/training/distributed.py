@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.multiprocessing import ProcessRaisedException
@@ -13,6 +12,7 @@ from torch.multiprocessing import ProcessRaisedException
 from mnist_zoo import speed
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.errors import DivergedError, InputError, StorageError
+from mnist_zoo.training.precision import set_products
 
 
 class DistributedClassifier(LitClassifier):
@@ -32,7 +32,7 @@ class ProcessSettings(Callback):
     """Makes in each new process the settings that `run` makes in its own.
 
     Args:
-        matmul_precision: see ``torch.set_float32_matmul_precision``.
+        matmul_precision: of float32 products (see `set_products`).
         off: optimisations of the process to leave out; None leaves the process as it is.
     """
 
@@ -42,7 +42,7 @@ class ProcessSettings(Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if trainer.world_size == 1:
             return
-        torch.set_float32_matmul_precision(self.matmul_precision)
+        set_products(self.matmul_precision)
         if self.off is not None:
             speed.apply_to_process(self.off)
 

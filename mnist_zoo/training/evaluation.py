@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -175,13 +174,14 @@ def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict[str, Any]:
     rows = read_curves(folder.path)
     speeds = sorted(row["images_per_second"] for row in rows)
     saved = read_archive(folder.best_checkpoint)
+    folder.update()  # reads what another process of DDP may have written
     return {
         "epochs_run": len(rows),
         "best_epoch": saved["epoch"] + 1,
         "stopped_early": len(rows) < (trainer.max_epochs or 0),
         "fit_seconds": round(sum(row["seconds"] for row in rows), 3),
         "train_images_per_second": speeds[len(speeds) // 2],
-        "peak_memory_bytes": _peak_memory(trainer),
+        "peak_memory_bytes": folder.status.get("peak_memory_bytes"),
     }
 
 
@@ -278,18 +278,6 @@ def predictions(logits: Mapping[str, Tensor], data: MNISTDataModule) -> dict[str
         "val_logits": logits["val"].numpy(),
         "val_labels": data.labels("val").numpy().astype(dtype),
     }
-
-
-def _peak_memory(trainer: pl.Trainer) -> int | None:
-    """Return the peak of memory in bytes: of the GPU if it trained there, else of the process."""
-    if trainer.strategy.root_device.type == "cuda":
-        return torch.cuda.max_memory_allocated(trainer.strategy.root_device)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, kilobytes on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _device(trainer: pl.Trainer) -> str:

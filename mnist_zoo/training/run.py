@@ -30,12 +30,14 @@ from mnist_zoo.training.callbacks import load_callbacks
 from mnist_zoo.training.distributed import DistributedClassifier, ProcessSettings, own_error
 from mnist_zoo.training.evaluation import evaluate_best
 from mnist_zoo.training.network import network_of
+from mnist_zoo.training.peak_memory import PeakMemory
+from mnist_zoo.training.precision import products, warn_of_waits, with_precision
 from mnist_zoo.training.progress import progress
 from mnist_zoo.training.quiet import quiet_lightning
 from mnist_zoo.training.recorder import Recorder
 from mnist_zoo.training.resume import Resume, complete, continue_from, finished_metrics, require_no_run
 from mnist_zoo.training.seeding import EpochSeed
-from mnist_zoo.training.trainer import build_trainer
+from mnist_zoo.training.trainer import build_trainer, deterministic_or_one_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
@@ -75,8 +77,8 @@ def run(
     run_folder = RunFolder(folder)
     if not resume:
         require_no_run(run_folder)
-    tuned = speed.apply_to_process(_off(plain)) if tune_process else None
-    with run_folder, quiet_lightning(), _matmul_precision(plain["trainer"]["matmul_precision"]):
+    tuned = _tuned(plain) if tune_process else None
+    with run_folder, quiet_lightning(), products(plain["trainer"]["matmul_precision"]):
         finished = finished_metrics(run_folder)
         if finished is not None and finished["epochs"] >= plain["epochs"]:
             complete(run_folder)
@@ -90,20 +92,19 @@ def run(
             return _train_and_test(plain, run_folder, finished, resume, callbacks, tuned, brief)
 
 
+def _tuned(cfg: dict[str, Any]) -> list[str]:
+    """Make the settings of this process, and return the names of the optimisations that were applied."""
+    return speed.apply_to_process(_off(cfg), on_cpu=cfg["trainer"]["accelerator"] == "cpu")
+
+
 def _off(cfg: dict[str, Any]) -> list[str]:
     """Return the optimisations that a config switches off; configs of version 0.1.0 have no ``speed``."""
     return cfg.get("speed", {}).get("off", [])
 
 
-@contextmanager
-def _matmul_precision(precision: str) -> Iterator[None]:
-    """Set the precision of float32 matrix products within a block."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+def _capture(cfg: dict[str, Any]) -> bool:
+    """Return whether a config asks for CUDA graphs."""
+    return cfg.get("speed", {}).get("captured", False)
 
 
 @contextmanager
@@ -146,6 +147,8 @@ def _train_and_test(
     data = load_data(cfg)
     data.setup()
     checkpoint, changes = continue_from(cfg, data.fingerprint, folder) if resume else (None, [])
+    options = _options(cfg, data)
+    cfg = with_precision(cfg, None if checkpoint is None else folder, options, _off(cfg), brief=brief)
     if finished is not None:
         _reopen(folder, finished)
     folder.start(identity=identity(cfg, data.fingerprint), **origin(cfg, data.fingerprint))
@@ -155,28 +158,14 @@ def _train_and_test(
     callbacks = [*callbacks, *load_callbacks(cfg.get("callbacks", ()))]
     settings = ProcessSettings(cfg["trainer"]["matmul_precision"], None if tuned is None else _off(cfg))
     shown, resumed = progress(recorder, cfg["progress"], brief=brief), Resume()
-    trainer = build_trainer(cfg, folder, [settings, EpochSeed(cfg["seed"]), resumed, recorder, *shown, *callbacks])
-    if cfg["batch_size"] % trainer.world_size:  # checked before the processes start
-        raise InputError(
-            f"batch_size={cfg['batch_size']} cannot be shared by {trainer.world_size} processes: use a multiple, or "
-            f"another trainer.devices"
-        )
-    if trainer.strategy.root_device.type == "cpu":
-        _warn_of_busy_cores()
-    classifier = (DistributedClassifier if trainer.world_size > 1 else LitClassifier)(
-        network_of(cfg),
-        lr=cfg["lr"],
-        optimizer=cfg["optimizer"],
-        scheduler=cfg["scheduler"],
-        loss=cfg.get("loss", "cross_entropy"),
-        label_smoothing=cfg["label_smoothing"],
-        adversary=_adversary(cfg, data),
-        num_classes=data.num_classes,
-        image_shape=data.image_shape,
-    )
-    optimisations = speed.apply(classifier, data, trainer, _off(cfg)) + (tuned or [])
+    own = (EpochSeed(cfg["seed"]), PeakMemory(folder), resumed)
+    trainer = build_trainer(cfg, folder, [settings, *own, recorder, *shown, *callbacks])
+    _check_shares(cfg, trainer)
+    classifier = (DistributedClassifier if trainer.world_size > 1 else LitClassifier)(**options)
+    optimisations = speed.apply(classifier, data, trainer, _off(cfg), capture=_capture(cfg)) + (tuned or [])
+    warn_of_waits(trainer.precision, trainer.strategy.root_device, classifier.hparams["optimizer"])
     try:
-        with resumed.restoring(checkpoint):
+        with resumed.restoring(checkpoint), deterministic_or_one_line():
             trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         fitted = cfg | {"model": cfg["model"] | classifier.hparams["model"]}  # with the image_size that the data gave
         return evaluate_best(fitted, folder, trainer, data, optimisations, _off(cfg), brief=brief)
@@ -191,15 +180,36 @@ def _train_and_test(
             trainer.logger.experiment.finish()  # type: ignore[union-attr]  # the next job of a sweep gets its own record
 
 
-def _fitted(model: dict[str, Any], classifier: LitClassifier) -> dict[str, Any]:
-    """Return name and options of a network, with the image_size that the data gave and the weights at the start."""
-    return classifier.hparams["model"] | {key: model[key] for key in ("init", "pretrained") if key in model}
+def _options(cfg: dict[str, Any], data: MNISTDataModule) -> dict[str, Any]:
+    """Return the arguments of `LitClassifier`."""
+    return {
+        "model": network_of(cfg),
+        "lr": cfg["lr"],
+        "optimizer": cfg["optimizer"],
+        "scheduler": cfg["scheduler"],
+        "loss": cfg.get("loss", "cross_entropy"),
+        "label_smoothing": cfg["label_smoothing"],
+        "adversary": _adversary(cfg, data),
+        "num_classes": data.num_classes,
+        "image_shape": data.image_shape,
+    }
 
 
 def _adversary(cfg: dict[str, Any], data: MNISTDataModule) -> dict[str, Any]:
     """Return the attack of a config, which configs of version 0.1.0 do not have, for images as `data` scales them."""
     chosen = cfg.get("adversary", {"name": "none"})
     return chosen if chosen["name"] == "none" else {**chosen, "mean": data.mean, "std": data.std}
+
+
+def _check_shares(cfg: dict[str, Any], trainer: pl.Trainer) -> None:
+    """Raise InputError if processes cannot share a batch, before they start; warn if their cores are busy."""
+    if cfg["batch_size"] % trainer.world_size:
+        raise InputError(
+            f"batch_size={cfg['batch_size']} cannot be shared by {trainer.world_size} processes: use a multiple, or "
+            f"another trainer.devices"
+        )
+    if trainer.strategy.root_device.type == "cpu":
+        _warn_of_busy_cores()
 
 
 def _warn_of_busy_cores() -> None:

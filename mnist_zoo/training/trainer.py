@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,6 +18,7 @@ from mnist_zoo.runs import RunFolder
 from mnist_zoo.training.checkpoints import AtomicCheckpointIO
 from mnist_zoo.training.ema import EMA
 
+CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # Lightning sets it for deterministic=true
 LOGGER_EXTRAS = {"mlflow": "MLFlowLogger", "wandb": "WandbLogger"}  # name in the config: class of Lightning
 
 
@@ -27,8 +29,7 @@ def build_trainer(cfg: Mapping[str, Any], folder: RunFolder, callbacks: Iterable
         InputError: if the config asks for what is not there, or for what Lightning refuses.
     """
     options = dict(cfg["trainer"])
-    if options["accelerator"] == "cuda" and not torch.cuda.is_available():
-        raise InputError("trainer=cuda, but torch sees no CUDA device: use trainer=cpu or auto, or check nvidia-smi")
+    require_cuda(options["accelerator"])
     options.pop("matmul_precision")  # a setting of the process: mnist_zoo.training.run
     all_callbacks = [*callbacks]
     if cfg["ema"] is not None:
@@ -55,6 +56,32 @@ def build_trainer(cfg: Mapping[str, Any], folder: RunFolder, callbacks: Iterable
         )
     except (TypeError, ValueError, ImportError, MisconfigurationException) as error:
         raise InputError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def require_cuda(accelerator: str) -> None:
+    """Raise InputError if the accelerator is CUDA and there is none."""
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise InputError("trainer=cuda, but torch sees no CUDA device: use trainer=cpu or auto, or check nvidia-smi")
+
+
+@contextmanager
+def deterministic_or_one_line() -> Iterator[None]:
+    """Within a block that trains, raise InputError if an operation has no deterministic form and one is required."""
+    try:
+        yield
+    except RuntimeError as error:
+        if CUBLAS in str(error):  # read once in a process: at its first matrix product
+            raise InputError(
+                f"trainer.deterministic=true: this process multiplied matrices on the GPU before without it: set "
+                f"{CUBLAS}=:4096:8 in the environment, or start a process for this run alone"
+            ) from error
+        operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+        if not found:
+            raise
+        raise InputError(
+            f"trainer.deterministic=true: {operation} has no deterministic implementation on this device: use "
+            f"trainer.deterministic=warn, which only warns of it, or trainer=cpu, whose results can always be repeated"
+        ) from error
 
 
 def _logger(cfg: Mapping[str, Any], folder: RunFolder) -> Logger | bool:
