@@ -63,7 +63,7 @@ class TestWholeCommands:
         done = python("-X", "importtime", "-m", "mnist_zoo", "--help")
         assert done.returncode == 0
         assert "search= is for python -m mnist_zoo.search" in done.stdout, "the group of another command"
-        assert "model: cnn, cnn_2dense" in done.stdout and "batch_size: 64" in done.stdout
+        assert "model: capsnet, cnn, cnn_2dense" in done.stdout and "batch_size: 64" in done.stdout
         assert "speed: full, none" in done.stdout
         imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
         assert not imported & {"torch", "numpy"}

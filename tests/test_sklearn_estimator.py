@@ -85,7 +85,7 @@ def test_a_cnn_takes_images_of_the_shape_that_is_named():
         ({"batch_size": 2.5}, "batch_size=2.5: it must be an integer"),
         ({"lr": -1}, "lr=-1: the learning rate must be above 0"),
         ({"image_shape": (1, 7, 7)}, r"image_shape=\(1, 7, 7\) has 49 values, and X has 64 columns"),
-        ({"model": "deep_cnn", "image_shape": (1, 4, 16)}, "takes square images"),
+        ({"model": "lenet5", "image_shape": (1, 4, 16)}, "a 4x16 image has no pixels left in LeNet-5"),
     ],
 )
 def test_invalid_arguments_are_one_line(digits, changes, message):

@@ -32,7 +32,7 @@ def load_runs(*folders: str | Path) -> pd.DataFrame:
     - ``fit_seconds``, ``train_images_per_second``, ``num_params``, ``flops`` (of one image), ``fitted_bytes`` (the size
       of a classical model), ``device``, ``date``.
 
-    What a model does not have, such as a learning rate of ``knn``, is NaN or None.
+    What a model does not have, such as the learning rate of a classical one, is NaN or None.
 
     Args:
         *folders: sweeps, searches or run folders.

@@ -187,7 +187,7 @@ def test_what_a_command_changes_of_the_process_is_restored(tmp_path: Path) -> No
 def test_a_case_depends_on_its_seed_and_number_only() -> None:
     lines = [line(3, number) for number in range(60)]
     assert [line(3, number) for number in reversed(range(60))] == lines[::-1]
-    assert len(set(lines)) > 50 and {one.door for one in lines} > {"mnist_zoo", "search"}
+    assert len(set(lines)) > 50 and len({one.door for one in lines}) > 5
     assert lines != [line(4, number) for number in range(60)]
 
 
