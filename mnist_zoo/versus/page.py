@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mnist_zoo.plots.style import look, plain, style
 from mnist_zoo.report.page import Page
@@ -50,6 +51,7 @@ def _difference(found: Comparison, side: Side) -> Section:
     axes.plot(range(len(pairs)), pairs, "o", color=look(0)[0], label="each seed")
     axes.axhline(side.estimate.mean, color=look(1)[0], label="mean")
     axes.set(xlabel="seed, counted from 0", ylabel=f"{letter} - A ({unit})")
+    _whole_numbers(axes)
     axes.legend()
     shrinking = Figure(figsize=(6, 3.2))
     axes = shrinking.add_subplot()
@@ -60,6 +62,7 @@ def _difference(found: Comparison, side: Side) -> Section:
     axes.fill_between(seeds, low, high, alpha=0.25, color=look(0)[0], label="interval")
     axes.plot(seeds, [each.mean for each in side.sequence.looks], "o-", color=look(0)[0], label="difference")
     axes.set(xlabel="seeds of each side", ylabel=f"{letter} - A ({unit})")
+    _whole_numbers(axes)
     axes.legend()
     return Section(
         f"{letter} - A",
@@ -68,6 +71,11 @@ def _difference(found: Comparison, side: Side) -> Section:
             Block("figure", shrinking, "The interval at each look.", f"interval-{letter}"),
         ],
     )
+
+
+def _whole_numbers(axes: Axes) -> None:
+    """Label the horizontal axis at whole numbers only: it counts."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _curves(found: Comparison) -> list[Section]:
@@ -81,6 +89,8 @@ def _curves(found: Comparison) -> list[Section]:
         for place, side in enumerate(rows):
             _draw(axes, place, side, plain(found.question.label(place)), in_time=unit != "epoch")
         axes.set(xlabel=unit, ylabel="validation accuracy")
+        if unit == "epoch":
+            _whole_numbers(axes)
         axes.legend()
     blocks = [
         Block("figure", by_epoch, "Validation accuracy by epoch: each seed, and the mean (thick).", "curves"),
