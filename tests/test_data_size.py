@@ -92,6 +92,7 @@ def write_sizes(folder: Path, epoch_images: int | None) -> None:
         (path / "metrics.json").write_text(json.dumps(metrics))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("epoch_images", "sentence"),
     [(10_000, "equal number of steps: 10 epochs of 10,000 images"), (None, "fewer images mean fewer steps, too")],

@@ -97,6 +97,7 @@ def test_weights_come_from_the_better_parent_whose_network_is_the_same():
 SPACES = {"lr": FloatDistribution(0.0, 1.0), "model.dropout": FloatDistribution(0.0, 0.5)}
 
 
+@pytest.mark.slow
 def test_children_start_from_the_weights_of_a_parent(tmp_path, monkeypatch):
     monkeypatch.setattr(genetic, "POPULATION", 2)
     small = ["data=custom", "data.name=stripes", "model=mlp", "model.hidden=[4]", "trainer=cpu", "epochs=1"]
@@ -122,6 +123,7 @@ def _equal(first, second) -> bool:
     return bool((first == second).all())
 
 
+@pytest.mark.slow
 def test_results_keep_what_a_search_found(tmp_path, monkeypatch):
     from results.__main__ import main
 

@@ -224,6 +224,7 @@ class TestRun:
         assert options == {"resume": None, "tune_process": True, "brief": False}
         assert yaml.safe_load((folder / ".hydra/overrides.yaml").read_text())[:2] == ["lr=0.5", "model=mlp"]
 
+    @pytest.mark.slow
     def test_jobs_of_a_sweep_resume_and_a_failed_one_does_not_stop_the_others(self, main, fake_run, tmp_path):
         command = ("-m", "lr=0.1,0.2", "label_smoothing=0.5,0.25,0", "model=mlp")
         status, _, err = main(*command)

@@ -343,6 +343,7 @@ class TestExport:
         model = create_model("lenet5", pretrained=exported.path).eval()
         assert np.array_equal(model(self.normalised(images)).detach().numpy(), self.expected(images))
 
+    @pytest.mark.slow
     def test_a_network_with_batch_norm_and_another_input_shape_is_exported(self):
         options = {"name": "cnn_batchnorm", "image_size": 20}
         known = Description(options, 3, 3, (3, 20, 20), None, 0.5, 0.25, ("a", "b", "c"), {})

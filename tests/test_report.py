@@ -534,6 +534,7 @@ def test_published_numbers_are_listed_with_verdicts(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_runs_of_version_0_1_0_are_reported(tmp_path):
     folders = [FIXTURES / name for name in ("run", "sweeps", "searches")]
     page = write_report(folders, tmp_path)
@@ -544,6 +545,7 @@ def test_runs_of_version_0_1_0_are_reported(tmp_path):
     assert load_data(run).fingerprint == run["data_fingerprint"]
 
 
+@pytest.mark.slow
 def test_a_study_has_a_section(tmp_path):
     study = tmp_path / "mine"
     for number in (0, 1):

@@ -97,6 +97,7 @@ def test_measurements_on_validation_do_not_count():
     assert columns_of(found, "0" * 16) == {}
 
 
+@pytest.mark.slow
 def test_measurements_on_other_data_have_a_section_of_their_own(runs, tmp_path):
     first, second = list(find_runs([runs]))[:2]
     for folder, accuracy in ((first, 0.61), (second, 0.63)):

@@ -142,6 +142,7 @@ def test_an_error_is_one_line(words, message, monkeypatch, capsys):
     assert shown.err.startswith(f"error: {message}") and shown.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_study_of_other_settings_is_not_continued(tmp_path, monkeypatch):
     pytest.importorskip("optuna")
     space = {"overrides": [*SMALL, "epochs=1"], "space": {"lr": {"choices": [1e-3]}}}

@@ -478,6 +478,7 @@ class TestSeveralSteps:
         run(stripes_config("batch_size=16", setting), tmp_path / "run", callbacks=[spy])
         assert not spy.grouped
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:.*was tested")  # a finished run is continued
     def test_a_run_continues_in_the_other_mode(self, stripes_config, tmp_path, results):
         spies = [ByBatch(), ByStep()]
@@ -491,6 +492,7 @@ class TestSeveralSteps:
         assert continued["metrics"].pop("test_evaluations") == 3 and through["metrics"].pop("test_evaluations") == 1
         assert continued == through
 
+    @pytest.mark.slow
     def test_a_termination_signal_within_a_list_takes_effect_after_it(
         self, stripes_config, tmp_path, monkeypatch, results
     ):

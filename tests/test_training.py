@@ -265,6 +265,7 @@ def test_the_checkpoint_before_a_truncated_one_is_used(stripes_config, tmp_path,
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["best", "last"])
 @pytest.mark.parametrize("left", [0, 1000])
 def test_a_damaged_checkpoint_does_not_change_the_result(stripes_config, tmp_path, name, left, results):
@@ -281,6 +282,7 @@ def test_a_damaged_checkpoint_does_not_change_the_result(stripes_config, tmp_pat
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [2, 4], ids=["trained", "half trained"])
 def test_lost_curves_are_in_the_checkpoint(stripes_config, tmp_path, epochs, results):
     run(stripes_config("epochs=4"), tmp_path / "whole")
@@ -702,4 +704,5 @@ for number in range(30):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     after_10, after_30 = (int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("resident"))
-    assert after_30 - after_10 < 12e6, "each run leaves memory behind"
+    # The images of a run that stays alive are 4 MB. The allocator and Python's caches grow by about 0.5 MB a run.
+    assert after_30 - after_10 < 25e6, "each run leaves memory behind"

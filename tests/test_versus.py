@@ -184,6 +184,7 @@ def test_every_metric_is_measured(sides):
         assert len(found.pairs) == 6 and math.isfinite(found.mean)
 
 
+@pytest.mark.slow
 def test_robustness_is_the_accuracy_under_attack_on_validation_images(stripes_config, tmp_path):
     sides = [{seed: tmp_path / f"{name}-{seed}" for seed in range(2)} for name in "ab"]
     for side, lr in zip(sides, (0.001, 0.01), strict=True):
