@@ -5,12 +5,14 @@ Both have sigmoid units, and weights that are shared between the way up and the 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-class Layer:
+class Layer(ABC):
     """Weights ``(hidden, visible)`` and the biases of both sides.
 
     Args:
@@ -33,6 +35,7 @@ class Layer:
         """Return what the layer sees of its input in training."""
         return visible
 
+    @abstractmethod
     def step(self, visible: Tensor, rate: float, epoch: int) -> float:
         """Learn from a batch ``(N, visible)`` of values from 0 to 1.
 
@@ -44,7 +47,6 @@ class Layer:
         Returns:
             The cross-entropy of the batch and its reconstruction: the sum over units, the mean over images, in nats.
         """
-        raise NotImplementedError
 
 
 def cross_entropy(reconstruction: Tensor, visible: Tensor) -> Tensor:
