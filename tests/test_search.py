@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,11 +66,13 @@ def test_a_study_runs_continues_and_prints_its_best_trial(tmp_path, monkeypatch,
         "space": {"lr": {"choices": [1e-3, 1e20]}, "model.dropout": {"low": 0, "high": 0.5}},
     }
     monkeypatch.setattr(optuna_search, "read_space", lambda name: space)
+    # Without a seed, all five trials diverge in one run of this test in 32.
+    monkeypatch.setattr(optuna.samplers, "TPESampler", partial(optuna.samplers.TPESampler, seed=0))
     folder = search("mine", 5, overrides=[f"output_dir={tmp_path}"])
     assert folder == tmp_path / "searches/mine"
     study = optuna.load_study(study_name="mine", storage=f"sqlite:///{folder}/study.db")
     states = [trial.state.name for trial in study.trials]
-    assert len(states) == 5 and "COMPLETE" in states
+    assert len(states) == 5 and {"COMPLETE", "FAIL"} <= set(states)
     for trial in study.trials:
         metrics = folder / "trials" / str(trial.number) / "metrics.json"
         assert metrics.exists() == (trial.state.name == "COMPLETE")
