@@ -130,10 +130,9 @@ def interleave(
         say(f"{group}: {worker.name} is missing: {reason}")
 
     with ExitStack() as stack:
-        # Started one after another: one that starts must neither disturb nor be disturbed by one that works.
+        # All start at the same time, and all are ready before the first one works.
         ready: list[Worker] = []
-        for contender in contenders:
-            worker = stack.enter_context(Worker(contender, settings))
+        for worker in [stack.enter_context(Worker(contender, settings)) for contender in contenders]:
             answer = _try(worker.answer, tolerant)
             if "missing" in answer:
                 drop(worker, answer["missing"])

@@ -352,6 +352,35 @@ class TestPage:
         assert "| cnn, batch 512 | the same, captured as a CUDA graph | no CUDA device |" in page
         assert "| 0.9 [0.9, 0.9] | >= 0.95: missed |" in page and "| mlp | 4 | this library failed: out of" in page
 
+    def test_the_checks_of_a_process_that_ends_go_on_in_a_new_one(self, settings, monkeypatch):
+        class Process:
+            """The process carries out its checks in turn; the one named "dies" ends it."""
+
+            def __init__(self, contender, settings):
+                self.names, self.answers = contender.options["names"], [{"ready": True}]
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                pass
+
+            def go(self):
+                name = self.names.pop(0)
+                self.answers += [] if name == "dies" else [{"passed": 1, "detail": name}, {"ready": True}]
+
+            def answer(self):
+                if not self.answers:
+                    raise BenchmarkFailed("killed")
+                return self.answers.pop(0)
+
+        monkeypatch.setattr(gpu, "Worker", Process)
+        monkeypatch.setattr(gpu, "cores", lambda: 8)  # for two processes
+        monkeypatch.setattr(gpu.correct, "checks", lambda *_: dict.fromkeys(["a", "b", "dies", "c", "d", "e", "f"]))
+        found = {record["contender"]: record for record in gpu._correct(settings)}
+        assert {*found} == {"a", "b", "c", "d", "e", "f", "dies"} and found["dies"]["missing"] == "killed"
+        assert all(record["detail"] == name for name, record in found.items() if name != "dies")
+
     def test_records_that_come_one_by_one_are_written_at_once_and_merged(self, settings, tmp_path, monkeypatch):
         def part(*groups):
             def measure(settings):

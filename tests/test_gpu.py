@@ -62,6 +62,16 @@ def test_a_training_on_the_cpu_beside_a_gpu_does_not_ask_the_driver(monkeypatch,
     assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == asks
 
 
+def test_a_run_continues_on_another_device(stripes_config, tmp_path):
+    """From a GPU, where there is one, to the CPU."""
+    run(stripes_config("epochs=1", "trainer.accelerator=auto"), tmp_path / "run")
+    with pytest.warns(UserWarning, match="was tested 1 time"):
+        run(stripes_config("epochs=2", "trainer.accelerator=cpu"), tmp_path / "run", resume=True)
+    assert read_metrics(tmp_path / "run")["epochs_run"] == 2
+    with pytest.raises(InputError, match=r"trainer\.precision: 32-true -> bf16-mixed"):
+        run(stripes_config("epochs=3", "trainer.precision=bf16-mixed"), tmp_path / "run", resume=True)
+
+
 @pytest.mark.parametrize("given", ["true", "false"])
 def test_an_operation_without_a_deterministic_form_is_named(stripes_config, tmp_path, monkeypatch, given):
     """As GoogLeNet's adaptive pooling is on a GPU; ``put_`` has none on a CPU either."""

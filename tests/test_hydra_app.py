@@ -251,7 +251,7 @@ class TestResume:
             (["resume=nowhere"], "resume=nowhere: there is no such folder"),
             (["resume=."], "resume=.: this is not a run folder"),
             (["-m", "resume=.", "lr=1,2"], "resume continues one run"),
-            ([f"resume={OLD_RUN}", "lr=0.5"], "only epochs can change, not lr"),
+            ([f"resume={OLD_RUN}", "lr=0.5"], "only epochs and the device can change, not lr"),
         ],
     )
     def test_what_cannot_be_resumed_is_named(self, arguments, message, tmp_path, monkeypatch):
@@ -266,6 +266,10 @@ class TestResume:
         assert before == [word for word in recorded if not word.startswith(("epochs=", "output_dir="))]
         assert (epochs, speed) == ("epochs=5", "speed=none")
         assert (resume, run_dir) == (f"resume='{OLD_RUN}'", f"hydra.run.dir='{OLD_RUN}'")
+
+    @pytest.mark.parametrize("word", ["trainer=cpu", "trainer.accelerator=cpu"])
+    def test_a_run_may_continue_on_another_device(self, word):
+        assert word in prepare([f"resume={OLD_RUN}", word])
 
     def test_an_accepted_change_is_not_accepted_again(self, tmp_path):
         shutil.copytree(OLD_RUN, tmp_path / "run")

@@ -26,6 +26,7 @@ CORRECT, WAITS, TOGETHER = "correct", "waits", "jobs"
 GOALS = {BARE: 0.95, CAPTURED: 0.7}  # least ratios over the bare loops at batch 512
 WITHOUT_GOALS = ("resnet18",)
 JOBS, ROUNDS = (1, 4, 16), 5
+CORES = 4  # for each process of the checks
 NONE = {"group": "device", "contender": "GPU", "missing": "no CUDA device: not measured"}
 
 
@@ -68,44 +69,71 @@ def measure(settings: Settings) -> Iterator[Record]:
 
 
 def _correct(settings: Settings) -> Iterator[Record]:
-    """Yield a record for each check. A process that ends is replaced; the check that ended it is missing."""
+    """Yield a record for each check; several processes share them. If one ends, its check is missing; all are new then.
+
+    The checks are not timed, so the processes need not take turns.
+    """
     names = list(correct.checks(settings.device, settings.quick))
-    while names:
-        options = {"names": names, "device": settings.device, "folder": settings.folder("correct")}
-        with Worker(Contender(CORRECT, "benchmarks.contenders.correct", options), settings) as worker:
-            worker.answer()
-            for name in list(names):
-                names.remove(name)
-                record: Record = {"group": CORRECT, "contender": name}
-                try:
-                    record |= {"round": 0} | worker.turn()
-                    say(f"{name}: {'passed' if record['passed'] else 'FAILED'} ({record['detail']})")
-                    yield record
-                except BenchmarkFailed as error:
-                    say(f"{name}: {error}")
-                    yield record | {"missing": str(error)}
-                    break
+    count = max(1, cores() // CORES)
+    shares = [names[start::count] for start in range(count)]
+    while any(shares):
+        with ExitStack() as stack:
+            checkers = [(stack.enter_context(_checker(share, settings)), share) for share in shares if share]
+            yield from _until_one_ends(checkers)
+
+
+def _checker(names: list[str], settings: Settings) -> Worker:
+    options = {"names": list(names), "device": settings.device, "threads": CORES}
+    options |= {"folder": settings.folder("correct")}
+    return Worker(Contender(CORRECT, "benchmarks.contenders.correct", options), settings)
+
+
+def _until_one_ends(checkers: list[tuple[Worker, list[str]]]) -> Iterator[Record]:
+    """Let each process carry out its next check at the same time, until all names are taken or a process has ended."""
+    for worker, _ in checkers:
+        worker.answer()
+    ended = False
+    while not ended and any(names for _, names in checkers):
+        asked = [(worker, names.pop(0)) for worker, names in checkers if names]
+        for worker, _ in asked:
+            worker.go()
+        for worker, name in asked:
+            record: Record = {"group": CORRECT, "contender": name}
+            try:
+                record |= {"round": 0} | worker.answer()
+                worker.answer()
+                say(f"{name}: {'passed' if record['passed'] else 'FAILED'} ({record['detail']})")
+            except BenchmarkFailed as error:
+                record["missing"], ended = str(error), True
+                say(f"{name}: {error}")
+            yield record
 
 
 def _waits(settings: Settings) -> Iterator[Record]:
-    """Yield how often an epoch of the real command waits for its device, for epochs of two lengths."""
-    for model, *given in (("cnn", "ema=0.99"),) if settings.quick else (("mlp",), ("cnn",), ("cnn", "ema=0.99")):
-        for fraction in (0.02,) if settings.quick else (0.1, 0.2):
-            contender = throughput.zoo(ZOO, settings, model, 64, fraction, *given, device=settings.device)
-            contender.module = "benchmarks.contenders.synchronisations"
-            record: Record = {
-                "group": f"{' '.join([model, *given])}, waits",
-                "contender": f"{fraction:g} of the images",
-            }
+    """Yield how often an epoch of the real command waits for its device, for epochs of two lengths.
+
+    The processes work at the same time: what they report are counts.
+    """
+    cases = (("cnn", "ema=0.99"),) if settings.quick else (("mlp",), ("cnn",), ("cnn", "ema=0.99"))
+    with ExitStack() as stack:
+        workers: list[tuple[Record, Worker]] = []
+        for model, *given in cases:
+            for fraction in (0.02,) if settings.quick else (0.1, 0.2):
+                contender = throughput.zoo(ZOO, settings, model, 64, fraction, *given, device=settings.device)
+                contender.module = "benchmarks.contenders.synchronisations"
+                group, share = f"{' '.join([model, *given])}, waits", f"{fraction:g} of the images"
+                worker = stack.enter_context(Worker(contender, settings))
+                workers.append(({"group": group, "contender": share}, worker))
+        for _, worker in workers:
+            worker.answer()
+            worker.go()
+        for record, worker in workers:
             try:
-                with Worker(contender, settings) as worker:
-                    worker.answer()
-                    record |= {"round": 0} | worker.turn()
+                record |= {"round": 0} | worker.answer()
             except BenchmarkFailed as error:
                 record["missing"] = str(error)
-            say(
-                f"{record['group']}: {record.get('missing') or {name: record[name] for name in synchronisations.WAITS}}"
-            )
+            found = record.get("missing") or {name: record[name] for name in synchronisations.WAITS}
+            say(f"{record['group']}: {found}")
             yield record
 
 
@@ -127,7 +155,11 @@ def _contenders(case: Case, settings: Settings) -> list[Contender]:
     if case.batch_size == 512 and case.model != "mlp":
         found.append(Contender(LAYOUT, "benchmarks.contenders.bare", tuned | {"channels_last": True}))
     if case in (Case("cnn", 512), Case("resnet18", 512)):
-        usual = common | {"device": settings.device, "fraction": 0.1 * fraction, "folder": settings.folder("usual")}
+        usual = common | {
+            "device": settings.device,
+            "fraction": max(0.1 * fraction, 0.01),
+            "folder": settings.folder("usual"),
+        }
         found += [
             Contender(COMPILED, "benchmarks.contenders.bare", tuned | {"compiled": True}),
             Contender(USUAL, "benchmarks.contenders.usual", usual),

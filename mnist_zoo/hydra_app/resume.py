@@ -18,6 +18,8 @@ from mnist_zoo.settings import check_value
 # Recorded settings that say where and how a run was started. The resumed run goes to its own folder.
 DROPPED = ("hydra", "output_dir", "sweep", "resume", "on_change", "debug", "progress")
 CODE = {"plugins": "plug-ins", "callbacks": "callbacks"}
+# What a resumed run may be given anew. Of `trainer`, anything but the device is found when settings are compared.
+NEW = ("epochs", "trainer", "trainer.accelerator")
 LOCAL_LOGGERS = ("none", "tensorboard")  # they write into the run folder, and nowhere else
 
 
@@ -37,11 +39,9 @@ def resumed(folder: str, overrides: Sequence[str]) -> list[str]:
     new = {override.key_or_group for override in parse(overrides)}
     lines = {override.key_or_group: str(override.input_line) for override in recorded}
     free = {key for key, line in lines.items() if "${" in line and not split_varies([line])} | {"callbacks"}
-    changed = sorted(
-        key for key in new - free if key != "epochs" and (top_level_key(key) == "hydra" or not is_neutral(key))
-    )
+    changed = sorted(key for key in new - free - {*NEW} if top_level_key(key) == "hydra" or not is_neutral(key))
     if changed:
-        raise InputError(f"a resumed run keeps its settings: only epochs can change, not {changed[0]}")
+        raise InputError(f"a resumed run keeps its settings: only epochs and the device can change, not {changed[0]}")
     before = [override for override in recorded if override.key_or_group not in new and _is_kept(override)]
     _require_trust(folder, before, new)
     return [

@@ -24,6 +24,7 @@ NEUTRAL = (
 )
 IMAGE_SIZE = "model.image_size"  # null, the default since 0.2.0, is the size of the images: the fingerprint covers it
 PRECISION, AUTO = "trainer.precision", "auto"  # what a run with `auto` chose is recorded in place of it
+DEVICE = "trainer.accelerator"  # results are the same but for rounding: a run from a GPU may be continued on a CPU
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
 # Settings that earlier versions do not have, with the value that does what they did. With it, a run is as theirs.
@@ -80,8 +81,8 @@ def without_added(cfg: Mapping[str, Any]) -> dict[str, Any]:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Return ``key: old -> new`` for each setting in which two configurations differ, sorted by key.
 
-    A setting that only one of them has counts as ``None`` in the other. An image size of None equals any, and so does
-    ``trainer.precision=auto`` as the new one.
+    A setting that only one of them has counts as ``None`` in the other. An image size of None equals any, and so do
+    ``trainer.precision=auto`` as the new one, and every ``trainer.accelerator``.
     """
     found = []
     for key in sorted({*old, *new}):
@@ -94,8 +95,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 
 def _left_open(path: str, before: object, after: object) -> bool:
-    """Return whether a setting was left to the data or to a measurement, so that it differs from no value."""
-    return (path == IMAGE_SIZE and None in (before, after)) or (path == PRECISION and after == AUTO)
+    """Return whether a setting was left to the data, a measurement or the machine, so that it differs from no value."""
+    return path == DEVICE or (path == IMAGE_SIZE and None in (before, after)) or (path == PRECISION and after == AUTO)
 
 
 def origin(cfg: Mapping[str, Any], data_fingerprint: str) -> dict[str, Any]:
