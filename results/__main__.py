@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
             "robustness": _robustness,
             "searches": _searches,
             "render": _render,
+            "candidate": _candidate,
             "missing": _missing,
             "ship": _ship,
             "thresholds": _thresholds,
@@ -51,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     measured = commands.add_parser("thresholds", help='measure "not a digit?" of the shipped weights, for their cards')
     measured.add_argument("--data-root", default="data", metavar="DIR", help="folder of the data set's files (data)")
     measured.add_argument("--to", type=Path, metavar="DIR", help="folder of the weights (the package)")
+    candidate = commands.add_parser("candidate", help="train a candidate for a recipe, without its test")
+    candidate.add_argument("recipe", metavar="RECIPE", help="such as fast995")
+    candidate.add_argument("settings", nargs="+", metavar="OVERRIDE", help="of python -m mnist_zoo")
     lacking = commands.add_parser("missing", help="list the runs that the tables need and the CSV files lack")
     lacking.add_argument(
         "--experiment", metavar="NAME", help="only of this experiment (zoo: of the library's defaults)"
@@ -99,6 +103,15 @@ def _render(options: argparse.Namespace) -> None:
 
     write(options.results, options.readme)
     print(f"{options.results / 'README.md'} and the results in {options.readme} are up to date")
+
+
+def _candidate(options: argparse.Namespace) -> None:
+    from results.candidates import measure
+
+    rows = measure(options.recipe, options.settings, options.results)
+    mean, seconds = rows["val_acc"].mean(), rows["fit_seconds"].mean()
+    each = ", ".join(f"{accuracy:.4f}" for accuracy in rows["val_acc"])
+    print(f"validation {mean:.4f} ({each}), {seconds:.1f} s, {rows['num_params'].iloc[0]:,} parameters")
 
 
 def _missing(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""``python -m results render``: write ``results/README.md`` and the README's tables from the CSV files alone."""
+"""``python -m results render``: write the pages of ``results/`` and the README's tables from the CSV files alone."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from results.experiments import (
     Paper,
 )
 from results.plan import missing
+from results.records import FILE as RECORDS_FILE
+from results.records import records_page
 from results.robustness import read_robustness, robustness_table
 from results.rows import command
 from results.searches import read_searches, searches_table
@@ -55,7 +57,7 @@ other images, or no stored predictions. Times are of one seed and were taken bes
 
 
 def write(results: Path, readme: Path) -> None:
-    """Write ``<results>/README.md`` and the tables in `readme`.
+    """Write ``<results>/README.md``, ``<results>/records.md`` and the tables in `readme`.
 
     Raises:
         InputError: if there is no file `readme`, or it has no markers.
@@ -66,6 +68,7 @@ def write(results: Path, readme: Path) -> None:
     text = replace_block(readme.read_text(), block)
     results.mkdir(parents=True, exist_ok=True)
     write_atomically(results / "README.md", page)
+    write_atomically(results / RECORDS_FILE, records_page(results))
     write_atomically(readme, text)
 
 

@@ -17,6 +17,7 @@ PARTS = (
     "attacks",
     "corruptions",
     "scaling",
+    "recipes",
     "gpu",
 )
 ON_REQUEST = ("versions",)  # measured only when asked for

@@ -102,7 +102,7 @@ def _predict(
     )
     speed.apply_to_network(best.model, evaluator.strategy.root_device, off)
     evaluator.predict(best, datamodule=data, return_predictions=False)
-    return {split: logits.cpu() for split, logits in gathered.logits.items()}, _device(evaluator)
+    return {split: logits.cpu() for split, logits in gathered.logits.items()}, device_name(evaluator)
 
 
 class _Logits(Callback):
@@ -280,7 +280,7 @@ def predictions(logits: Mapping[str, Tensor], data: MNISTDataModule) -> dict[str
     }
 
 
-def _device(trainer: pl.Trainer) -> str:
+def device_name(trainer: pl.Trainer) -> str:
     device = trainer.strategy.root_device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor(device.type)
 

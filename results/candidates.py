@@ -1,0 +1,105 @@
+"""``python -m results candidate RECIPE OVERRIDE...``: what a recipe is chosen by, its accuracy on validation images.
+
+A recipe is chosen by its mean validation accuracy over `SPLITS` splits of the training images, and each split has
+another seed. The test set is not read: training ends before it would be.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from mnist_zoo.errors import InputError
+from mnist_zoo.files import storage_errors, write_atomically
+from mnist_zoo.hydra_app.compose import compose_config
+from mnist_zoo.machine import versions
+from mnist_zoo.runs import read_curves
+from mnist_zoo.training.evaluation import device_name
+from mnist_zoo.training.run import run
+
+FILE = "candidates.csv"
+SPLITS = 3
+COLUMNS = [
+    *("recipe", "settings", "split_seed", "val_acc", "fit_seconds", "num_params", "device", "date", "mnist_zoo"),
+    "torch",
+]
+
+
+class _Validated(Exception):
+    """The training has ended; the run would go on with the test set."""
+
+
+class _StopBeforeTest(Callback):
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.seconds = time.perf_counter() - self._started
+        self.parameters = sum(parameter.numel() for parameter in pl_module.parameters())
+        self.device = device_name(trainer)
+        raise _Validated
+
+
+def measure(recipe: str, settings: Sequence[str], results: Path) -> pd.DataFrame:
+    """Train a candidate once for each split, add a row for each to ``candidates.csv``, and return its rows.
+
+    Splits that have a row already are not trained again.
+
+    Args:
+        recipe: for which this is a candidate.
+        settings: overrides of the command line.
+        results: folder of the CSV file.
+
+    Raises:
+        InputError: if a setting is invalid, or the file is damaged.
+    """
+    name = " ".join(settings)
+    with storage_errors(results):
+        results.mkdir(parents=True, exist_ok=True)
+    table = read_candidates(results)
+    for split in range(SPLITS):
+        known = table[(table["recipe"] == recipe) & (table["settings"] == name)]
+        if split not in set(known["split_seed"]):
+            row = {"recipe": recipe, "settings": name, "split_seed": split} | _train(settings, split)
+            table = pd.concat([table, pd.DataFrame([row])]) if len(table) else pd.DataFrame([row], columns=COLUMNS)
+            write_atomically(results / FILE, table.to_csv(index=False))
+    return table[(table["recipe"] == recipe) & (table["settings"] == name)]
+
+
+def read_candidates(results: Path) -> pd.DataFrame:
+    """Return the rows of ``candidates.csv``, none if there is no file; raises InputError if it is damaged."""
+    path = results / FILE
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS)
+    try:
+        rows = pd.read_csv(path)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({' '.join(str(error).split())}): restore it with git") from error
+    if list(rows.columns) != COLUMNS:
+        raise InputError(f"{path} is damaged (its columns are other ones): restore it with git")
+    return rows
+
+
+def _train(settings: Sequence[str], split: int) -> dict[str, object]:
+    """Return the columns of one training."""
+    words = [*settings, f"seed={split}", f"data.split_seed={split}", "logger=none", "data.fallback=null"]
+    watch = _StopBeforeTest()
+    with tempfile.TemporaryDirectory() as folder:
+        with suppress(_Validated):
+            run(compose_config(words), folder, callbacks=[watch], tune_process=True, brief=True)
+        curves = read_curves(Path(folder))
+    return {
+        "val_acc": max(row["val_acc"] for row in curves),
+        "fit_seconds": round(watch.seconds, 3),
+        "num_params": watch.parameters,
+        "device": watch.device,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        **{package: versions()[package] for package in ("mnist_zoo", "torch")},
+    }
