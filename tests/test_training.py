@@ -647,11 +647,13 @@ def test_an_error_in_one_of_several_processes_is_still_one_line(config, tmp_path
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(config, tmp_path):
+def test_two_processes_train_as_one(config, tmp_path, capfd):
     """The same images in each step and the mean of the gradients: equal but for the order of additions."""
     small = ("data=mnist5k", "data.train_fraction=0.1", "model=mlp", "epochs=3", "augment=affine", "ema=0.9")
     run(config(*small, "trainer=cpu"), tmp_path / "one")
     run(config(*small, "trainer=ddp", "trainer.accelerator=cpu"), tmp_path / "two")
+    said = capfd.readouterr().err
+    assert "Initializing distributed" not in said and "sync_dist" not in said, "Lightning is quiet in both processes"
     one, two = read_metrics(tmp_path / "one"), read_metrics(tmp_path / "two")
     assert two["n_test"] == one["n_test"] == len(predictions_of(tmp_path / "two")["labels"])
     for key in ("train_loss", "val_loss", "test_loss"):

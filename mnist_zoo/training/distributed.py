@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -13,6 +14,7 @@ from mnist_zoo import speed
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.errors import DivergedError, InputError, StorageError
 from mnist_zoo.training.precision import set_products
+from mnist_zoo.training.quiet import silence_lightning
 
 
 class DistributedClassifier(LitClassifier):
@@ -38,6 +40,11 @@ class ProcessSettings(Callback):
 
     def __init__(self, matmul_precision: str, off: Collection[str] | None):
         self.matmul_precision, self.off = matmul_precision, off
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A new process unpickles this before Lightning greets in it, and before `setup`."""
+        self.__dict__.update(state)
+        silence_lightning()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if trainer.world_size == 1:

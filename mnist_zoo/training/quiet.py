@@ -12,6 +12,7 @@ IGNORED = (  # warnings that do not apply to a run
     ".*is smaller than the logging interval",  # nothing is logged by step
     ".*LeafSpec.* is deprecated",  # Lightning's own call into torch
     ".*ended before the epoch ended and your dataloader",  # MNISTDataModule resumes within the epoch
+    ".*sync_dist=True",  # the metrics of several processes are added up before they are logged
 )
 
 
