@@ -21,6 +21,7 @@ from mnist_zoo.files import storage_errors, write_atomically
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.machine import versions
 from mnist_zoo.runs import read_curves
+from mnist_zoo.runs.identity import is_neutral
 from mnist_zoo.training.evaluation import device_name
 from mnist_zoo.training.run import run
 
@@ -50,7 +51,7 @@ class _StopBeforeTest(Callback):
 def measure(recipe: str, settings: Sequence[str], results: Path) -> pd.DataFrame:
     """Train a candidate once for each split, add a row for each to ``candidates.csv``, and return its rows.
 
-    Splits that have a row already are not trained again.
+    Splits that have a row already are not trained again. Settings that cannot change a result are not part of a row.
 
     Args:
         recipe: for which this is a candidate.
@@ -60,7 +61,7 @@ def measure(recipe: str, settings: Sequence[str], results: Path) -> pd.DataFrame
     Raises:
         InputError: if a setting is invalid, or the file is damaged.
     """
-    name = " ".join(settings)
+    name = " ".join(word for word in settings if not is_neutral(word))
     with storage_errors(results):
         results.mkdir(parents=True, exist_ok=True)
     table = read_candidates(results)
