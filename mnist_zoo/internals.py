@@ -52,3 +52,37 @@ def loader_state(checkpoint: dict[str, Any]) -> dict[str, int] | None:
     """
     states = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader") or []
     return states[0] if states and "position" in states[0] else None
+
+
+def trained_loops(epochs: int, steps: int) -> dict[str, Any]:
+    """Return the state of Lightning's loops after whole epochs, for a checkpoint of a training without a Trainer.
+
+    Only a Trainer that has trained can give it, and `mnist_zoo.stacked` trains many networks without one.
+
+    Args:
+        epochs: of the training.
+        steps: optimizer steps, and batches, of all of them.
+    """
+
+    def progress(total: int, current: int, *names: str) -> dict[str, Any]:
+        return {"total": dict.fromkeys(names, total), "current": dict.fromkeys(names, current)}
+
+    two, four, batches = ("ready", "completed"), ("ready", "completed", "started", "processed"), steps // epochs
+    nothing = {"optimizer": {"step": progress(0, 0, *two), "zero_grad": progress(0, 0, *two, "started")}}
+    epoch = progress(epochs, epochs, *four)
+    for count in epoch.values():
+        count["completed"] -= 1  # callbacks save before the epoch counts as completed
+    state = {
+        "state_dict": {},
+        "epoch_loop.state_dict": {"_batches_that_stepped": steps},
+        "epoch_loop.batch_progress": {**progress(steps, batches, *four), "is_last_batch": True},
+        "epoch_loop.scheduler_progress": progress(0, 0, *two),
+        "epoch_loop.automatic_optimization.state_dict": {},
+        "epoch_loop.automatic_optimization.optim_progress": nothing,
+        "epoch_loop.manual_optimization.state_dict": {},
+        "epoch_loop.manual_optimization.optim_step_progress": progress(steps, steps, *two),
+        "epoch_loop.val_loop.state_dict": {},
+        "epoch_loop.val_loop.batch_progress": {**progress(1, 1, *four), "is_last_batch": True},
+        "epoch_progress": epoch,
+    }
+    return {"fit_loop": state}

@@ -44,7 +44,7 @@ class _StopBeforeTest(Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.seconds = time.perf_counter() - self._started
         self.parameters = sum(parameter.numel() for parameter in pl_module.parameters())
-        self.device = device_name(trainer)
+        self.device = device_name(trainer.strategy.root_device)
         raise _Validated
 
 

@@ -48,6 +48,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("settings", "speed", "classifier", "optim", "models", "weights", "data", "runs", "plots"),
         *("internals", "machine", "plugins", "splits", "files", "errors"),
     ),
+    "stacked": (
+        *("training", "settings", "speed", "classifier", "optim", "losses", "data", "runs", "internals", "splits"),
+        "errors",
+    ),
     "classical": (
         *("training", "settings", "classifier", "data", "runs", "confidence", "registry", "machine", "names"),
         *("splits", "files", "errors"),
@@ -65,7 +69,19 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "pretraining": ("models", "weights", "data", "errors"),
     "hydra_app": (
-        *("classical", "pretraining", "training", "weights", "settings", "runs", "plots", "data", "models", "optim"),
+        *(
+            "stacked",
+            "classical",
+            "pretraining",
+            "training",
+            "weights",
+            "settings",
+            "runs",
+            "plots",
+            "data",
+            "models",
+            "optim",
+        ),
         *("losses", "registry", "plugins", "speed.names", "machine"),
         *("waiting", "files", "errors"),
     ),

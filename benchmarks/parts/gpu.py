@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.contenders import correct, synchronisations
-from benchmarks.parts import throughput
+from benchmarks.parts import stacked, throughput
 from benchmarks.rounds import BenchmarkFailed, Contender, Record, Spread, Worker, interleave, pick, ratio, say, speed
 from benchmarks.settings import Settings
 from benchmarks.tables import cell, missing, verdict
@@ -22,7 +22,7 @@ ZOO, BF16, BARE, COMPILED = "this library", "this library, bf16-mixed", "bare lo
 OWN_CAPTURE = "this library, captured"
 CAPTURED, LAYOUT = "the same, captured as a CUDA graph", "the same, channels last"
 USUAL = "the usual way"
-CORRECT, WAITS, TOGETHER = "correct", "waits", "jobs"
+CORRECT, WAITS, TOGETHER, STACKED = "correct", "waits", "jobs", "stacked"
 GOALS = {BARE: 0.95, CAPTURED: 0.7}  # least ratios over the bare loops at batch 512
 WITHOUT_GOALS = ("resnet18",)
 JOBS, ROUNDS = (1, 4, 16), 5
@@ -34,7 +34,7 @@ class Case(NamedTuple):
     """What is measured as a unit; its records are written when it ends.
 
     Attributes:
-        model: the name for ``--only``: a network, or ``correct``, ``waits`` or ``jobs``.
+        model: the name for ``--only``: a network, or ``correct``, ``waits``, ``jobs`` or ``stacked``.
         batch_size: for a network.
     """
 
@@ -43,10 +43,11 @@ class Case(NamedTuple):
 
 
 CASES = (
-    *(Case(CORRECT), Case(WAITS), Case("cnn", 512), Case(TOGETHER), Case("mlp", 512), Case("lenet5", 512)),
+    *(Case(CORRECT), Case(WAITS), Case("cnn", 512), Case(TOGETHER), Case(STACKED)),
+    *(Case("mlp", 512), Case("lenet5", 512)),
     *(Case("resnet18", 512), Case("mlp", 64), Case("cnn", 64), Case("resnet18", 64), Case("cnn", 4096)),
 )
-QUICK = slice(0, 4)
+QUICK = slice(0, 5)
 
 
 def measure(settings: Settings) -> Iterator[Record]:
@@ -58,6 +59,7 @@ def measure(settings: Settings) -> Iterator[Record]:
         CORRECT: _correct,
         WAITS: _waits,
         TOGETHER: _together,
+        STACKED: stacked.measure,
     }
     for case in settings.select(CASES, QUICK):
         if case.model in special:
@@ -212,6 +214,7 @@ def render(records: list[Record]) -> list[str]:
         "Several jobs of batch size 64 at once on one GPU, and the sum of their images/s:",
         "",
         *_jobs([record for record in records if record["group"].endswith(", jobs")]),
+        *stacked.render([record for record in records if record["group"].startswith(f"{STACKED}, ")]),
     ]
 
 

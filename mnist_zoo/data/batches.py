@@ -26,6 +26,9 @@ class Batches:
     device, and the same whether training ran through or was resumed. Lightning sets the epoch through `sampler`; in a
     plain loop each pass over the batches is the next epoch.
 
+    Attributes:
+        ends: where each batch ends in the order of the epoch.
+
     Args:
         images: uint8 ``(N, C, H, W)``, on the device that trains.
         labels: int64 ``(N,)``, on the same device.
@@ -76,7 +79,7 @@ class Batches:
         stops[-1] = self.count
         if len(stops) > 1 and stops[-1] - stops[-2] < 2 * world_size:
             del stops[-2]
-        self._ends = stops  # of each batch, in images of the epoch's order
+        self.ends = stops
         # The same in images of this process, which takes every world_size-th image.
         self._own_ends = [(stop - rank + world_size - 1) // world_size for stop in stops]
 
@@ -105,11 +108,11 @@ class Batches:
 
         It differs from 1 only in a last batch that the processes cannot share evenly.
         """
-        start, own_start = (self._ends[batch - 1], self._own_ends[batch - 1]) if batch else (0, 0)
-        return (self._own_ends[batch] - own_start) * self.world_size / (self._ends[batch] - start)
+        start, own_start = (self.ends[batch - 1], self._own_ends[batch - 1]) if batch else (0, 0)
+        return (self._own_ends[batch] - own_start) * self.world_size / (self.ends[batch] - start)
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.ends)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         first, self._first = self._first, 0
@@ -120,13 +123,9 @@ class Batches:
 
     def _prepare(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of one epoch, prepared some at a time."""
-        device = self.images.device
-        # Drawn on the CPU for the whole epoch: the same numbers on every device, and no transfer within the epoch.
-        epoch = self.epoch
-        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
+        device, epoch, generator = self.images.device, self.epoch, torch.Generator()
         self.epoch += 1
-        order = self._order(generator) if self.shuffle else torch.arange(len(self.images))
-        draws = self.augment.draw(self.count, generator) if self.augment else None
+        order, draws = self.draw(self.seed, epoch)
         own = slice(self.rank, None, self.world_size)
         order = order[own].to(device)
         draws = None if draws is None else draws[own].to(device)
@@ -149,6 +148,16 @@ class Batches:
                     changed, targets = self._then(*part, self.classes, generator)
                     yield changed * self.scale + self.shift, targets
             start = ends[-1]
+
+    def draw(self, seed: int, epoch: int) -> tuple[Tensor, Tensor | None]:
+        """Return what is random in an epoch: the images' numbers in its order, int64 ``(count,)``, and `Augment.draw`.
+
+        Both are on the CPU, for the whole epoch: the same on every device, and no transfer within the epoch. The second
+        is None without augmentation.
+        """
+        generator = torch.Generator().manual_seed(mix(seed, epoch))
+        order = self._order(generator) if self.shuffle else torch.arange(len(self.images))
+        return order, self.augment.draw(self.count, generator) if self.augment else None
 
     def _order(self, generator: torch.Generator) -> Tensor:
         """Return the numbers of the images of an epoch in random order, int64 ``(count,)``."""

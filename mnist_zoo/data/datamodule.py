@@ -58,6 +58,9 @@ class MNISTDataModule(pl.LightningDataModule):
         **options: options of the data set: ``train_csv`` and ``test_csv`` for ``csv``; ``image_size`` and ``channels``
             for ``folder``.
 
+    Attributes:
+        device: where the batches of a loop without a Trainer are; the CPU at first.
+
     Raises:
         InputError: unknown names, values of a wrong type or out of range, damaged files, or a split that is empty.
         StorageError: if files cannot be downloaded because `root` cannot be written.
@@ -113,6 +116,7 @@ class MNISTDataModule(pl.LightningDataModule):
         self.folds, self.fold, self.epoch_images = folds, fold, epoch_images
         self.normalize, self.filters = normalize, dict(filters or {})
         self.augment = Augment.from_config(augment)
+        self.device = torch.device("cpu")
         self._start = 0  # batch that the next training loader starts with
         self._train_batches: Batches | None = None
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
@@ -273,7 +277,7 @@ class MNISTDataModule(pl.LightningDataModule):
     def _batches(self, split: str, batch_size: int, **options: Any) -> Batches:
         self.setup()
         trainer = self.trainer
-        device = trainer.strategy.root_device if trainer else torch.device("cpu")
+        device = trainer.strategy.root_device if trainer else self.device
         images, labels = (tensor.to(device) for tensor in self._splits[split])
         return Batches(
             images,

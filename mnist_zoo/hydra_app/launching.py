@@ -23,6 +23,7 @@ from mnist_zoo.files import storage_errors
 from mnist_zoo.hydra_app.answer import Labels, result_text
 from mnist_zoo.hydra_app.plan import Job, metrics_of
 from mnist_zoo.runs import DamagedFile, in_use, read_status
+from mnist_zoo.stacked.settings import NotStackable
 
 # Runs jobs, given their overrides and the number of the first; returns what the launcher returned for each.
 Launch = Callable[[Sequence[Sequence[str]], int], object]
@@ -56,6 +57,11 @@ def launcher_class(hydra: Any) -> str:
 def one_process(launcher: str) -> bool:
     """Return whether a launcher, named by its class, runs the jobs one after the other in the process of the sweep."""
     return launcher.endswith(".BasicLauncher")
+
+
+def stacks_jobs(launcher: str) -> bool:
+    """Return whether a launcher, named by its class, trains many jobs at once in the process of the sweep."""
+    return launcher.endswith(".StackedLauncher")
 
 
 def has_own_log(launcher: str) -> bool:
@@ -144,6 +150,8 @@ class Launcher:
     def _run(self, jobs: Sequence[Job], number: int) -> None:
         try:
             returned = self._launch([job.launched for job in jobs], number)
+        except NotStackable:  # nothing was trained
+            raise
         except Exception as error:  # a worker process was killed, or Hydra cannot write its files
             if self._debug:
                 raise

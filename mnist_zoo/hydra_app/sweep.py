@@ -14,10 +14,19 @@ from omegaconf import DictConfig
 from mnist_zoo.errors import InputError, ZooError, printable
 from mnist_zoo.files import storage_errors, to_json, write_atomically
 from mnist_zoo.hydra_app.answer import Labels, Outcome, answer
-from mnist_zoo.hydra_app.launching import Launch, Launcher, has_own_log, launcher_class, one_process, require_launcher
+from mnist_zoo.hydra_app.launching import (
+    Launch,
+    Launcher,
+    has_own_log,
+    launcher_class,
+    one_process,
+    require_launcher,
+    stacks_jobs,
+)
 from mnist_zoo.hydra_app.places import JobFolders
 from mnist_zoo.hydra_app.plan import Compose, Current, Job, config_folders, metrics_of, plan_job
 from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_sweep, sweeping
+from mnist_zoo.stacked.settings import require_stackable
 from mnist_zoo.waiting import waiting_for
 
 SMALL = 10  # jobs; to compose so many configurations takes a second
@@ -52,7 +61,9 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
         plan = [plan_job(list(overrides), folders, current) for overrides in jobs]
         for job in plan:  # an invalid job stops the sweep before its first job
             if not job.finished and not job.changes:
-                current.config(job.overrides)
+                found = current.config(job.overrides)
+                if stacks_jobs(kind):
+                    require_stackable(found, job.folder.name)
     todo = _jobs_to_run(cfg, plan, place)
     logs = Path(cfg.hydra.launcher.submitit_folder) if has_own_log(kind) else None
     stderr = None if logs is None else Path(str(logs).replace("%j", "launcher")) / "launcher.log"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -17,10 +19,15 @@ def apply(classifier: LitClassifier, data: MNISTDataModule, trainer: pl.Trainer)
     Under mixed precision a fused optimizer unscales gradients by itself, and Lightning cannot clip them before that.
     """
     choice = classifier.hparams["optimizer"]
-    builder = OPTIMIZERS[choice["name"]]
-    known = builder.__module__.startswith("torch.optim") and "fused" in inspect.signature(builder).parameters
     clipped = bool(trainer.gradient_clip_val) and trainer.precision.endswith("mixed")
-    if not known or clipped or "fused" in choice or "foreach" in choice:
+    if clipped or not has_fused_kernel(choice):
         return False
     choice["fused"] = True
     return True
+
+
+def has_fused_kernel(choice: Mapping[str, Any]) -> bool:
+    """Return whether an optimizer, given by its name and options, has a fused kernel that the options leave open."""
+    builder = OPTIMIZERS[choice["name"]]
+    known = builder.__module__.startswith("torch.optim") and "fused" in inspect.signature(builder).parameters
+    return known and "fused" not in choice and "foreach" not in choice

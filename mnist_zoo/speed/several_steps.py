@@ -138,7 +138,7 @@ def _batches_may_be_grouped(classifier: LitClassifier, trainer: Any) -> bool:
         isinstance(trainer.strategy, SingleDeviceStrategy)
         and not any(_overrides(callback, hook) for callback in callbacks for hook in BATCH_HOOKS)
         and not follows_metric(classifier.hparams["scheduler"]["name"])  # Lightning steps it, after validation
-        and _steps_alone(classifier)
+        and steps_alone(classifier)
         and trainer.gradient_clip_val is None
         and trainer.accumulate_grad_batches == 1
         and (trainer.limit_train_batches, trainer.overfit_batches, trainer.val_check_interval) == (1.0, 0.0, 1.0)
@@ -146,7 +146,7 @@ def _batches_may_be_grouped(classifier: LitClassifier, trainer: Any) -> bool:
     )
 
 
-def _steps_alone(classifier: LitClassifier) -> bool:
+def steps_alone(classifier: LitClassifier) -> bool:
     """Return whether the optimizer needs no closure that computes the loss again, as L-BFGS does."""
     step = build_optimizer(
         classifier.hparams["optimizer"], classifier.model.parameters(), classifier.hparams["lr"]

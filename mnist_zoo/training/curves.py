@@ -45,7 +45,7 @@ class Curves:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows, and learning rate and seconds of the epoch under way, for a run resumed within it."""
-        return {"rows": self.rows, "epoch": {"lr": self.lr, "seconds": time.perf_counter() - self._started}}
+        return {"rows": [*self.rows], "epoch": {"lr": self.lr, "seconds": time.perf_counter() - self._started}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue with the rows and the epoch of a checkpoint."""

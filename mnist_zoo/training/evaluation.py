@@ -65,7 +65,40 @@ def evaluate_best(
 
         log_graph(logger.experiment, best.model, data.image_shape)  # before optimisations change the network
     logits, device = _predict(best, data, cfg["trainer"], off)
-    metrics = _what_was_run(cfg, best, data) | _how_it_went(folder, trainer)
+    return finish_run(
+        cfg, folder, best, data, logits, optimisations=optimisations, device=device, logger=logger, brief=brief
+    )
+
+
+def finish_run(
+    cfg: dict[str, Any],
+    folder: RunFolder,
+    best: LitClassifier,
+    data: MNISTDataModule,
+    logits: Mapping[str, Tensor],
+    *,
+    optimisations: list[str],
+    device: str,
+    logger: Any = False,
+    brief: bool = False,
+) -> float:
+    """Score the logits of the best epoch and finish the run folder: ``metrics.json`` and ``predictions.npz``.
+
+    Args:
+        cfg: a composed config.
+        folder: the run folder, with ``curves.csv`` and ``best.ckpt``.
+        best: the network of the best epoch, on the CPU.
+        data: has the labels.
+        logits: of each split, float32 ``(N, C)`` on the CPU.
+        optimisations: names of the optimisations of speed that were on in training.
+        device: the name of the device.
+        logger: of Lightning, for the final metrics; False for none.
+        brief: whether to print nothing.
+
+    Returns:
+        The validation accuracy, a fraction.
+    """
+    metrics = _what_was_run(cfg, best, data) | _how_it_went(folder, cfg)
     for split in SPLITS:
         metrics |= {f"{split}_{name}": value for name, value in score(logits[split], data.labels(split)).items()}
         if data.label_parts:
@@ -102,7 +135,9 @@ def _predict(
     )
     speed.apply_to_network(best.model, evaluator.strategy.root_device, off)
     evaluator.predict(best, datamodule=data, return_predictions=False)
-    return {split: logits.cpu() for split, logits in gathered.logits.items()}, device_name(evaluator)
+    return {split: logits.cpu() for split, logits in gathered.logits.items()}, device_name(
+        evaluator.strategy.root_device
+    )
 
 
 class _Logits(Callback):
@@ -170,7 +205,7 @@ def what_data(data: MNISTDataModule) -> dict[str, Any]:
     }
 
 
-def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict[str, Any]:
+def _how_it_went(folder: RunFolder, cfg: Mapping[str, Any]) -> dict[str, Any]:
     rows = read_curves(folder.path)
     speeds = sorted(row["images_per_second"] for row in rows)
     saved = read_archive(folder.best_checkpoint)
@@ -178,7 +213,7 @@ def _how_it_went(folder: RunFolder, trainer: pl.Trainer) -> dict[str, Any]:
     return {
         "epochs_run": len(rows),
         "best_epoch": saved["epoch"] + 1,
-        "stopped_early": len(rows) < (trainer.max_epochs or 0),
+        "stopped_early": len(rows) < cfg["trainer"].get("max_epochs", cfg["epochs"]),
         "fit_seconds": round(sum(row["seconds"] for row in rows), 3),
         "train_images_per_second": speeds[len(speeds) // 2],
         "peak_memory_bytes": folder.status.get("peak_memory_bytes"),
@@ -280,8 +315,8 @@ def predictions(logits: Mapping[str, Tensor], data: MNISTDataModule) -> dict[str
     }
 
 
-def device_name(trainer: pl.Trainer) -> str:
-    device = trainer.strategy.root_device
+def device_name(device: torch.device) -> str:
+    """Return the name of a device, with the number of threads for a processor."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor(device.type)
 
 

@@ -26,7 +26,7 @@ class PeakMemory(Callback):
             torch.cuda.reset_peak_memory_stats(pl_module.device)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        own = _peak(pl_module.device)
+        own = peak_bytes(pl_module.device)
         if own is None:
             return
         largest = trainer.strategy.reduce(torch.tensor(own, device=pl_module.device), reduce_op="max")
@@ -34,8 +34,8 @@ class PeakMemory(Callback):
             self.folder.update(peak_memory_bytes=int(largest))
 
 
-def _peak(device: torch.device) -> int | None:
-    """Return the peak in bytes; None on Windows without a GPU."""
+def peak_bytes(device: torch.device) -> int | None:
+    """Return the peak in bytes: of a GPU since it was reset, else of the process; None on Windows without a GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

@@ -19,6 +19,14 @@ from mnist_zoo.training.divergence import check_losses
 from mnist_zoo.training.quiet import silence_lightning
 from mnist_zoo.training.signals import TerminationSignals
 
+STATE_KEY = "Record"  # of the recorder's state in a checkpoint, also in those of version 0.1.0
+
+
+def recorded_state(best: BestEpoch, curves: Curves, folder: RunFolder) -> dict[str, Any]:
+    """Return what a checkpoint holds of a run: its best epoch, its curves, and what it was made with."""
+    origin = {key: folder.status[key] for key in ORIGIN if key in folder.status}
+    return best.state_dict() | curves.state_dict() | {"origin": origin}
+
 
 class Recorder(Checkpoint):
     """Calls at the right moment what records a run: curves, best epoch, checkpoints, status, termination signals.
@@ -41,12 +49,11 @@ class Recorder(Checkpoint):
 
     @property
     def state_key(self) -> str:
-        """The name under which checkpoints, also those of version 0.1.0, hold this callback's state."""
-        return "Record"
+        """The name under which checkpoints hold this callback's state."""
+        return STATE_KEY
 
     def state_dict(self) -> dict[str, Any]:
-        origin = {key: self.folder.status[key] for key in ORIGIN if key in self.folder.status}
-        return self.best.state_dict() | self.curves.state_dict() | {"origin": origin}
+        return recorded_state(self.best, self.curves, self.folder)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best.load_state_dict(state_dict)

@@ -19,7 +19,7 @@ from torch.multiprocessing import ProcessRaisedException
 
 from mnist_zoo import speed
 from mnist_zoo.classifier import LitClassifier
-from mnist_zoo.data import MNISTDataModule, load_data
+from mnist_zoo.data import load_data
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import storage_errors
 from mnist_zoo.machine import cores
@@ -29,7 +29,7 @@ from mnist_zoo.settings import check
 from mnist_zoo.training.callbacks import load_callbacks
 from mnist_zoo.training.distributed import DistributedClassifier, ProcessSettings, own_error
 from mnist_zoo.training.evaluation import evaluate_best
-from mnist_zoo.training.network import network_of
+from mnist_zoo.training.network import classifier_options
 from mnist_zoo.training.peak_memory import PeakMemory
 from mnist_zoo.training.precision import products, warn_of_waits, with_precision
 from mnist_zoo.training.progress import progress
@@ -94,10 +94,10 @@ def run(
 
 def _tuned(cfg: dict[str, Any]) -> list[str]:
     """Make the settings of this process, and return the names of the optimisations that were applied."""
-    return speed.apply_to_process(_off(cfg), on_cpu=cfg["trainer"]["accelerator"] == "cpu")
+    return speed.apply_to_process(switched_off(cfg), on_cpu=cfg["trainer"]["accelerator"] == "cpu")
 
 
-def _off(cfg: dict[str, Any]) -> list[str]:
+def switched_off(cfg: dict[str, Any]) -> list[str]:
     """Return the optimisations that a config switches off; configs of version 0.1.0 have no ``speed``."""
     return cfg.get("speed", {}).get("off", [])
 
@@ -147,8 +147,8 @@ def _train_and_test(
     data = load_data(cfg)
     data.setup()
     checkpoint, changes = continue_from(cfg, data.fingerprint, folder) if resume else (None, [])
-    options = _options(cfg, data)
-    cfg = with_precision(cfg, None if checkpoint is None else folder, options, _off(cfg), brief=brief)
+    options = classifier_options(cfg, data)
+    cfg = with_precision(cfg, None if checkpoint is None else folder, options, switched_off(cfg), brief=brief)
     if finished is not None:
         _reopen(folder, finished)
     folder.start(identity=identity(cfg, data.fingerprint), **origin(cfg, data.fingerprint))
@@ -156,19 +156,19 @@ def _train_and_test(
         folder.update(changes=[*folder.status.get("changes", []), *changes])
     recorder = Recorder(folder, cfg["monitor"], cfg.get("adversary", {}).get("warmup", 0))
     callbacks = [*callbacks, *load_callbacks(cfg.get("callbacks", ()))]
-    settings = ProcessSettings(cfg["trainer"]["matmul_precision"], None if tuned is None else _off(cfg))
+    settings = ProcessSettings(cfg["trainer"]["matmul_precision"], None if tuned is None else switched_off(cfg))
     shown, resumed = progress(recorder, cfg["progress"], brief=brief), Resume()
     own = (EpochSeed(cfg["seed"]), PeakMemory(folder), resumed)
     trainer = build_trainer(cfg, folder, [settings, *own, recorder, *shown, *callbacks])
     _check_shares(cfg, trainer)
     classifier = (DistributedClassifier if trainer.world_size > 1 else LitClassifier)(**options)
-    optimisations = speed.apply(classifier, data, trainer, _off(cfg), capture=_capture(cfg)) + (tuned or [])
+    optimisations = speed.apply(classifier, data, trainer, switched_off(cfg), capture=_capture(cfg)) + (tuned or [])
     warn_of_waits(trainer.precision, trainer.strategy.root_device, classifier.hparams["optimizer"])
     try:
         with resumed.restoring(checkpoint), deterministic_or_one_line():
             trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         fitted = cfg | {"model": cfg["model"] | classifier.hparams["model"]}  # with the image_size that the data gave
-        return evaluate_best(fitted, folder, trainer, data, optimisations, _off(cfg), brief=brief)
+        return evaluate_best(fitted, folder, trainer, data, optimisations, switched_off(cfg), brief=brief)
     except SystemExit as error:  # Lightning turns Ctrl-C into it
         saved = "the state of training" if recorder.saved_within_epoch else "the last whole epoch"
         kept = f"{saved} is in {folder.path}" if folder.last_checkpoint.exists() else "no epoch was complete"
@@ -178,27 +178,6 @@ def _train_and_test(
     finally:
         if cfg["logger"]["name"] == "wandb":
             trainer.logger.experiment.finish()  # type: ignore[union-attr]  # the next job of a sweep gets its own record
-
-
-def _options(cfg: dict[str, Any], data: MNISTDataModule) -> dict[str, Any]:
-    """Return the arguments of `LitClassifier`."""
-    return {
-        "model": network_of(cfg),
-        "lr": cfg["lr"],
-        "optimizer": cfg["optimizer"],
-        "scheduler": cfg["scheduler"],
-        "loss": cfg.get("loss", "cross_entropy"),
-        "label_smoothing": cfg["label_smoothing"],
-        "adversary": _adversary(cfg, data),
-        "num_classes": data.num_classes,
-        "image_shape": data.image_shape,
-    }
-
-
-def _adversary(cfg: dict[str, Any], data: MNISTDataModule) -> dict[str, Any]:
-    """Return the attack of a config, which configs of version 0.1.0 do not have, for images as `data` scales them."""
-    chosen = cfg.get("adversary", {"name": "none"})
-    return chosen if chosen["name"] == "none" else {**chosen, "mean": data.mean, "std": data.std}
 
 
 def _check_shares(cfg: dict[str, Any], trainer: pl.Trainer) -> None:

@@ -45,7 +45,7 @@ def build_trainer(cfg: Mapping[str, Any], folder: RunFolder, callbacks: Iterable
         return pl.Trainer(
             **options,
             callbacks=all_callbacks,
-            logger=_logger(cfg, folder),
+            logger=build_logger(cfg, folder),
             gradient_clip_val=cfg["grad_clip"],
             default_root_dir=folder.path,
             log_every_n_steps=1_000_000,  # nothing is logged within an epoch
@@ -84,7 +84,8 @@ def deterministic_or_one_line() -> Iterator[None]:
         ) from error
 
 
-def _logger(cfg: Mapping[str, Any], folder: RunFolder) -> Logger | bool:
+def build_logger(cfg: Mapping[str, Any], folder: RunFolder) -> Logger | bool:
+    """Return the logger that a config asks for; False for none."""
     name = cfg["logger"]["name"]
     if name == "none":
         return False
