@@ -204,18 +204,14 @@ def _jobs_at_once(model: str, jobs: int, settings: Settings) -> list[Record]:
 def render(records: list[Record]) -> list[str]:
     if records == [NONE]:
         return ["No CUDA device: not measured."]
-    return [
-        *_checks([record for record in records if record["group"] == CORRECT]),
-        *_waiting([record for record in records if record["group"].endswith(", waits")]),
-        "Images per second of training, in epochs after the warm-up; the bare loops train this library's network.",
-        "",
-        *_speeds([record for record in records if ", batch " in record["group"]]),
-        "",
-        "Several jobs of batch size 64 at once on one GPU, and the sum of their images/s:",
-        "",
-        *_jobs([record for record in records if record["group"].endswith(", jobs")]),
-        *stacked.render([record for record in records if record["group"].startswith(f"{STACKED}, ")]),
-    ]
+    parts = {  # how a part is rendered, and its records; a part without any was not measured yet
+        _checks: [record for record in records if record["group"] == CORRECT],
+        _waiting: [record for record in records if record["group"].endswith(", waits")],
+        _speeds: [record for record in records if ", batch " in record["group"]],
+        _jobs: [record for record in records if record["group"].endswith(", jobs")],
+        stacked.render: [record for record in records if record["group"].startswith(f"{STACKED}, ")],
+    }
+    return [line for render_part, own in parts.items() if own for line in render_part(own)]
 
 
 def _checks(records: list[Record]) -> list[str]:
@@ -254,7 +250,9 @@ def _speeds(records: list[Record]) -> list[str]:
         goal = GOALS.get(name) if batch == "512" and model not in WITHOUT_GOALS else None
         of_own = f"{Spread.of(map(speed, pick(records, group, name).values())).median:,.0f}"
         body.append((group, name, of_own, cell(over), verdict(over, goal)))
-    return markdown(("network", "contender", "images/s", "this library over it", "goal"), body)
+    table = markdown(("network", "contender", "images/s", "this library over it", "goal"), body)
+    what = "Images per second of training, in epochs after the warm-up; the bare loops train this library's network."
+    return [what, "", *table, ""]
 
 
 def _jobs(records: list[Record]) -> list[str]:
@@ -267,4 +265,5 @@ def _jobs(records: list[Record]) -> list[str]:
         total = Spread.of(map(speed, pick(records, group, jobs).values())).median
         times = f"{total / Spread.of(map(speed, one.values())).median:.2f}" if one else "-"
         body.append((model, jobs, f"{total:,.0f}", times))
-    return markdown(("network", "jobs", "images/s", "times one job's"), body)
+    table = markdown(("network", "jobs", "images/s", "times one job's"), body)
+    return ["Several jobs of batch size 64 at once on one GPU, and the sum of their images/s:", "", *table, ""]

@@ -172,6 +172,7 @@ def _fit(jobs: Sequence[StackedJob], data: MNISTDataModule, tuned: list[str]) ->
     fused = bool(wanted(("fused",), off)) and has_fused_kernel(choice)
     capture = data.device.type == "cuda" and ALL not in off
     if data.device.type == "cuda":
+        torch.cuda.init()  # nothing has used the device before
         torch.cuda.reset_peak_memory_stats(data.device)
     stack = Stack(jobs, data, fused=fused, capture=capture)
     stack.fit()
