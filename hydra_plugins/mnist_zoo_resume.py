@@ -36,6 +36,7 @@ class ResumeSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> list[float]:
         """Run the grid; return the objective of each job, or NaN for a job that failed."""
+        from mnist_zoo.hydra_app.job_configs import JobConfigs
         from mnist_zoo.hydra_app.overrides import grid
         from mnist_zoo.hydra_app.sweep import run_sweep
 
@@ -43,8 +44,7 @@ class ResumeSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=loader)
         overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self._params.items()), *arguments])
 
-        def compose(job: Sequence[str]) -> DictConfig:
-            return loader.load_sweep_config(self.config, list(job))
+        compose = JobConfigs(lambda job: loader.load_sweep_config(self.config, job))
 
         def launch(jobs: Sequence[Sequence[str]], first: int) -> object:
             return self.launcher.launch(jobs, initial_job_idx=first)

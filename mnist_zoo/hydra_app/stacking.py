@@ -12,6 +12,7 @@ from omegaconf import DictConfig, open_dict
 
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.config_dir import resolved
+from mnist_zoo.hydra_app.job_configs import JobConfigs
 from mnist_zoo.hydra_app.launching import Failed, reason_of
 from mnist_zoo.hydra_app.plan import config_folders, write_job_record
 from mnist_zoo.stacked.settings import Choice
@@ -38,7 +39,8 @@ def launch(
         raise InputError(f"hydra.launcher.at_once={at_once}: it must be an integer of 1 or more")
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    prepared = [_prepare(context, config, list(job), first + number) for number, job in enumerate(jobs)]
+    compose = JobConfigs(lambda job: context.config_loader.load_sweep_config(config, job))
+    prepared = [_prepare(context, compose(job), first + number) for number, job in enumerate(jobs)]
     choices = [_choice(each) for each in prepared]
     with loading_torch(f"{len(jobs)} jobs, stacked"):
         from mnist_zoo.stacked.run import run_stacked
@@ -48,9 +50,8 @@ def launch(
     return prepared
 
 
-def _prepare(context: HydraContext, config: DictConfig, overrides: list[str], number: int) -> JobReturn:
-    """Compose a job, and write what Hydra and a sweep record of it; its value is not known yet."""
-    job = context.config_loader.load_sweep_config(config, overrides)
+def _prepare(context: HydraContext, job: DictConfig, number: int) -> JobReturn:
+    """Write what Hydra and a sweep record of a job, and return it; its value is not known yet."""
     with open_dict(job):
         job.hydra.job.id = job.hydra.job.num = number
     return run_job(_record, job, "hydra.sweep.dir", "hydra.sweep.subdir", context)

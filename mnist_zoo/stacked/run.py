@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from mnist_zoo import speed
 from mnist_zoo.data import MNISTDataModule, load_data
 from mnist_zoo.errors import InputError, ZooError
 from mnist_zoo.optim import follows_metric
+from mnist_zoo.runs import RunFolder
+from mnist_zoo.runs.records import METRICS_FILE
 from mnist_zoo.speed.fused import has_fused_kernel
 from mnist_zoo.speed.names import ALL
 from mnist_zoo.speed.several_steps import steps_alone
@@ -50,7 +53,8 @@ def run_stacked(choices: Sequence[Choice], *, at_once: int = AT_ONCE) -> list[fl
     """
     for choice in choices:
         require_stackable(choice.cfg, choice.folder.name)
-        if (choice.folder / "checkpoints" / "last.ckpt").exists():
+        folder = RunFolder(choice.folder)
+        if folder.last_checkpoint.exists() and not (folder.path / METRICS_FILE).exists():
             raise NotStackable(
                 "a job that has begun", "it has a checkpoint, and a stack starts anew", choice.folder.name
             )
@@ -58,7 +62,8 @@ def run_stacked(choices: Sequence[Choice], *, at_once: int = AT_ONCE) -> list[fl
     found = stacks(cfgs, at_once)
     results: dict[int, float | Exception | None] = {}
     loaded = _Loaded()
-    with quiet_lightning(), products(cfgs[0]["trainer"]["matmul_precision"]):
+    with quiet_lightning(), products(cfgs[0]["trainer"]["matmul_precision"]):  # the block restores warnings, too
+        warnings.filterwarnings("ignore", message=".*step\\(\\) is running without CUDA graph capture")  # warm-up
         tuned = speed.apply_to_process(_off(cfgs[0]), on_cpu=cfgs[0]["trainer"]["accelerator"] == "cpu")
         for numbers in found:
             first = choices[numbers[0]]

@@ -40,19 +40,21 @@ class CapturedStep(Step):
         super().__init__(network, optimizer)
         self._side, self._eager_steps = torch.cuda.Stream(), 0
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._shape: torch.Size | None = None  # of whole batches: a smaller one comes last in an epoch
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         if self._eager_steps < WARM_UP:
             self._eager_steps += 1
+            self._shape = self._shape or images.shape
             self._side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._side):
                 logits = super().__call__(images, labels)
             torch.cuda.current_stream().wait_stream(self._side)
             return logits
+        if images.shape != self._shape:
+            return super().__call__(images, labels)
         if self._graph is None:
             self._capture(images, labels)
-        if images.shape != self._images.shape:
-            return super().__call__(images, labels)
         self._images.copy_(images)
         self._labels.copy_(labels)
         assert self._graph is not None

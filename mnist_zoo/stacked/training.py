@@ -18,6 +18,8 @@ from mnist_zoo.stacked.network import StackedNetwork
 from mnist_zoo.stacked.optimizers import StackedOptimizer
 from mnist_zoo.stacked.step import CapturedStep, Step
 
+EVALUATED = 8192  # images of all jobs that are evaluated at once: each layer's output of them is in memory
+
 
 class Stack:
     """Jobs whose networks are trained at once.
@@ -95,8 +97,10 @@ class Stack:
     def _validate(self) -> Iterator[Tensor]:
         """Return loss and accuracy of each job on the validation split, float64 ``(J,)``."""
         sums = _Sums(len(self.jobs), self._device)
-        for images, labels in self._validation:
-            sums.add(self.network.logits(images), labels.expand(len(self.jobs), -1))
+        size = max(1, EVALUATED // len(self.jobs))
+        for batch in self._validation:
+            for images, labels in zip(*(tensor.split(size) for tensor in batch), strict=True):
+                sums.add(self.network.logits(images), labels.expand(len(self.jobs), -1))
         return sums.means()
 
     def _record(self, epoch: int, measured: Sequence[Sequence[float]]) -> None:
@@ -116,7 +120,9 @@ class Stack:
 
     def _logits(self, split: str) -> Tensor:
         """Return the logits ``(J, N, C)`` of a split, on the CPU."""
-        return torch.cat([self.network.logits(images).cpu() for images, _ in self.data.eval_dataloader(split)], 1)
+        size = max(1, EVALUATED // len(self.jobs))
+        parts = [part for images, _ in self.data.eval_dataloader(split) for part in images.split(size)]
+        return torch.cat([self.network.logits(part).cpu() for part in parts], 1)
 
 
 def _of_job(number: int, stacked: Mapping[str, Tensor]) -> dict[str, Tensor]:
