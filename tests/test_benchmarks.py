@@ -163,7 +163,7 @@ class TestContenders:
     def test_every_network_measured_on_a_gpu_exists_and_a_trial_has_every_kind_of_measurement(self):
         known = {path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")}
         special = {case.model for case in gpu.CASES if not case.batch_size}
-        assert special == {gpu.CORRECT, gpu.WAITS, gpu.TOGETHER}
+        assert special == {gpu.CORRECT, gpu.WAITS, gpu.TOGETHER, gpu.STACKED}
         assert {case.model for case in gpu.CASES if case.batch_size} <= known
         assert special < {case.model for case in gpu.CASES[gpu.QUICK]}
 
