@@ -8,11 +8,14 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from mnist_zoo import LitClassifier
 from mnist_zoo.data import MNISTDataModule
+from mnist_zoo.hydra_app.compose import CONFIG_DIR
 from mnist_zoo.hydra_app.job_configs import JobConfigs
-from mnist_zoo.runs import read_curves, read_metrics, read_status
+from mnist_zoo.runs import RunFolder, read_curves, read_metrics, read_status
 from mnist_zoo.stacked.batches import StackedBatches
 from mnist_zoo.stacked.run import run_stacked
 from mnist_zoo.stacked.settings import Choice, NotStackable, require_stackable, stacks
@@ -77,7 +80,7 @@ KINDS = {
     "mlp": (SEEDS_AND_RATES, ["model=mlp", "scheduler=cosine"]),
     "cnn": (SEEDS_AND_RATES[:3], ["model=cnn", "model.channels=[4,6]", "model.dense=[16]"]),
     "lenet5": (SEEDS_AND_RATES[1:], ["model=lenet5", "optimizer=sgd", "optimizer.momentum=0.9", "scheduler=onecycle"]),
-    "batch norm": (SEEDS_AND_RATES[:2], ["model=cnn_strided", "model.channels=[4,6]", "optimizer=rmsprop"]),
+    "batch norm": (SEEDS_AND_RATES[:2], ["model=cnn_strided", "model.channels=[4,6]", "optimizer=sgd"]),
     "several settings": (
         [["optimizer.weight_decay=0.1"], ["label_smoothing=0.2", "optimizer.betas=[0.8,0.9]"], ["scheduler.gamma=0.5"]],
         ["model=mlp", "optimizer=adamw", "scheduler=exponential", "scheduler.gamma=0.9"],
@@ -93,7 +96,12 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+QUICK = ("mlp", "cnn", "lenet5")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
 def test_jobs_have_the_results_that_they_have_alone(sweep, kind):
     jobs, overrides = KINDS[kind]
     choices = sweep(jobs, *overrides)
@@ -115,7 +123,7 @@ def test_a_job_that_diverges_fails_and_the_others_go_on(sweep):
     assert_same_run(good.folder, alone(good))
 
 
-@pytest.mark.parametrize("optimisations", ["full", "none"])
+@pytest.mark.parametrize("optimisations", ["full", pytest.param("none", marks=pytest.mark.slow)])
 def test_a_finished_job_is_continued_as_a_run_that_was_alone(sweep, results, optimisations):
     choices = sweep([["seed=0"], ["seed=1"]], "model=mlp", "scheduler=exponential", "scheduler.gamma=0.5")
     run_stacked(choices)
@@ -154,8 +162,6 @@ def test_a_job_in_use_or_finished_is_left_alone(sweep):
     choices = sweep([["seed=0"], ["seed=1"]], "model=mlp")
     first = run_stacked(choices[:1])
     before = (choices[0].folder / "metrics.json").stat().st_mtime_ns
-    from mnist_zoo.runs import RunFolder
-
     with RunFolder(choices[1].folder):
         results = run_stacked(choices)
     assert results[0] == first[0] and (choices[0].folder / "metrics.json").stat().st_mtime_ns == before
@@ -230,6 +236,7 @@ def test_each_job_has_its_own_batches():
             assert labels[place].equal(own_labels)
 
 
+@pytest.mark.slow
 def test_a_sweep_of_stacked_jobs_runs_once(command, tmp_path):
     grid = ("-m", "hydra/launcher=stacked", "data=mnist5k", "data.train_fraction=0.05", "model=mlp", "epochs=1")
     line = (*grid, "logger=none", "trainer=cpu", "seed=0,1", "lr=0.01,1e30", "optimizer=sgd", "sweep=s")
@@ -245,12 +252,7 @@ def test_a_sweep_of_stacked_jobs_runs_once(command, tmp_path):
     assert (again.returncode, again.stderr) == (0, "") and "2 finished" in again.stdout
 
 
-def test_jobs_that_differ_in_numbers_are_composed_as_hydra_does(config):
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    from mnist_zoo.hydra_app.compose import CONFIG_DIR
-
+def test_jobs_that_differ_in_numbers_are_composed_as_hydra_does():
     calls = []
 
     def composed(words):
