@@ -121,8 +121,8 @@ def guide_page(path: str, copied: set[str]) -> Any:
 
 
 def _as_markdown(html: str) -> str:
-    """Return HTML as Markdown that stays as it is."""
-    return f"<div>\n{html.strip()}\n</div>"
+    """Return HTML as Markdown that stays as it is, without images: the search needs none."""
+    return f"<div>\n{re.sub('<img[^>]*>', '', html).strip()}\n</div>"
 
 
 def build(folder: Path) -> None:

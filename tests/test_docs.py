@@ -143,6 +143,27 @@ def test_without_pdoc_one_line_says_what_to_install(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def networks() -> list[str]:
+    """Return the names of the library's own networks, which have a file each: other tests register more."""
+    return [name for name in mnist_zoo.list_models() if (ROOT / f"conf/model/{name}.yaml").is_file()]
+
+
+def test_the_readme_is_short_and_counts_right():
+    text = (ROOT / "README.md").read_text()
+    assert text.count("\n") <= 250
+    experiments = {path.stem for path in (ROOT / "conf/experiment").glob("*.yaml")}
+    assert f"with {len(networks())} networks" in " ".join(text.split())
+    assert f"{len(experiments - {'fast99', 'photo', 'robust'})} experiments of papers" in text
+
+
+def test_the_guide_to_papers_and_the_one_to_models_name_all_of_them():
+    papers = (ROOT / "docs/reproduce.md").read_text()
+    experiments = {path.stem for path in (ROOT / "conf/experiment").glob("*.yaml")}
+    assert sorted(name for name in experiments if f"`{name}`" not in papers) == []
+    models = (ROOT / "docs/models.md").read_text()
+    assert [name for name in networks() if f"`{name}`" not in models] == []
+
+
 # -- commands of the pages ---------------------------------------------------------------------------------------------
 
 
