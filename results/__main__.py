@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     measured.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or run folders")
     studies = commands.add_parser("searches", help="add what searches found to <results>/searches.csv")
     studies.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="folders of studies")
-    render = commands.add_parser("render", help="write <results>/README.md and the README's tables from the CSV files")
+    render = commands.add_parser("render", help="write <results>/README.md and the README's summary from the CSV files")
     render.add_argument("--readme", type=Path, default=Path("README.md"), metavar="FILE", help="file with the markers")
     ship = commands.add_parser("ship", help="make the weights that come with the package from finished runs")
     ship.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="finished run folders")

@@ -30,8 +30,7 @@ ZOO = "zoo"  # runs of no experiment: the library's default settings
 ZOO_TITLE = "The zoo with the library's defaults"
 ZOO_NOTE = (
     "Adam, batch size 64, the epoch chosen on 5,000 validation images; test accuracy on the full test set. Other work "
-    "kept the machine busy, so times do not measure speed. The command of each row: "
-    "[results/README.md](results/README.md)."
+    "kept the machine busy, so times do not measure speed."
 )
 ROBUSTNESS_NOTE = (
     "Accuracy (%) under attack: mean over seeds and its 95 % interval. Attacks are on the first 1,000 test images, on "

@@ -1,4 +1,4 @@
-"""``python -m results render``: write the pages of ``results/`` and the README's tables from the CSV files alone."""
+"""``python -m results render``: write the pages of ``results/`` and the README's summary from the CSV files alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from results.tables import (
     votes_table,
 )
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"  # in README.md, around the tables
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"  # in README.md, around the summary
 HOW_TO_READ = """\
 **How to read the tables.** *Ours* is the mean over seeds in the unit of the paper and, in brackets, the 95 % prediction
 interval of one further run: a published number is one run. It *agrees* if it lies within the interval. Outside, ours is
@@ -57,7 +57,7 @@ other images, or no stored predictions. Times are of one seed and were taken bes
 
 
 def write(results: Path, readme: Path) -> None:
-    """Write ``<results>/README.md``, ``<results>/records.md`` and the tables in `readme`.
+    """Write ``<results>/README.md``, ``<results>/records.md`` and the summary in `readme`.
 
     Raises:
         InputError: if there is no file `readme`, or it has no markers.
@@ -73,7 +73,7 @@ def write(results: Path, readme: Path) -> None:
 
 
 def render(results: str | Path = "results") -> tuple[str, str]:
-    """Return the text of ``results/README.md``, and the tables for ``README.md``."""
+    """Return the text of ``results/README.md``, and the summary for ``README.md``."""
     read = {experiment: read_results(results, experiment) for experiment in (*EXPERIMENTS, ZOO)}
     tables = {experiment: table for experiment, table in read.items() if table is not None}
     if ZOO in tables:
@@ -99,8 +99,7 @@ def _page(measured: Measured) -> str:
     found = read_searches(measured.folder)
     if found is not None:
         lines += ["## Searches of at most 48 epochs", "", SEARCHES_NOTE, "", *searches_table(found), ""]
-    note = ZOO_NOTE.partition(" The command of each row")[0]
-    lines += [f"## {ZOO_TITLE}", "", note, "", *_runs(ZOO, measured), "", *_still_to_run(measured), ""]
+    lines += [f"## {ZOO_TITLE}", "", ZOO_NOTE, "", *_runs(ZOO, measured), "", *_still_to_run(measured), ""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
 
 
@@ -169,17 +168,9 @@ def _still_to_run(measured: Measured) -> list[str]:
 
 
 def _block(measured: Measured) -> str:
-    """Return the tables for ``README.md``."""
-    lines = [
-        _summary(measured),
-        "Every number with its reason and command: [results/README.md](results/README.md).",
-        "",
-    ]
-    lines += _overview_of_papers(measured)
-    if ZOO in measured.tables:
-        zoo = configurations(measured.tables[ZOO])
-        lines = [f"{ZOO_TITLE}. {ZOO_NOTE}", "", *zoo, "", "### Beside the papers", "", *lines]
-    return "\n".join(lines) + "\n"
+    """Return the lines for ``README.md``."""
+    where = "Every number with its interval, its reason and its command: [results/README.md](results/README.md)."
+    return f"{_summary(measured)}\n{where}\n"
 
 
 def replace_block(text: str, block: str) -> str:
@@ -191,5 +182,5 @@ def replace_block(text: str, block: str) -> str:
     before, begin, rest = text.partition(f"{BEGIN}\n")
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise InputError(f"the README has no lines {BEGIN} and {END}: add them where the results table belongs")
+        raise InputError(f"the README has no lines {BEGIN} and {END}: add them where the summary belongs")
     return f"{before}{begin}{block}{end}{after}"

@@ -16,9 +16,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from mnist_zoo.data import ImageSet, register_dataset
+from mnist_zoo.data import ImageSet, register_dataset, sources
 from mnist_zoo.hydra_app.compose import CONFIG_DIR
 from mnist_zoo.hydra_app.registries import registries
+from mnist_zoo.models import registry
 from mnist_zoo.runs import read_curves, read_metrics
 
 ROOT = Path(__file__).parents[1]
@@ -60,8 +61,16 @@ def fixed_state() -> Iterator[None]:
 @pytest.fixture
 def own_parts(monkeypatch) -> None:
     """Remove the optimizers, schedules, losses and augmentations that a test registers when it ends."""
-    for registry in registries().values():
-        monkeypatch.setattr(registry, "_parts", dict(registry._parts))
+    for parts in registries().values():
+        monkeypatch.setattr(parts, "_parts", dict(parts._parts))
+
+
+@pytest.fixture
+def own_registries(monkeypatch: pytest.MonkeyPatch, own_parts: None) -> None:
+    """Remove the data sets that other tests registered; what an example registers is removed after the test."""
+    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
+    ours = {name: source for name, source in sources._SOURCES.items() if source.__module__.startswith("mnist_zoo")}
+    monkeypatch.setattr(sources, "_SOURCES", ours)
 
 
 @pytest.fixture

@@ -6,14 +6,12 @@ import json
 import os
 import pickle
 import re
-import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -132,21 +130,6 @@ class TestWholeCommands:
 
 class TestPlugins:
     """What a module of a user registers are options of the command line, as those of the library are."""
-
-    @pytest.mark.slow
-    def test_the_example_of_the_readme_works_word_for_word(self, tmp_path):
-        text = (ROOT / "README.md").read_text().partition("## Add a model or a data set")[2]
-        code, command = re.findall(r"```(?:python|bash)\n(.*?)```", text, re.DOTALL)[:2]
-        (tmp_path / "my_package").mkdir()
-        (tmp_path / "my_package/my_module.py").write_text(code)
-        (tmp_path / "data").mkdir()
-        np.save(tmp_path / "data/images.npy", np.zeros((1200, 28, 28), np.uint8))
-        np.save(tmp_path / "data/labels.npy", np.arange(1200) % 10)
-        words = shlex.split(command.strip())
-        assert words[:3] == ["python", "-m", "mnist_zoo"]
-        done = python(*words[1:], "epochs=1", "logger=none", cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
-        assert "my_net on my_set" in done.stdout
 
     @pytest.mark.slow
     def test_a_sweep_over_networks_of_the_library_and_of_a_plug_in(self, tmp_path):

@@ -13,16 +13,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
 
 import mnist_zoo
-from mnist_zoo.data import sources
 from mnist_zoo.hydra_app.arguments import parse_arguments
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.names import register_resolvers
 from mnist_zoo.hydra_app.overrides import grid, parse
-from mnist_zoo.models import registry
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = [name for name in mnist_zoo.__all__ if name != "__version__"]
@@ -32,14 +29,6 @@ WITH_EXAMPLES = sorted(
     for path in (ROOT / "mnist_zoo").rglob("*.py")
     if ">>> " in path.read_text()
 )
-
-
-@pytest.fixture
-def own_registries(monkeypatch: pytest.MonkeyPatch, own_parts: None) -> None:
-    """Remove the data sets that other tests registered; what an example registers is removed after the test."""
-    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
-    ours = {name: source for name, source in sources._SOURCES.items() if source.__module__.startswith("mnist_zoo")}
-    monkeypatch.setattr(sources, "_SOURCES", ours)
 
 
 def examples(module: ModuleType) -> list[doctest.DocTest]:
@@ -64,19 +53,62 @@ def test_every_public_name_has_an_example(name):
     assert ">>> " in getattr(mnist_zoo, name).__doc__
 
 
-@pytest.mark.slow
-def test_the_reference_builds_without_warnings_and_has_every_public_name(tmp_path):
+# -- the site ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """Return the folder of the site, built by the command of the README."""
     pytest.importorskip("pdoc")
-    line = [sys.executable, str(ROOT / "docs" / "build.py"), str(tmp_path / "api")]
+    folder = tmp_path_factory.mktemp("docs") / "site"
+    line = [sys.executable, str(ROOT / "docs" / "build.py"), str(folder)]
     done = subprocess.run(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    page = (tmp_path / "api" / "mnist_zoo.html").read_text()
-    for name in PUBLIC:
-        assert f'<section id="{name}">' in page
-    assert 'id="LitClassifier.forward"' in page
-    assert 'id="LitClassifier.training_step"' not in page, "Lightning documents its hooks"
-    for name in ("data", "training/run", "speed"):
-        assert (tmp_path / "api" / "mnist_zoo" / f"{name}.html").is_file()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"wrote {folder / 'index.html'}\n"
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("site")
+class TestSite:
+    def test_every_public_name_is_documented(self, site):
+        page = (site / "mnist_zoo.html").read_text()
+        for name in PUBLIC:
+            assert f'<section id="{name}">' in page
+        assert 'id="LitClassifier.forward"' in page
+        assert 'id="LitClassifier.training_step"' not in page, "Lightning documents its hooks"
+        for name in ("data", "training/run", "speed"):
+            assert (site / "mnist_zoo" / f"{name}.html").is_file()
+
+    def test_every_guide_is_a_page_that_all_pages_list(self, site):
+        for path in sorted((ROOT / "docs").glob("*.md")):
+            assert (site / "guides" / f"{path.stem}.html").is_file()
+            for page in ("guides/sweeps.html", "mnist_zoo/data.html"):
+                assert f'href="../guides/{path.stem}.html"' in (site / page).read_text()
+
+    def test_every_link_leads_to_a_page_and_a_place_on_it(self, site):
+        pages = {page: page.read_text() for page in site.rglob("*.html")}
+        places = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in pages.items()}
+        wrong = []
+        for page, text in pages.items():
+            for link in re.findall(r'<a [^>]*?href="([^"]+)"', text):
+                if re.match(r"\w+:", link) or "${" in link:  # outside, or in the search's program
+                    continue
+                path, _, anchor = link.partition("#")
+                target = (page.parent / path).resolve() if path else page
+                if not target.exists() or (anchor and target.suffix == ".html" and anchor not in places[target]):
+                    wrong.append(f"{page.relative_to(site)}: {link}")
+        assert wrong == []
+
+    def test_it_opens_offline(self, site):
+        for page in site.rglob("*.html"):
+            loaded = re.findall(r'<(?:script|link|img)[^>]*?(?:src|href)="([^"$]+)', page.read_text())
+            assert [address for address in loaded if not address.startswith("data:")] == []
+
+    def test_the_search_finds_sections_of_guides_and_names_of_the_api(self, site):
+        found = (site / "search.js").read_text()
+        assert "Sweeps, clusters and searches: Resume" in found and "mnist_zoo.predict_images" in found
+        assert len(found) < 4_000_000
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -104,11 +136,32 @@ def test_the_files_that_the_architecture_page_lists_exist():
 def test_without_pdoc_one_line_says_what_to_install(tmp_path):
     (tmp_path / "pdoc.py").write_text("raise ImportError('no pdoc')\n")
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    line = [sys.executable, str(ROOT / "docs" / "build.py"), str(tmp_path / "api")]
+    line = [sys.executable, str(ROOT / "docs" / "build.py"), str(tmp_path / "site")]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: the API reference needs pdoc, which is not installed: pip install '")
+    assert done.stderr.startswith("error: the documentation needs pdoc, which is not installed: pip install '")
     assert done.stderr.count("\n") == 1
+
+
+def networks() -> list[str]:
+    """Return the names of the library's own networks, which have a file each: other tests register more."""
+    return [name for name in mnist_zoo.list_models() if (ROOT / f"conf/model/{name}.yaml").is_file()]
+
+
+def test_the_readme_is_short_and_counts_right():
+    text = (ROOT / "README.md").read_text()
+    assert text.count("\n") <= 250
+    experiments = {path.stem for path in (ROOT / "conf/experiment").glob("*.yaml")}
+    assert f"with {len(networks())} networks" in " ".join(text.split())
+    assert f"{len(experiments - {'fast99', 'photo', 'robust'})} experiments of papers" in text
+
+
+def test_the_guide_to_papers_and_the_one_to_models_name_all_of_them():
+    papers = (ROOT / "docs/reproduce.md").read_text()
+    experiments = {path.stem for path in (ROOT / "conf/experiment").glob("*.yaml")}
+    assert sorted(name for name in experiments if f"`{name}`" not in papers) == []
+    models = (ROOT / "docs/models.md").read_text()
+    assert [name for name in networks() if f"`{name}`" not in models] == []
 
 
 # -- commands of the pages ---------------------------------------------------------------------------------------------
@@ -140,40 +193,3 @@ def test_the_trainings_in_the_pages_compose(line):
     if any("my_" in word for word in known):
         pytest.skip("parts of a plug-in of the page: tests of plug-ins train with such parts")
     assert compose_config(list(jobs[0]))["model"]["name"]
-
-
-def run_script(*arguments: str, cwd: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    line = [sys.executable, *arguments]
-    done = subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
-@pytest.mark.slow
-def test_the_plug_in_of_the_readme_trains_as_shown(tmp_path):
-    """In a folder that holds only the example's module and its two files of images."""
-    heading = "## Add a model or a data set"
-    module = blocks("python", heading)[0]
-    name = re.match(r"# (\S+)\n", module)[1]
-    (tmp_path / name).parent.mkdir(parents=True)
-    (tmp_path / name).write_text(module)
-    rng = np.random.default_rng(0)
-    (tmp_path / "data").mkdir()
-    np.save(tmp_path / "data/images.npy", rng.integers(0, 255, (1500, 28, 28)).astype(np.uint8))
-    np.save(tmp_path / "data/labels.npy", np.arange(1500) % 10)
-    commands = blocks("bash", heading)[0].replace("\\\n", " ").splitlines()
-    commands = [shlex.split(line, comments=True) for line in commands if "-m mnist_zoo " in line]
-    assert commands
-    for command in commands:
-        run_script(*command[1:], "epochs=1", cwd=tmp_path)
-    assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == len(commands)
-
-
-@pytest.mark.slow
-def test_the_python_example_of_the_readme_runs(tmp_path):
-    script = blocks("python", "**Your own project.**")[0]
-    assert "max_epochs=3" in script and "outputs/runs/<folder>/checkpoints" in script
-    best = ROOT / "tests/fixtures/0.1.0/batches/checkpoints"
-    script = script.replace("max_epochs=3", "max_epochs=1, limit_train_batches=3")
-    (tmp_path / "own.py").write_text(script.replace("outputs/runs/<folder>/checkpoints", str(best)))
-    run_script("own.py", cwd=tmp_path)

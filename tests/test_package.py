@@ -140,7 +140,9 @@ def test_every_extra_that_is_named_exists():
     places += (ROOT / "docs").glob("*.md")
     places += [path for room in ("mnist_zoo", "benchmarks", "notebooks") for path in (ROOT / room).rglob("*.[pi]*y*")]
     text = "\n".join(path.read_text() for path in places if path.suffix in (".md", ".py", ".yaml", ".ipynb"))
-    named = set(re.findall(r"""pip install (?:-e )?['"]\.\[([\w,]+)\]""", text))
+    named = {
+        name for names in re.findall(r"""pip install (?:-e )?['"]\.\[([\w,]+)\]""", text) for name in names.split(",")
+    }
     named |= set(re.findall(r"""install_command\(['"](\w+)""", text))
     assert {"dev", "search", "export", "docs", "tsne", "benchmark"} <= named
     assert named <= set(PROJECT["optional-dependencies"])
