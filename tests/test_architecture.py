@@ -114,6 +114,7 @@ DOORS = (
         "evaluate",
         "label_errors",
         "card",
+        "draw",
     ),
     *("report.__main__", "versus.__main__"),
 )
