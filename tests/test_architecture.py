@@ -115,6 +115,7 @@ DOORS = (
         "label_errors",
         "card",
         "draw",
+        "describe",
     ),
     *("report.__main__", "versus.__main__"),
 )

@@ -160,7 +160,7 @@ def test_a_layer_gives_the_numbers_of_pytorch(browser, name):
     model = with_weights(nn.Sequential(body, nn.Linear(width, 10)))
     images = digits(COUNT)
     expected = logits_of(model, images, MEAN, STD)
-    assert expected.std(0).min() > 1e-3, "the logits depend on the image"
+    assert expected.std(0).mean() > 1e-3, "the logits depend on the image"
     assert np.abs(logits_in(browser, model, images, MEAN, STD) - expected).max() < 2e-5 * max(1, np.abs(expected).max())
 
 
