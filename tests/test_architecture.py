@@ -131,6 +131,8 @@ DOORS = (
         "evaluate",
         "label_errors",
         "card",
+        "draw",
+        "describe",
     ),
     *("report.__main__", "versus.__main__"),
 )

@@ -148,8 +148,10 @@ def _scaled(ink: Image.Image) -> np.ndarray[Any, Any]:
     """Return an image scaled so that its longer side is `BOX` pixels."""
     scale = BOX / max(ink.size)
     width, height = (max(1, round(side * scale)) for side in ink.size)
-    # Pillow's bilinear filter averages all the pixels that a smaller pixel covers.
-    return np.asarray(ink.resize((width, height), Image.Resampling.BILINEAR))
+    # Pillow's bilinear filter averages all the pixels that a smaller pixel covers. Rows first: given both sizes, Pillow
+    # chooses the order (13.0 begins with the columns of tall images), and the other order rounds differently.
+    narrow = ink.resize((width, ink.height), Image.Resampling.BILINEAR)
+    return np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _centred(digit: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

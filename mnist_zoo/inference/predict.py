@@ -112,7 +112,7 @@ def predict_images(
     if known.mean is None or known.std is None:
         raise InputError(f"{weights.path} does not say how its training images were normalised (no MNISTDataModule)")
     if not raw:
-        _check_digits(known)
+        check_digits(known)
     model, least = build_trained(weights), None if raw else find_threshold(weights)
     predictions: list[Prediction] = []
     size = max(1, min(BATCH_SIZE, BATCH_VALUES // math.prod(known.image_shape)))
@@ -128,7 +128,7 @@ def _name(image: ImageLike, number: int) -> str:
     return str(image) if isinstance(image, (str, Path)) else f"image {number}"
 
 
-def _check_digits(known: Description) -> None:
+def check_digits(known: Description) -> None:
     """Raise InputError if the network was not trained on 28x28 digits, the only images that are digitised."""
     if known.class_names != tuple(string.digits) or known.image_shape != (1, 28, 28):
         shape = "x".join(str(size) for size in known.image_shape)
