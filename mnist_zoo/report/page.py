@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-import time
+import shlex
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,14 +13,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mnist_zoo import __version__
 from mnist_zoo.errors import printable
 from mnist_zoo.plots.style import FIGURE_DPI, style
-from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.beyond import beyond_sections
 from mnist_zoo.report.comparison import beside_papers, comparison
 from mnist_zoo.report.data_size import data_size_sections
@@ -30,9 +27,11 @@ from mnist_zoo.report.networks import network_sections
 from mnist_zoo.report.paper import latex, vector_graphics
 from mnist_zoo.report.parts import parts_sections
 from mnist_zoo.report.reading import NOT_IN_CSV, read_runs
+from mnist_zoo.report.rendering import render
 from mnist_zoo.report.robustness import robustness_sections
-from mnist_zoo.report.sections import MOST_ROWS, Block, Section, shared_sections
+from mnist_zoo.report.sections import MOST_ROWS, Answer, Block, Section, shared_sections
 from mnist_zoo.report.studies import study_sections
+from mnist_zoo.report.summary import answer, command, commands
 from mnist_zoo.report.suspects import label_error_sections
 from mnist_zoo.report.testsets import group_by_images
 from mnist_zoo.report.transfer import transfer_sections
@@ -40,6 +39,7 @@ from mnist_zoo.report.verdicts import against_papers
 from mnist_zoo.report.writing import FIGURES, Output, png
 from mnist_zoo.runs import Damaged
 
+MOST_COMMANDS = 8  # on the first screen
 MOST_WORDS = 5  # of a list of devices, versions or data sets in a sentence
 CSS_DPI = 96  # CSS pixels per inch
 
@@ -74,6 +74,8 @@ def write_report(
     page = Page(Output([Path(folder) for folder in folders], None if out is None else Path(out)), for_paper)
     with style(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.filterwarnings("ignore", message="Glyph")  # of a name in a script that matplotlib's font lacks
+        for each in sets:
+            page.answer(answer(each, each.name if len(sets) > 1 else ""))
         found = [*table["folder"], *(folder for folder, _ in runs.skipped)]
         verdicts = against_papers([table])
         for section in [comparison(table, verdicts), *beside_papers(verdicts), *study_sections(found, damaged)]:
@@ -93,9 +95,11 @@ def write_report(
                 page.add(section, suffix)
         for section in label_error_sections(found, damaged):
             page.add(section)
-    page.output.write("runs.csv", table.drop(columns=[*NOT_IN_CSV]).to_csv(index=False))
+    plain = table.drop(columns=[*NOT_IN_CSV]).assign(command=[command(asked) for asked in table["overrides"]])
+    page.output.write("runs.csv", plain.to_csv(index=False))
     title = ", ".join(dict.fromkeys(Path(folder).resolve().name for folder in folders))
     skipped = [f"{folder.name}: {reason}" for folder, reason in runs.skipped]
+    page.commands = _commands(table, folders)
     return page.write(title, _facts(table, len(skipped)), skipped)
 
 
@@ -108,7 +112,13 @@ def _facts(table: pd.DataFrame, skipped: int) -> list[str]:
         f"{r.data}: {r.n_train:,} training, {r.n_val:,} validation and {r.n_test:,} test images."
         for r in sizes.itertuples()
     ]
-    versions = _distinct(f"torch {v.get('torch', '?')}" for v in table["versions"])
+    versions = _distinct(
+        f"mnist_zoo {v.get('mnist_zoo', '?')} and torch {v.get('torch', '?')}" for v in table["versions"]
+    )
+    commits = list(dict.fromkeys(v["commit"][:10] for v in table["versions"] if "commit" in v))
+    commit = f" at commit {_distinct(commits)}" if commits else ", whose commit is not recorded"
+    dates = sorted(date for date in table.get("date", pd.Series(dtype=str)).dropna())
+    when = "" if not dates else f" on {dates[0]}" if dates[0] == dates[-1] else f" from {dates[0]} to {dates[-1]}"
     rates = table["lr"].unique()
     rate = f" with learning rate {rates[0]:g}" if len(rates) == 1 and not math.isnan(rates[0]) else ""
     with_epochs = ["Epochs are chosen on the validation images."] if table["epochs_run"].notna().any() else []
@@ -116,10 +126,17 @@ def _facts(table: pd.DataFrame, skipped: int) -> list[str]:
     return [
         f"{_count(len(table), 'finished run')} of {_count(len(seeds), 'configuration')}, {span} each{left_out}.",
         *splits,
-        f"Trained{rate} on {_distinct(table['device'])}, with {versions}.",
+        f"Trained{when}{rate} on {_distinct(table['device'])}, with {versions}{commit}.",
         " ".join([*with_epochs, "The test images are used once, at the end; notes mark exceptions."]),
         "a ± b: mean over seeds, and half its 95 % interval (Student's t). A number without ± is of one seed.",
     ]
+
+
+def _commands(table: pd.DataFrame, folders: Sequence[str | Path]) -> list[str]:
+    """Return the lines that repeat the runs, at most `MOST_COMMANDS`, and the one that repeats the report."""
+    asked = commands(table)
+    more = [f"# and {len(asked) - MOST_COMMANDS} more: runs.csv"] if len(asked) > MOST_COMMANDS else []
+    return [*asked[:MOST_COMMANDS], *more, shlex.join(["python", "-m", "mnist_zoo.report", *map(str, folders)])]
 
 
 def _count(number: int, noun: str) -> str:
@@ -141,6 +158,21 @@ class Page:
     def __init__(self, output: Output, for_paper: bool = False):
         self.output, self._for_paper = output, for_paper
         self._sections: list[dict[str, Any]] = []
+        self._answers: list[dict[str, Any]] = []
+        self.commands: list[str] = []
+
+    def answer(self, found: Answer) -> None:
+        """Add an answer to the first screen."""
+        cards = [{key: printable(text) for key, text in vars(card).items()} for card in found.cards]
+        number = f"00-{len(self._answers) + 1}"
+        self._answers.append(
+            {
+                "name": printable(found.name),
+                "sentences": [printable(sentence) for sentence in found.sentences],
+                "cards": cards,
+                "plot": [self._block(block, number) for block in found.plot],
+            }
+        )
 
     def add(self, section: Section, suffix: str = "") -> None:
         """Add a section, with `suffix` behind its title; write its plots and the tables that have a file name."""
@@ -180,26 +212,17 @@ class Page:
 
     def write(self, title: str, facts: list[str], skipped: list[str]) -> Path:
         """Write ``report.md`` and ``report.html``, and return the path of the latter."""
-        environment = Environment(
-            loader=PackageLoader("mnist_zoo.report"),
-            autoescape=lambda name: name is not None and name.endswith(".html.j2"),
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters["md"] = escape
         if len(skipped) > MOST_ROWS:
             self.output.write("left_out.csv", pd.DataFrame({"run": skipped}).to_csv(index=False))
             skipped = [*skipped[:MOST_ROWS], f"{len(skipped) - MOST_ROWS} more; left_out.csv has all"]
         content = {
             "title": printable(title),
             "facts": [printable(fact) for fact in facts],
+            "commands": [printable(line) for line in self.commands],
+            "answers": self._answers,
             "sections": self._sections,
             "skipped": [printable(line) for line in skipped],
-            "date": time.strftime("%Y-%m-%d"),
-            "version": __version__,
-            "markdown": markdown,
-            "cells": lambda rows: [[escape(cell) for cell in row] for row in rows],
         }
-        for name in ("report.md", "report.html"):
-            self.output.write(name, environment.get_template(f"{name}.j2").render(content))
+        for name, text in render(content, {}).items():
+            self.output.write(name, text)
         return self.output.folder / "report.html"

@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from mnist_zoo.report import figures
 from mnist_zoo.report.difference import PAIRED_FROM
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
-from mnist_zoo.report.pairs import Significance, significance
+from mnist_zoo.report.pairs import Significance
 from mnist_zoo.report.reading import FIXED
 from mnist_zoo.report.statistics import POWER
-from mnist_zoo.report.tables import compare
 from mnist_zoo.report.testsets import TestSet
 from mnist_zoo.runs import read_predictions
 
@@ -52,6 +51,32 @@ class Section:
     blocks: list[Block] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Card:
+    """A number at the top of the page: its title, the number as text, and a remark."""
+
+    title: str
+    value: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of the runs on the same images.
+
+    Attributes:
+        name: of the data set, or empty if there is only one.
+        sentences: what is best, what is not resolved, what it costs, and which runs had not converged or overfit.
+        cards: of the best configuration.
+        plot: the accuracy of every configuration with its interval.
+    """
+
+    name: str
+    sentences: list[str]
+    cards: list[Card]
+    plot: list[Block]
+
+
 def figure_block(name: str, figure: Figure | None, caption: str) -> list[Block]:
     """Return a list with the block of a plot, or an empty list if there is no plot."""
     return [] if figure is None else [Block("figure", figure, caption, name)]
@@ -66,9 +91,7 @@ def _p(value: float) -> str:
 
 def shared_sections(runs: TestSet) -> list[Section]:
     """Return the sections on configurations that share their images: significance, curves, costs, ensembles."""
-    rows = compare(runs.table)
-    order, first = runs.order, runs.representatives
-    found = significance(runs.table, runs.predicted, runs.labels)
+    rows, order, first, found = runs.rows, runs.order, runs.representatives, runs.significance
     sections = [] if found is None else [_significance_section(found)]
     sections += _curves_section(runs)
     if len(order) > 1:
