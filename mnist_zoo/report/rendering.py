@@ -17,7 +17,7 @@ from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.terms import TERMS, explanation, identifier, linked
 
 STYLE = "report.css"
-SCRIPTS = ("page.js",)  # in this order
+SCRIPTS = ("page.js", "tables.js", "charts.js", "plots.js", "images.js", "runs.js")  # in this order
 
 
 def render(content: dict[str, Any], data: dict[str, Any]) -> dict[str, str]:

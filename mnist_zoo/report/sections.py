@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -20,6 +21,42 @@ from mnist_zoo.runs import read_predictions
 
 OPEN_ROWS = 30  # longer tables are folded on the HTML page
 MOST_ROWS = 100  # of a table on the pages; its CSV file has all
+MOST_EMBEDDED = 3000  # rows of a table that the scripts of the HTML page sort and filter
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """The images that some run of a test set gets wrong, side by side in one picture.
+
+    Attributes:
+        picture: PNG file; grey images are dark on white.
+        across: images in a row.
+        count: how many there are.
+        height, width: of one image, in pixels.
+        class_names: of the data set.
+    """
+
+    picture: bytes
+    across: int
+    count: int
+    height: int
+    width: int
+    class_names: list[str]
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Some images of a sprite with captions.
+
+    Attributes:
+        places: of each in the sprite.
+        images: the same images for ``report.md``, uint8 ``(K, C, H, W)``.
+        captions: K texts.
+    """
+
+    places: list[int]
+    images: np.ndarray
+    captions: list[str]
 
 
 @dataclass(frozen=True)
@@ -27,20 +64,21 @@ class Block:
     """One element of a section.
 
     Attributes:
-        kind: ``text``, ``list`` (of sentences), ``table`` or ``figure``.
-        content: a text, a list of texts, a table of texts, or a plot (a Figure, or a PNG file's content).
+        kind: ``text``, ``list`` (of sentences), ``table``, ``figure``, ``sprite`` or ``thumbnails``.
+        content: a text, a list of texts, a table of texts, a plot (a Figure, or a PNG file's content), or images.
         caption: of a table or plot.
-        name: of the file: ``<name>.csv`` for a table, part of the name for a plot. A table without name has no file.
-        raw: the whole, unformatted table for the CSV file; the page shows at most `MOST_ROWS` rows.
-        folded: whether the HTML page shows the table only on demand.
+        name: of the file: ``<name>.csv`` for a table, part of the name for a plot.
+        raw: the whole, unformatted table for the CSV file; the pages show at most `MOST_ROWS` rows. Without it, another
+            part writes the file, or there is none.
+        folded: whether the HTML page shows the table only on demand; a text is what it then shows instead.
     """
 
-    kind: Literal["text", "list", "table", "figure"]
-    content: str | list[str] | pd.DataFrame | Figure | bytes
+    kind: Literal["text", "list", "table", "figure", "sprite", "thumbnails"]
+    content: str | list[str] | pd.DataFrame | Figure | bytes | Sprite | Thumbnails
     caption: str = ""
     name: str = ""
     raw: pd.DataFrame | None = None
-    folded: bool = False
+    folded: bool | str = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +173,7 @@ def _only_best(order: list[str]) -> str:
 
 
 def _significance_section(found: Significance) -> Section:
-    pairs = found.pairs.head(MOST_ROWS)
+    pairs = found.pairs.head(MOST_EMBEDDED)
     shown = pd.DataFrame(
         {
             "first": pairs["first"],

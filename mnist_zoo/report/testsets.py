@@ -64,6 +64,12 @@ class TestSet:
         """Whether each prediction is correct: bool ``(R, N)``."""
         return self.predicted == self.labels
 
+    @cached_property
+    def missed(self) -> np.ndarray:
+        """Numbers of the test images that some run gets wrong, those that most get wrong first."""
+        wrong = (~self.correct).sum(axis=0)
+        return np.argsort(-wrong, kind="stable")[: np.count_nonzero(wrong)]
+
     @property
     def order(self) -> list[str]:
         """Labels of the configurations, best mean validation accuracy first."""
