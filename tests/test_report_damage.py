@@ -238,8 +238,9 @@ def test_texts_of_run_folders_are_escaped(tmp_path):
     markdown = (tmp_path / "out" / "report.md").read_text()
     for text in (html, markdown):
         assert "alert(1)" in text and "src=x" in text and "src=y" in text, "the texts are shown"
-        assert "<script" not in text and "<img src=x" not in text and "<img src=y" not in text
+        assert "<script>alert" not in text and "<img src=x" not in text and "<img src=y" not in text
         assert "\x1b" not in text and "\u202e" not in text
+    assert html.count("<script") == 2, "the data and the script of the page"
     assert html.count("<img") == html.count('<img src="data:image/png;base64,')
     assert "](javascript" not in markdown.replace("\\](", "")
     figures = [line for line in markdown.splitlines() if line.startswith("![")]

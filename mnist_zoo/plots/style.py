@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 
@@ -42,6 +42,35 @@ def style() -> Iterator[None]:
 def plain(text: str) -> str:
     """Return a text that matplotlib draws as it is; what stands between two dollar signs would be a formula."""
     return text.replace("$", r"\$")
+
+
+class Look(NamedTuple):
+    """How a configuration is drawn in every plot: colour, line style and marker."""
+
+    colour: str
+    line: LineStyleType
+    marker: str
+
+
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """Return the look of each configuration. All configurations of a model have its colour, in every plot.
+
+    Args:
+        labels: of all configurations, which begin with the name of their model. If it is the same in all of them, each
+            configuration has a colour of its own.
+    """
+    members: dict[str, list[str]] = {}
+    for label in dict.fromkeys(labels):
+        members.setdefault(label.split(" ")[0], []).append(label)
+    if len(members) == 1:
+        return {label: Look(*look(index)) for own in members.values() for index, label in enumerate(own)}
+    found = {}
+    for index, own in enumerate(members.values()):
+        for place, label in enumerate(own):
+            turn = place + index // len(COLOURS)  # a further model of this colour has other lines and markers
+            line, marker = LINES[turn % len(LINES)], MARKERS[(turn + turn // len(LINES)) % len(MARKERS)]
+            found[label] = Look(COLOURS[index % len(COLOURS)], line, marker)
+    return found
 
 
 def look(index: int) -> tuple[str, LineStyleType, str]:

@@ -33,13 +33,19 @@ def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
     constant = [name for name in ("data", "lr", "device") if table[name].nunique(dropna=False) == 1]
     configurations: list[Any] = list(rows.itertuples())
     accuracy = _noted(pd.DataFrame([_accuracy_row(row, tested.get(row.label)) for row in configurations]), table)
+    if all(verdict.reason for verdict in verdicts):
+        constant += ["published", "difference", "verdict"]  # the section on published numbers has the reasons
     cost = pd.DataFrame([_cost_row(row) for row in configurations])
     note = (
-        "Accuracies in per cent with 95 % intervals of the mean over seeds, best on validation first. The verdict says "
-        "whether the published number could be that of one further run of ours (corrected for the number of verdicts). "
-        "MB: the parameters in float32, and the fitted size of a classical model. To 98 % and to 99 %: the first epoch "
-        "with this validation accuracy, mean over the seeds that reach it."
+        "Accuracies in per cent with 95 % intervals of the mean over seeds, best on validation first. MB: the "
+        "parameters in float32, and the fitted size of a classical model. To 98 % and to 99 %: the first epoch with "
+        "this validation accuracy, mean over the seeds that reach it."
     )
+    if any(not verdict.reason for verdict in verdicts):
+        note += (
+            " The verdict says whether the published number could be that of one further run of ours (corrected for "
+            "the number of verdicts)."
+        )
     if rows["clean_test_acc"].notna().any():
         note += (
             f" {CLEAN[0].upper()}{CLEAN[1:]}: without the {len(MISLABELLED)} images of MNIST's test set whose label "
@@ -171,5 +177,8 @@ def beside_papers(verdicts: list[Verdict]) -> list[Section]:
         "took while training, and its best validation accuracies, are compared with ours of the same kind."
     )
     raw = frame.rename(columns={"metric": "figure"})  # the name of this CSV column since 0.1.0
-    table_block = Block("table", frame, caption, "published", raw, folded=len(frame) > OPEN_ROWS)
+    folded: bool | str = len(frame) > OPEN_ROWS
+    if all(v.reason for v in verdicts):
+        folded = f"Published numbers of these configurations: {len(frame)}, none of them comparable"
+    table_block = Block("table", frame, caption, "published", raw, folded)
     return [Section("Published results", [Block("text", text), table_block])]

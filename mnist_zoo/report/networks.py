@@ -14,6 +14,7 @@ from mnist_zoo.plots import images
 from mnist_zoo.plots.reliability import reliability
 from mnist_zoo.report.attribution import attribution_blocks
 from mnist_zoo.report.datasets import load_data
+from mnist_zoo.report.gallery import all_errors, thumbnails
 from mnist_zoo.report.mislabelled import MISLABELLED, well_labelled
 from mnist_zoo.report.reconstructions import DRAWING, reconstruction_blocks
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
@@ -43,7 +44,8 @@ def network_sections(runs: TestSet, data_root: str | Path | None) -> list[Sectio
     except InputError as error:
         missing = Section("Images", [Block("text", f"No images shown: {error}.")])
         return [_predictions_section(runs, numbers), missing]
-    blocks = _worst_errors(runs, runs.representatives[0], test_images, class_names)
+    blocks = all_errors(runs, test_images, class_names) if len(runs.missed) else []
+    blocks += _worst_errors(runs, runs.representatives[0], test_images, class_names)
     if len(runs.table) > 1:
         blocks += _missed_by_all(runs, test_images, class_names)
     return [
@@ -108,7 +110,8 @@ def _worst_errors(runs: TestSet, row: int, test_images: np.ndarray, class_names:
         f"The {len(worst)} most confident of the {len(wrong)} errors of {_name(run)}: true class, predicted class and "
         f"its probability."
     )
-    blocks = figure_block("worst-errors", images.image_grid(test_images[worst], captions), caption)
+    shown = thumbnails(runs, worst, test_images, captions)
+    blocks = [Block("thumbnails", shown, caption, "worst-errors")]
     return blocks + attribution_blocks(run["folder"], test_images[worst], runs.predicted[row, worst], captions)
 
 
@@ -149,4 +152,4 @@ def _missed_by_all(runs: TestSet, test_images: np.ndarray, class_names: Sequence
     if kept is not None:
         wrong = int((~kept[missed]).sum())
         caption += f" Of MNIST's {len(MISLABELLED)} test images with a known label error, {wrong} are among them."
-    return figure_block("missed-by-all", images.image_grid(test_images[missed[order]], captions), caption)
+    return [Block("thumbnails", thumbnails(runs, missed[order], test_images, captions), caption, "missed-by-all")]

@@ -48,6 +48,7 @@ NOT_IN_CSV = (
     "folder",
     "curves",
     "predicted",
+    "confidence",
     "labels",
     "images",
     "test_images",
@@ -65,7 +66,8 @@ class Runs:
             (name or None), ``overrides`` (list of str, as on the command line), ``settings`` (a text that is equal
             for runs of one configuration) and ``label`` (the shortest name that tells its configuration from the
             others in the table). Of the other files: ``curves`` (float64 ``(epochs, columns)``, see `CURVE_COLUMNS`),
-            ``predicted`` and ``labels`` (predicted and true classes of the test images, ``(N,)``), on the test images
+            ``predicted`` and ``labels`` (predicted and true classes of the test images, ``(N,)``), ``confidence``
+            (probability of the predicted class in whole per cent, uint8 ``(N,)``), on the test images
             ``ece`` (the expected calibration error, a fraction), ``perfect_ece`` (that of a perfectly calibrated
             network with the same probabilities) and ``brier`` (the Brier score), ``clean_test_acc`` (the accuracy
             without MNIST's mislabelled test images, NaN for other test sets), ``epochs_to_98`` and ``epochs_to_99``
@@ -166,6 +168,7 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
     varies = split_varies(overrides) and "images_fingerprint" in metrics
     if varies:  # a split for each seed is no setting: all seeds are one configuration
         settings |= {"data_fingerprint": metrics["images_fingerprint"], "split": VARIES}
+    probabilities = softmax(logits)
     predicted = logits.argmax(axis=1).astype(np.min_scalar_type(classes))
     return {key: metrics[key] for key in FIELDS if key in metrics} | {
         **{key: metrics.get(key, {}) for key in CHOICES},
@@ -178,7 +181,8 @@ def _read_run(folder: Path, known_labels: dict[str, np.ndarray]) -> dict[str, An
         "predicted": predicted,
         "clean_test_acc": clean_accuracy(labels, predicted),
         "labels": known_labels.setdefault(test_images, labels),
-        **_sureness(softmax(logits), labels),
+        "confidence": np.rint(100 * probabilities.max(axis=1)).astype(np.uint8),
+        **_sureness(probabilities, labels),
         "classes": classes,
         "split": VARIES if varies else FIXED,
         "test_images": test_images,
@@ -241,7 +245,7 @@ def augment_name(augment: Mapping[str, Any] | None) -> str:
 
 def name_configurations(table: pd.DataFrame) -> list[str]:
     """Return the label of each run: its model, and the settings that differ between the runs of that model."""
-    flat = {settings: _flatten(json.loads(settings)) for settings in table["settings"].unique()}
+    flat = {settings: flatten(json.loads(settings)) for settings in table["settings"].unique()}
     by_model, by_data = (_varying_keys(flat.values(), keys) for keys in (("model",), ("model", "data")))
     labels: dict[str, str] = {}
     taken: dict[str, dict[str, Any]] = {}
@@ -275,7 +279,7 @@ def _varying_keys(flat: Iterable[dict[str, Any]], group_by: tuple[str, ...]) -> 
     return varying
 
 
-def _flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with dotted keys instead of nested dicts."""
     flat = {key: settings[key] for key in PLAIN_SETTINGS} | {"augment": augment_name(settings["augment"])}
     for group in ("model_options", "optimizer", "scheduler", "config"):

@@ -6,21 +6,57 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from mnist_zoo.report import figures
 from mnist_zoo.report.difference import PAIRED_FROM
 from mnist_zoo.report.ensembles import CANDIDATES, ensembles
-from mnist_zoo.report.pairs import Significance, significance
+from mnist_zoo.report.pairs import Significance
 from mnist_zoo.report.reading import FIXED
 from mnist_zoo.report.statistics import POWER
-from mnist_zoo.report.tables import compare
 from mnist_zoo.report.testsets import TestSet
 from mnist_zoo.runs import read_predictions
 
 OPEN_ROWS = 30  # longer tables are folded on the HTML page
 MOST_ROWS = 100  # of a table on the pages; its CSV file has all
+MOST_EMBEDDED = 3000  # rows of a table that the scripts of the HTML page sort and filter
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """The images that some run of a test set gets wrong, side by side in one picture.
+
+    Attributes:
+        picture: PNG file; grey images are dark on white.
+        across: images in a row.
+        count: how many there are.
+        height, width: of one image, in pixels.
+        class_names: of the data set.
+    """
+
+    picture: bytes
+    across: int
+    count: int
+    height: int
+    width: int
+    class_names: list[str]
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Some images of a sprite with captions.
+
+    Attributes:
+        places: of each in the sprite.
+        images: the same images for ``report.md``, uint8 ``(K, C, H, W)``.
+        captions: K texts.
+    """
+
+    places: list[int]
+    images: np.ndarray
+    captions: list[str]
 
 
 @dataclass(frozen=True)
@@ -28,20 +64,21 @@ class Block:
     """One element of a section.
 
     Attributes:
-        kind: ``text``, ``list`` (of sentences), ``table`` or ``figure``.
-        content: a text, a list of texts, a table of texts, or a plot (a Figure, or a PNG file's content).
+        kind: ``text``, ``list`` (of sentences), ``table``, ``figure``, ``sprite`` or ``thumbnails``.
+        content: a text, a list of texts, a table of texts, a plot (a Figure, or a PNG file's content), or images.
         caption: of a table or plot.
-        name: of the file: ``<name>.csv`` for a table, part of the name for a plot. A table without name has no file.
-        raw: the whole, unformatted table for the CSV file; the page shows at most `MOST_ROWS` rows.
-        folded: whether the HTML page shows the table only on demand.
+        name: of the file: ``<name>.csv`` for a table, part of the name for a plot.
+        raw: the whole, unformatted table for the CSV file; the pages show at most `MOST_ROWS` rows. Without it, another
+            part writes the file, or there is none.
+        folded: whether the HTML page shows the table only on demand; a text is what it then shows instead.
     """
 
-    kind: Literal["text", "list", "table", "figure"]
-    content: str | list[str] | pd.DataFrame | Figure | bytes
+    kind: Literal["text", "list", "table", "figure", "sprite", "thumbnails"]
+    content: str | list[str] | pd.DataFrame | Figure | bytes | Sprite | Thumbnails
     caption: str = ""
     name: str = ""
     raw: pd.DataFrame | None = None
-    folded: bool = False
+    folded: bool | str = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +87,32 @@ class Section:
 
     title: str
     blocks: list[Block] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A number at the top of the page: its title, the number as text, and a remark."""
+
+    title: str
+    value: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of the runs on the same images.
+
+    Attributes:
+        name: of the data set, or empty if there is only one.
+        sentences: what is best, what is not resolved, what it costs, and which runs had not converged or overfit.
+        cards: of the best configuration.
+        plot: the accuracy of every configuration with its interval.
+    """
+
+    name: str
+    sentences: list[str]
+    cards: list[Card]
+    plot: list[Block]
 
 
 def figure_block(name: str, figure: Figure | None, caption: str) -> list[Block]:
@@ -66,9 +129,7 @@ def _p(value: float) -> str:
 
 def shared_sections(runs: TestSet) -> list[Section]:
     """Return the sections on configurations that share their images: significance, curves, costs, ensembles."""
-    rows = compare(runs.table)
-    order, first = runs.order, runs.representatives
-    found = significance(runs.table, runs.predicted, runs.labels)
+    rows, order, first, found = runs.rows, runs.order, runs.representatives, runs.significance
     sections = [] if found is None else [_significance_section(found)]
     sections += _curves_section(runs)
     if len(order) > 1:
@@ -112,7 +173,7 @@ def _only_best(order: list[str]) -> str:
 
 
 def _significance_section(found: Significance) -> Section:
-    pairs = found.pairs.head(MOST_ROWS)
+    pairs = found.pairs.head(MOST_EMBEDDED)
     shown = pd.DataFrame(
         {
             "first": pairs["first"],

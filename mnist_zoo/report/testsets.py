@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from mnist_zoo.plots.style import Look, looks
+from mnist_zoo.report.pairs import Significance, significance
+from mnist_zoo.report.tables import compare
 
 
 @dataclass(frozen=True)
@@ -18,6 +24,7 @@ class TestSet:
         table: rows of `Runs`.
         predicted: predicted classes of the test images, integers ``(R, N)``, one row for each row of the table.
         labels: true classes ``(N,)``.
+        looks: how each configuration of the report is drawn.
         others: networks and ensembles that are no runs, on the same images, as `read_measured` returns them.
     """
 
@@ -27,6 +34,7 @@ class TestSet:
     table: pd.DataFrame
     predicted: np.ndarray
     labels: np.ndarray
+    looks: Mapping[str, Look]
     others: pd.DataFrame | None = None
 
     @property
@@ -35,6 +43,16 @@ class TestSet:
         frames = [self.table] if self.others is None else [self.table, self.others]
         columns = ["label", "seed", "folder", "data_fingerprint", "evaluation"]
         return pd.concat([each[columns] for each in frames], ignore_index=True)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """One row per configuration, best mean validation accuracy first (see `compare`)."""
+        return compare(self.table)
+
+    @cached_property
+    def significance(self) -> Significance | None:
+        """Which differences between configurations are significant; None if there is only one."""
+        return significance(self.table, self.predicted, self.labels)
 
     @property
     def classes(self) -> int:
@@ -46,17 +64,32 @@ class TestSet:
         """Whether each prediction is correct: bool ``(R, N)``."""
         return self.predicted == self.labels
 
+    @cached_property
+    def missed(self) -> np.ndarray:
+        """Numbers of the test images that some run gets wrong, those that most get wrong first."""
+        wrong = (~self.correct).sum(axis=0)
+        return np.argsort(-wrong, kind="stable")[: np.count_nonzero(wrong)]
+
     @property
     def order(self) -> list[str]:
         """Labels of the configurations, best mean validation accuracy first."""
-        means = self.table.groupby("label")["val_acc"].mean()
-        return means.sort_values(ascending=False, kind="stable").index.tolist()
+        return _by_validation(self.table)
 
     @property
     def representatives(self) -> list[int]:
         """Row number of the lowest seed of each configuration in `order`."""
         first = self.table.sort_values("seed", kind="stable").drop_duplicates("label").reset_index()
         return first.set_index("label").loc[self.order, "index"].tolist()
+
+
+def looks_of(table: pd.DataFrame) -> dict[str, Look]:
+    """Return how each configuration of a table of `Runs` is drawn, in the order of their validation accuracy."""
+    return looks(_by_validation(table))
+
+
+def _by_validation(table: pd.DataFrame) -> list[str]:
+    means = table.groupby("label")["val_acc"].mean()
+    return means.sort_values(ascending=False, kind="stable").index.tolist()
 
 
 def group_by_images(
@@ -71,9 +104,9 @@ def group_by_images(
     Returns:
         The groups, and an empty list: version 0.1.0 found damaged predictions here, `read_runs` leaves them out.
     """
-    sets = []
+    sets, drawn = [], looks_of(table)
     for (data, _), rows in table.groupby(["data", "images"], sort=False):
         predicted, labels = np.stack(list(rows["predicted"])), rows["labels"].iloc[0]
         own = None if others is None else others[others["data_fingerprint"].isin(rows["data_fingerprint"])]
-        sets.append(TestSet(str(data), rows.reset_index(drop=True), predicted, labels, own))
+        sets.append(TestSet(str(data), rows.reset_index(drop=True), predicted, labels, drawn, own))
     return sets, []
