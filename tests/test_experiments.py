@@ -88,13 +88,13 @@ RECIPES = [
 # The recipe of no paper: it was chosen on validation and tested with 20 seeds. A change needs these 20 runs again.
 FAST99 = {
     "model.name": "cnn_strided",
-    "model.channels": [16, 32],
+    "model.channels": [8, 16],
     "scheduler.name": "onecycle",
     "scheduler.pct_start": 0.3,
     "optimizer.name": "adam",
-    "lr": 0.01,
+    "lr": 0.02,
     "batch_size": 128,
-    "epochs": 3,
+    "epochs": 2,
     "label_smoothing": 0.05,
     "augment.rotate": 0.0,
     "ema": None,
@@ -181,8 +181,8 @@ def test_fast99_trains_and_tests(config, tmp_path):
     small = ("data=custom", "data.name=stripes", "trainer=cpu", "progress=none", "logger=none", "batch_size=32")
     run(config("experiment=fast99", *small), tmp_path)
     metrics = read_metrics(tmp_path)
-    assert (metrics["model"], metrics["num_params"], metrics["epochs_run"]) == ("cnn_strided", 80_554, 3)
-    assert metrics["test_acc"] > 0.5, "eighteen steps are enough for the stripes"
+    assert (metrics["model"], metrics["num_params"], metrics["epochs_run"]) == ("cnn_strided", 37_914, 2)
+    assert metrics["test_acc"] > 0.5, "twelve steps are enough for the stripes"
 
 
 def test_the_augmented_cnn_of_architectures_is_augmented():
