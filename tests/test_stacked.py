@@ -236,11 +236,12 @@ def test_a_stack_that_breaks_does_not_stop_the_next_one(sweep, monkeypatch):
 def test_tensorboard_has_a_record_of_each_job(sweep):
     choices = sweep([["seed=0"], ["seed=1"]], "model=mlp", "logger=tensorboard")
     run_stacked(choices)
-    tags = []
+    tags, steps = [], []
     for folder in (choices[1].folder, alone(choices[1])):
         record = EventAccumulator(str(folder)).Reload()
-        tags.append({kind: sorted(map(str, found)) for kind, found in record.Tags().items() if isinstance(found, list)})
-    assert tags[0] == tags[1] and "val_acc" in tags[0]["scalars"]
+        tags.append({kind: sorted(found) for kind, found in record.Tags().items() if isinstance(found, list)})
+        steps.append([scalar.step for scalar in record.Scalars("val_acc")])
+    assert tags[0] == tags[1] and steps[0] == steps[1]
 
 
 def test_a_job_with_a_checkpoint_is_not_begun_anew(sweep):

@@ -99,7 +99,7 @@ class StackedJob:
         if improved:
             self._best_state = self._state(epoch, steps)
         if self._logger:
-            self._logger.log_metrics({**metrics, "epoch": epoch - 1}, step=steps)
+            self._logger.log_metrics(dict(metrics), step=steps)
         return improved
 
     def write_progress(self) -> None:
