@@ -116,6 +116,20 @@ def test_jobs_have_the_results_that_they_have_alone(sweep, kind):
         assert read_metrics(choice.folder)["speed"][0] == "stacked"
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+@pytest.mark.parametrize("schedule", ["none", "cosine", "onecycle"])
+def test_captured_jobs_on_cuda_have_the_results_that_they_have_alone(sweep, optimizer, schedule):
+    choices = sweep(SEEDS_AND_RATES, "trainer=cuda", f"optimizer={optimizer}", f"scheduler={schedule}")
+    run_stacked(choices)
+    for choice in choices:
+        assert "captured" in read_metrics(choice.folder)["speed"]
+        for row, expected in zip(read_curves(choice.folder), read_curves(alone(choice)), strict=True):
+            assert [row[key] for key in ("lr", "train_loss", "val_loss")] == pytest.approx(
+                [expected[key] for key in ("lr", "train_loss", "val_loss")], abs=1e-3
+            )
+
+
 def test_a_job_that_diverges_fails_and_the_others_go_on(sweep):
     bad, good = choices = sweep([["lr=1e30"], ["seed=1"]], "model=mlp", "optimizer=sgd")
     failed, result = run_stacked(choices)
