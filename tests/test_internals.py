@@ -54,6 +54,28 @@ def test_a_checkpoint_says_global_step_in_both_modes(tmp_path):
     assert later.global_step == 11
 
 
+def test_the_loops_after_whole_epochs_are_those_of_a_trainer(tmp_path):
+    """Saved as the recorder saves, before the epoch counts as completed, in manual optimisation."""
+
+    class Manual(LitClassifier):
+        def training_step(self, batch, batch_idx):
+            super().training_step(batch, batch_idx)
+            internals.count_optimizer_steps(self.trainer, 1)
+
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            trainer.save_checkpoint(tmp_path / "epoch.ckpt")
+
+    module = Manual("mlp")
+    module.automatic_optimization = False
+    own = trainer(tmp_path, max_epochs=2, callbacks=[Save()])
+    own.fit(module, datamodule=MNISTDataModule("stripes", batch_size=16))
+    saved = torch.load(tmp_path / "epoch.ckpt", weights_only=True)["loops"]["fit_loop"]
+    made = internals.trained_loops(2, 22)["fit_loop"]
+    saved["epoch_loop.state_dict"] = made["epoch_loop.state_dict"]  # counts batches with a step of Lightning's own
+    assert made == saved
+
+
 def test_the_position_that_0_1_0_saved_is_found(version_0_1_0):
     checkpoint = torch.load(version_0_1_0 / "batches/checkpoints/last.ckpt", weights_only=True)
     assert internals.loader_state(checkpoint) == {"position": 5, "batches": 12}

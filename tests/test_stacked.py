@@ -10,15 +10,18 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mnist_zoo import LitClassifier
 from mnist_zoo.data import MNISTDataModule
+from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.compose import CONFIG_DIR
 from mnist_zoo.hydra_app.job_configs import JobConfigs
 from mnist_zoo.runs import RunFolder, read_curves, read_metrics, read_status
 from mnist_zoo.stacked.batches import StackedBatches
 from mnist_zoo.stacked.run import run_stacked
 from mnist_zoo.stacked.settings import Choice, NotStackable, require_stackable, stacks
+from mnist_zoo.stacked.training import Stack
 from mnist_zoo.training.run import run
 
 # How a run was made, not what came out.
@@ -113,6 +116,20 @@ def test_jobs_have_the_results_that_they_have_alone(sweep, kind):
         assert read_metrics(choice.folder)["speed"][0] == "stacked"
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+@pytest.mark.parametrize("schedule", ["none", "cosine", "onecycle"])
+def test_captured_jobs_on_cuda_have_the_results_that_they_have_alone(sweep, optimizer, schedule):
+    choices = sweep(SEEDS_AND_RATES, "trainer=cuda", f"optimizer={optimizer}", f"scheduler={schedule}")
+    run_stacked(choices)
+    for choice in choices:
+        assert "captured" in read_metrics(choice.folder)["speed"]
+        for row, expected in zip(read_curves(choice.folder), read_curves(alone(choice)), strict=True):
+            assert [row[key] for key in ("lr", "train_loss", "val_loss")] == pytest.approx(
+                [expected[key] for key in ("lr", "train_loss", "val_loss")], abs=1e-3
+            )
+
+
 def test_a_job_that_diverges_fails_and_the_others_go_on(sweep):
     bad, good = choices = sweep([["lr=1e30"], ["seed=1"]], "model=mlp", "optimizer=sgd")
     failed, result = run_stacked(choices)
@@ -204,6 +221,41 @@ def test_a_network_that_cannot_be_stacked_is_named_before_any_job_is_trained(swe
     with pytest.raises(NotStackable, match=message):
         run_stacked(choices)
     assert not any(choice.folder.exists() for choice in choices)
+
+
+def test_an_invalid_option_is_named_before_any_job_is_trained(sweep):
+    choices = sweep([["seed=0"], ["optimizer.momentum_decay=-1"]], "model=mlp", "optimizer=nadam")
+    with pytest.raises(InputError, match="optimizer 'nadam': Invalid momentum_decay"):
+        run_stacked(choices)
+    assert not any(choice.folder.exists() for choice in choices)
+
+
+def test_a_stack_that_breaks_does_not_stop_the_next_one(sweep, monkeypatch):
+    choices = sweep([["seed=0"], ["seed=1"], ["batch_size=16"]], "model=mlp")
+    fit = Stack.fit
+
+    def broken(stack):
+        if len(stack.jobs) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        fit(stack)
+
+    monkeypatch.setattr(Stack, "fit", broken)
+    *failed, result = run_stacked(choices)
+    assert {str(error) for error in failed} == {"2 jobs at once need too much memory: use hydra.launcher.at_once=1"}
+    assert [read_status(choice.folder)["state"] for choice in choices] == ["failed", "failed", "finished"]
+    assert result == read_metrics(choices[2].folder)["val_acc"]
+
+
+@pytest.mark.slow
+def test_tensorboard_has_a_record_of_each_job(sweep):
+    choices = sweep([["seed=0"], ["seed=1"]], "model=mlp", "logger=tensorboard")
+    run_stacked(choices)
+    tags, steps = [], []
+    for folder in (choices[1].folder, alone(choices[1])):
+        record = EventAccumulator(str(folder)).Reload()
+        tags.append({kind: sorted(found) for kind, found in record.Tags().items() if isinstance(found, list)})
+        steps.append([scalar.step for scalar in record.Scalars("val_acc")])
+    assert tags[0] == tags[1] and steps[0] == steps[1]
 
 
 def test_a_job_with_a_checkpoint_is_not_begun_anew(sweep):

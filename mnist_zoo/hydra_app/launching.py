@@ -23,7 +23,6 @@ from mnist_zoo.files import storage_errors
 from mnist_zoo.hydra_app.answer import Labels, result_text
 from mnist_zoo.hydra_app.plan import Job, metrics_of
 from mnist_zoo.runs import DamagedFile, in_use, read_status
-from mnist_zoo.stacked.settings import NotStackable
 
 # Runs jobs, given their overrides and the number of the first; returns what the launcher returned for each.
 Launch = Callable[[Sequence[Sequence[str]], int], object]
@@ -150,10 +149,9 @@ class Launcher:
     def _run(self, jobs: Sequence[Job], number: int) -> None:
         try:
             returned = self._launch([job.launched for job in jobs], number)
-        except NotStackable:  # nothing was trained
-            raise
         except Exception as error:  # a worker process was killed, or Hydra cannot write its files
-            if self._debug:
+            nothing_trained = stacks_jobs(self.kind) and isinstance(error, InputError)
+            if self._debug or nothing_trained:
                 raise
             self._reasons |= {job.folder: reason_of(error) for job in jobs}
             return

@@ -21,7 +21,7 @@ from mnist_zoo.training.best import BestEpoch
 from mnist_zoo.training.checkpoints import AtomicCheckpointIO
 from mnist_zoo.training.curves import Curves
 from mnist_zoo.training.divergence import check_losses
-from mnist_zoo.training.evaluation import finish_run
+from mnist_zoo.training.evaluation import finish_run, log_network
 from mnist_zoo.training.network import classifier_options
 from mnist_zoo.training.peak_memory import peak_bytes
 from mnist_zoo.training.recorder import STATE_KEY, recorded_state
@@ -94,18 +94,22 @@ class StackedJob:
             DivergedError: if a loss is not finite.
         """
         check_losses(metrics, epoch, self.curves.lr)
-        row = self.curves.end_epoch(epoch, metrics, images)
+        self.curves.end_epoch(epoch, metrics, images)
         improved = self._best.update(epoch - 1, metrics)
         if improved:
             self._best_state = self._state(epoch, steps)
         if self._logger:
-            self._logger.log_metrics({**metrics, "epoch": epoch - 1}, step=steps)
+            self._logger.log_metrics(dict(metrics), step=steps)
+        return improved
+
+    def write_progress(self) -> None:
+        """Write the curves and the status, after the last epoch and now and then before it."""
+        epoch, row = len(self.curves.rows), self.curves.rows[-1]
         if time.monotonic() - self._written > INTERVAL or epoch == self.cfg["epochs"]:
             self._written = time.monotonic()
             self.folder.write_curves(self.curves.rows)
             fields = {"epoch": epoch, "best_epoch": self._best.epoch + 1, "seconds_per_epoch": row["seconds"]}
             self.folder.update(**fields)
-        return improved
 
     def save(
         self,
@@ -150,11 +154,12 @@ class StackedJob:
             optimisations: of speed that were used.
         """
         self.folder.update(peak_memory_bytes=peak_bytes(data.device))
+        log_network(self._logger, self.cfg, self.classifier.model, data)
         options = {"optimisations": optimisations, "device": device, "logger": self._logger, "brief": True}
-        self.result = finish_run(self.cfg_as_fitted(), self.folder, self.classifier, data, logits, **options)
+        self.result = finish_run(self._cfg_as_fitted(), self.folder, self.classifier, data, logits, **options)
         self.close()
 
-    def cfg_as_fitted(self) -> dict[str, Any]:
+    def _cfg_as_fitted(self) -> dict[str, Any]:
         """Return the config with the image size that the data gave."""
         return {**self.cfg, "model": {**self.cfg["model"], **self.classifier.hparams["model"]}}
 

@@ -13,7 +13,7 @@ import torch
 from mnist_zoo import speed
 from mnist_zoo.data import MNISTDataModule, load_data
 from mnist_zoo.errors import InputError, ZooError
-from mnist_zoo.optim import follows_metric
+from mnist_zoo.optim import build_optimizer, build_scheduler, follows_metric
 from mnist_zoo.runs import RunFolder
 from mnist_zoo.runs.records import METRICS_FILE
 from mnist_zoo.speed.fused import has_fused_kernel
@@ -49,7 +49,7 @@ def run_stacked(choices: Sequence[Choice], *, at_once: int = AT_ONCE) -> list[fl
 
     Raises:
         NotStackable: if a job cannot be trained so. Nothing was trained then.
-        InputError: if a setting is invalid for these data.
+        InputError: if a setting is invalid for these data. Nothing was trained then, either.
     """
     for choice in choices:
         require_stackable(choice.cfg, choice.folder.name)
@@ -62,12 +62,12 @@ def run_stacked(choices: Sequence[Choice], *, at_once: int = AT_ONCE) -> list[fl
     found = stacks(cfgs, at_once)
     results: dict[int, float | Exception | None] = {}
     loaded = _Loaded()
-    with quiet_lightning(), products(cfgs[0]["trainer"]["matmul_precision"]):  # the block restores warnings, too
+    with quiet_lightning():  # the block restores warnings, too
         warnings.filterwarnings("ignore", message=".*step\\(\\) is running without CUDA graph capture")  # warm-up
-        tuned = speed.apply_to_process(_off(cfgs[0]), on_cpu=cfgs[0]["trainer"]["accelerator"] == "cpu")
         for numbers in found:
-            first = choices[numbers[0]]
-            _require_stackable_network(StackedJob(first), loaded.data(first.cfg))
+            jobs = [StackedJob(choices[number]) for number in numbers]
+            _require_stackable_network(jobs[0], loaded.data(jobs[0].cfg))
+            _check_optimizers(jobs)
         for position, numbers in enumerate(found, start=1):
             gc.collect()  # the images and networks of the last stack
             jobs = [StackedJob(choices[number]) for number in numbers]
@@ -75,7 +75,8 @@ def run_stacked(choices: Sequence[Choice], *, at_once: int = AT_ONCE) -> list[fl
             print(
                 f"stack {position} of {len(found)}: {len(jobs)} job{'s' if len(jobs) > 1 else ''} at once", flush=True
             )
-            _train(jobs, data, tuned)
+            with products(jobs[0].cfg["trainer"]["matmul_precision"]):
+                _train(jobs, data)
             results |= {number: job.result for number, job in zip(numbers, jobs, strict=True)}
     return [result for number in range(len(choices)) if (result := results[number]) is not None]
 
@@ -140,8 +141,19 @@ def _require_stackable_network(job: StackedJob, data: MNISTDataModule) -> None:
         raise NotStackable(name, f"torch.func.vmap: {lines[0]}", place) from error
 
 
-def _train(jobs: Sequence[StackedJob], data: MNISTDataModule, tuned: list[str]) -> None:
-    """Train a stack. Every job of it has ended then."""
+def _check_optimizers(jobs: Sequence[StackedJob]) -> None:
+    """Raise InputError if the options of a job's optimizer or schedule are invalid; the first job is built."""
+    weights = [*jobs[0].classifier.model.parameters()]
+    for choice in {
+        repr([job.cfg[part] for part in ("optimizer", "scheduler", "lr")]): job.cfg for job in jobs
+    }.values():
+        optimizer = build_optimizer(choice["optimizer"], weights, choice["lr"])
+        if choice["scheduler"]["name"] != "none":
+            build_scheduler(choice["scheduler"], optimizer, choice["epochs"], 1)
+
+
+def _train(jobs: Sequence[StackedJob], data: MNISTDataModule) -> None:
+    """Train a stack. Every job of it has ended then, with a result or an error."""
     try:
         for job in jobs:
             _open(job)
@@ -150,8 +162,18 @@ def _train(jobs: Sequence[StackedJob], data: MNISTDataModule, tuned: list[str]) 
             for job in going_on:
                 job.build(data)
                 job.start(data)
-            _fit(going_on, data, tuned)
-    except BaseException as error:
+            _fit(going_on, data)
+    except Exception as error:  # the next stack may have more luck
+        if jobs[0].cfg["debug"]:
+            raise
+        if isinstance(error, torch.OutOfMemoryError):
+            error = InputError(
+                f"{len(jobs)} jobs at once need too much memory: use hydra.launcher.at_once={len(jobs) // 2}"
+            )
+        for job in jobs:
+            if job.result is None:
+                job.fail(error)
+    except BaseException as error:  # Ctrl-C and SIGTERM
         for job in jobs:
             if job.result is None:
                 job.close(error)
@@ -172,8 +194,9 @@ def _open(job: StackedJob) -> None:
         job.close()
 
 
-def _fit(jobs: Sequence[StackedJob], data: MNISTDataModule, tuned: list[str]) -> None:
+def _fit(jobs: Sequence[StackedJob], data: MNISTDataModule) -> None:
     off, choice = _off(jobs[0].cfg), jobs[0].classifier.hparams["optimizer"]
+    tuned = speed.apply_to_process(off, on_cpu=data.device.type == "cpu")
     fused = bool(wanted(("fused",), off)) and has_fused_kernel(choice)
     capture = data.device.type == "cuda" and ALL not in off
     if data.device.type == "cuda":

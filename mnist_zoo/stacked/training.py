@@ -113,6 +113,8 @@ class Stack:
                     improved.append(number)
             except DivergedError as error:
                 job.fail(error)
+        for _, job in self._going_on():
+            job.write_progress()
         if improved:
             chosen = torch.tensor(improved, device=self._device)
             for name, tensor in self.network.tensors().items():

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from mnist_zoo import speed
@@ -60,14 +60,19 @@ def evaluate_best(
     """
     best = LitClassifier.load_from_checkpoint(folder.best_checkpoint, map_location="cpu", weights_only=True)
     logger: Any = trainer.logger
-    if logger and cfg["logger"]["name"] == "tensorboard":
-        from mnist_zoo.plots.tensorboard import log_graph  # here: nothing else in a run needs matplotlib
-
-        log_graph(logger.experiment, best.model, data.image_shape)  # before optimisations change the network
+    log_network(logger, cfg, best.model, data)  # before optimisations change it
     logits, device = _predict(best, data, cfg["trainer"], off)
     return finish_run(
         cfg, folder, best, data, logits, optimisations=optimisations, device=device, logger=logger, brief=brief
     )
+
+
+def log_network(logger: Any, cfg: Mapping[str, Any], network: nn.Module, data: MNISTDataModule) -> None:
+    """Write the graph of a network to TensorBoard, if it is the logger."""
+    if logger and cfg["logger"]["name"] == "tensorboard":
+        from mnist_zoo.plots.tensorboard import log_graph  # here: nothing else in a run needs matplotlib
+
+        log_graph(logger.experiment, network, data.image_shape)
 
 
 def finish_run(
