@@ -1,8 +1,9 @@
 """Every command and snippet of the README and the guides, run in this process on a few hundred images.
 
 A page is run from top to bottom in a folder of its own, which holds what a reader is told to have: a finished run, a
-sweep, photographs. Data sets are replaced by 400 of the embedded digits, and trainings are cut to one epoch; nothing
-else of a command is changed. A block that cannot run so has ``<!-- not run: REASON -->`` on the line before it.
+sweep, photographs. Data sets are replaced by 400 of the embedded digits; trainings are cut to one epoch, sweeps to two
+values of each setting, tests of robustness to 20 images (`shortened`). A block that cannot run so
+has ``<!-- not run: REASON -->`` on the line before it.
 """
 
 from __future__ import annotations
@@ -197,7 +198,8 @@ def shortened(words: Sequence[str]) -> list[str]:
     if any(word == "experiment=fractions" or word.startswith("data.epoch_images=") for word in rest):
         rest = [*(word for word in rest if not word.startswith("data.epoch_images=")), "data.epoch_images=300"]
     if module == "mnist_zoo" and "-m" in rest:
-        rest = [few_values(word) for word in rest]
+        most = 1 if any(word.startswith("experiment=") for word in rest) else 2  # experiments are sweeps themselves
+        rest = [few_values(word, most) for word in rest]
     if module == "mnist_zoo.search":
         rest = [*(word for word in without_epochs(rest) if not word.startswith("trials=")), "epochs=1", "trials=2"]
     if module == "mnist_zoo.versus":
@@ -211,11 +213,11 @@ def without_epochs(words: Sequence[str]) -> list[str]:
     return [word for word in words if not word.startswith("epochs=")]
 
 
-def few_values(word: str) -> str:
-    """Return a word of a sweep with the first two values: ``seed=0,1,2`` becomes ``seed=0,1``."""
+def few_values(word: str, most: int) -> str:
+    """Return a word of a sweep with its first values: ``seed=0,1,2`` becomes ``seed=0,1``."""
     key, _, value = word.partition("=")
     listed = set("[]'\"{}") & set(value) or key == "data.fold"
-    return word if listed else f"{key}={','.join(value.split(',')[:2])}" if value else word
+    return word if listed else f"{key}={','.join(value.split(',')[:most])}" if value else word
 
 
 def trains(words: Sequence[str]) -> bool:
