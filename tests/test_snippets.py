@@ -195,6 +195,8 @@ def shortened(words: Sequence[str]) -> list[str]:
         named = [word.removeprefix("experiment=") for word in rest if word.startswith("experiment=")]
         if "-m" in rest and named and not any(word.startswith("sweep=") for word in rest):
             rest.append(f"sweep={named[0]}")  # its name without the two words above
+    if "experiment=robust" in rest:
+        rest.append("adversary.warmup=0")  # its four epochs do not fit into one
     if any(word == "experiment=fractions" or word.startswith("data.epoch_images=") for word in rest):
         rest = [*(word for word in rest if not word.startswith("data.epoch_images=")), "data.epoch_images=300"]
     if module == "mnist_zoo" and "-m" in rest:
