@@ -156,7 +156,9 @@ def test_the_diagram_has_a_box_for_each_stage(capsys, tmp_path):
     texts = [text.text for text in svg.iter(f"{space}text")]
     assert "Conv2d 3x3 + BatchNorm2d + ReLU" in texts and "features.0: 384 parameters" in texts
     boxes = [box for box in svg.iter(f"{space}rect") if box.get("class") == "box"]
-    assert len(boxes) == 1 + 7, "the image, two convolutions, two poolings, three linear layers"
+    assert "64 x 5 x 5" in texts and len(boxes) == 1 + 7, (
+        "the image, two convolutions, two poolings, three linear layers"
+    )
     _, _, _, height = map(float, svg.get("viewBox").split())
     assert max(float(box.get("y")) + float(box.get("height")) for box in boxes) < height
     assert "prefers-color-scheme: dark" in path.read_text()

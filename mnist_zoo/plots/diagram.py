@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mnist_zoo.models.layer_table import Layer
 
-BOX, GAP, PICTURE, TEXT = 46, 18, 64, 420  # pixels: height of a box, space between two, widths of its parts
+BOX, GAP, PICTURE, TEXT = 46, 18, 64, 470  # pixels: height of a box, space between two, widths of its parts
 WIDTH = PICTURE + TEXT + 40
 LARGEST, SMALLEST = 36.0, 4.0  # pixels; sides of the squares that stand for maps
 # Layers without weights of their own that change each number alone: they are named in the box before them.
-JOINED = ("BatchNorm", "ReLU", "ELU", "GELU", "SiLU", "Tanh", "Sigmoid", "Dropout", "Identity", "Flatten")
+JOINED = ("BatchNorm", "ReLU", "ELU", "GELU", "SiLU", "Tanh", "Sigmoid", "Dropout", "Identity")
 KINDS = {"Conv": "conv", "Pool": "pool", "Linear": "linear"}  # parts of a layer's class, and the colour of its box
 STYLE = """
 text { font: 14px system-ui, sans-serif; fill: #1b1f27; }
@@ -32,8 +32,8 @@ def draw_diagram(title: str, image_shape: tuple[int, int, int], layers: Sequence
     """Return an SVG of a network, readable on light and on dark pages.
 
     Each box has the layer's class, kernel, output shape and number of parameters; the square beside it shrinks with
-    height and width of the maps. Normalisation, activations, dropout and flattening are named in the box of the layer
-    before them. Layers that do not run in evaluation mode are left out, and connections that skip layers are not drawn.
+    height and width of the maps. Normalisation, activations and dropout are named in the box of the layer before them.
+    Left out are flattening, layers that do not run in evaluation mode, and connections that skip layers.
 
     Args:
         title: of the diagram.
@@ -68,6 +68,8 @@ def _groups(layers: Sequence[Layer]) -> list[list[Layer]]:
     """Return the layers of each box."""
     groups: list[list[Layer]] = []
     for layer in layers:
+        if groups and layer.kind == "Flatten":
+            continue  # its shape would be shown as that of the layer before it
         if groups and any(name in layer.kind for name in JOINED):
             groups[-1].append(layer)
         else:
@@ -77,7 +79,7 @@ def _groups(layers: Sequence[Layer]) -> list[list[Layer]]:
 
 def _title(group: Sequence[Layer]) -> str:
     """Return the classes of a box's layers, such as ``Conv2d 3x3 + BatchNorm2d + ReLU``."""
-    named = [f"{layer.kind} {layer.details}".strip() for layer in group if layer.kind not in ("Identity", "Flatten")]
+    named = [f"{layer.kind} {layer.details}".strip() for layer in group if layer.kind != "Identity"]
     return " + ".join(named or [layer.kind for layer in group[:1]])
 
 
