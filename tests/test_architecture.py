@@ -59,11 +59,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "sklearn": ("training", "classifier", "models", "data", "names", "errors"),
     "report": (
-        *("attribution", "confidence", "models", "weights", "runs", "data", "plots", "splits", "files", "errors"),
+        *("attribution", "confidence", "models", "weights", "runs", "data", "plots", "splits", "waiting", "files"),
+        "errors",
     ),
     "robustness": (
-        *("confidence", "speed", "classifier", "models", "weights", "data", "runs", "machine", "plugins", "files"),
-        "errors",
+        *("confidence", "speed", "classifier", "models", "weights", "data", "runs", "machine", "plugins", "waiting"),
+        *("files", "errors"),
     ),
     "inference": (
         *("attribution", "models", "weights", "runs", "plots", "data.filters", "plugins", "files", "errors"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -14,13 +16,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 from mnist_zoo import create_model, explore, list_models, plots
-from mnist_zoo.confidence import Calibration
+from mnist_zoo.confidence import Calibration, calibration
 from mnist_zoo.data import Batches, ImageSet, MNISTDataModule, register_dataset
 from mnist_zoo.errors import InputError
 from mnist_zoo.plots import embedding, exploration
 from mnist_zoo.plots.images import confusion_matrix, image_grid
 from mnist_zoo.plots.reliability import reliability
-from mnist_zoo.plots.style import COLOURS, STYLE, duration, look, style
+from mnist_zoo.plots.search import restyle
+from mnist_zoo.plots.style import COLOURS, STYLE, drawn_as, duration, look, style
 from mnist_zoo.plots.tables import markdown
 from mnist_zoo.plots.tensorboard import log_figures, log_graph
 from mnist_zoo.report import figures
@@ -71,6 +74,44 @@ def test_the_style_ends_with_its_block():
     with style():
         assert matplotlib.rcParams["grid.color"] == STYLE["grid.color"] != before
     assert matplotlib.rcParams["grid.color"] == before
+
+
+def test_a_configuration_looks_the_same_in_every_plot_of_a_report():
+    with style(["cnn lr=1", "mlp", "cnn lr=2"]):
+        alone, line = drawn_as(["mlp"])["mlp"], drawn_as(["cnn", "mlp"])
+        found = reliability({"mlp": calibration(np.eye(2), np.array([0, 1]))}).axes[0].lines[1]
+    assert alone.colour == line["mlp"].colour == found.get_color() == COLOURS[1]
+    assert line["cnn"].colour == COLOURS[0], "several learning rates of a model have its colour"
+    assert drawn_as(["mlp"])["mlp"].colour == COLOURS[0], "outside of a report, the first is blue"
+
+
+def test_plots_of_optuna_have_the_style_of_ours():
+    import optuna
+    from optuna.visualization import matplotlib as drawn
+
+    study = optuna.create_study(direction="maximize")
+    for value in (0.9, 0.95):
+        distribution = {"lr": optuna.distributions.FloatDistribution(0, 1)}
+        trial = optuna.trial.create_trial(
+            params={"lr": value}, distributions=distribution, value=value, intermediate_values={1: value}
+        )
+        study.add_trial(trial)
+    plots = {
+        "history": (drawn.plot_optimization_history, "trial", "validation accuracy (fraction)"),
+        "curves": (drawn.plot_intermediate_values, "epoch", "validation accuracy (fraction)"),
+        "slices": (drawn.plot_slice, "lr", "validation accuracy (fraction)"),
+    }
+    before = dict(matplotlib.rcParams)
+    for name, (draw, x, y) in plots.items():
+        with style(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            axis = draw(study)
+            restyle(axis.figure, name)
+        assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_title()) == (x, y, "")
+        assert matplotlib.colors.to_hex(axis.get_facecolor()) == "#ffffff"
+        assert {matplotlib.colors.to_hex(line.get_color()).upper() for line in axis.lines} <= set(COLOURS)
+        plt.close(axis.figure)
+    assert dict(matplotlib.rcParams) == before, "Optuna's style ends with the block"
 
 
 def test_a_markdown_table_escapes_bars():

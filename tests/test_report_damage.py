@@ -396,8 +396,8 @@ def test_an_empty_path_is_one_line(arguments, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("found", [True, False])
 def test_open_shows_the_page_or_says_that_there_is_no_browser(found, tmp_path, monkeypatch, capsys):
     opened = []
-    monkeypatch.setattr(report.webbrowser, "open", lambda url: opened.append(url) or found)
-    monkeypatch.setattr("mnist_zoo.report.page.write_report", lambda *_: tmp_path / "report.html")
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or found)
+    monkeypatch.setattr("mnist_zoo.report.command.write_report", lambda *_: tmp_path / "report.html")
     monkeypatch.setattr("sys.argv", ["report", "run", "--open"])
     report.main()
     assert opened == [(tmp_path / "report.html").as_uri()]

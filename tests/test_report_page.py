@@ -6,9 +6,11 @@ import base64
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,11 @@ from test_report import write_run
 
 from mnist_zoo import machine
 from mnist_zoo.plots.style import COLOURS, looks
-from mnist_zoo.report import compare, gallery, group_by_images, read_runs, write_report
+from mnist_zoo.report import compare, gallery, group_by_images, live, read_runs, write_report
 from mnist_zoo.report.comparison import beside_papers, comparison
 from mnist_zoo.report.exploring import page_data, setting
 from mnist_zoo.report.page import Page
-from mnist_zoo.report.rendering import embedded
+from mnist_zoo.report.rendering import REFRESH, embedded
 from mnist_zoo.report.sections import MOST_EMBEDDED, MOST_ROWS, Block, Section
 from mnist_zoo.report.summary import commands, training_state
 from mnist_zoo.report.tables import count_confusions
@@ -32,7 +34,8 @@ from mnist_zoo.report.terms import TERMS, explanation, identifier, linked
 from mnist_zoo.report.testsets import TestSet
 from mnist_zoo.report.verdicts import against_papers
 from mnist_zoo.report.writing import Output
-from mnist_zoo.runs import CURVE_COLUMNS
+from mnist_zoo.runs import CURVE_COLUMNS, RunFolder
+from mnist_zoo.runs.status import RunStatus
 
 ROOT = Path(__file__).parents[1]
 
@@ -307,6 +310,66 @@ def test_without_scripts_the_first_images_are_there(runs, images_page):
     assert shown[0] == ("0", "0", f"true {runs.labels[first]}, as {(runs.labels[first] + 1) % 10}, {wrong} of 4")
     (file,) = re.findall(r"\]\((figures/[^)]*-errors.png)\)", images_page.with_suffix(".md").read_text())
     assert (images_page.parent / file).stat().st_size > 0
+
+
+# -- live --------------------------------------------------------------------------------------------------------------
+
+
+def states(finished: int, running: int) -> list[RunStatus]:
+    done = [RunStatus(f"run{number}", "finished", "", 0.9, 0.9) for number in range(finished)]
+    return done + [RunStatus("now", "running", "epoch 3 of 9")] * running
+
+
+def test_live_writes_when_a_run_has_changed_and_once_more_at_the_end(tmp_path, monkeypatch, capsys):
+    looks_at = [states(0, 1), states(1, 1), states(1, 1), states(2, 1), states(2, 1), states(2, 1), states(3, 0)]
+    monkeypatch.setattr(live, "wait_for", lambda folders: looks_at.pop(0))
+    monkeypatch.setattr(live, "sweep_status", lambda folders: looks_at.pop(0))
+    monkeypatch.setattr(live, "in_progress", lambda folders, statuses: statuses[-1].state == "running")
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(live.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(live.time, "sleep", lambda seconds: next(clock) and next(clock))
+    written, opened = [], []
+    page = live.write_while_running(["s"], lambda line: written.append(line) or tmp_path / "report.html", opened.append)
+    assert [line.partition(". Written")[0] for line in written] == [
+        "2 runs: 1 finished, 1 running. In progress: now: epoch 3 of 9",
+        "3 runs: 2 finished, 1 running. In progress: now: epoch 3 of 9",
+        "",
+    ], "nothing is written before a run is finished, and nothing twice"
+    assert page == tmp_path / "report.html" and opened == [page]
+    assert capsys.readouterr().out == "waiting for the first finished run ...\n"
+
+
+def test_only_a_live_page_loads_itself_again(tmp_path):
+    for name, line in (("done", ""), ("live", "2 runs: <1> finished.")):
+        html = Page(Output([tmp_path / name], tmp_path / name), live=line).write("t", [], []).read_text()
+        refresh = f'<noscript><meta http-equiv="refresh" content="{REFRESH}"></noscript>'
+        assert (refresh in html) == ("2 runs: &lt;1&gt; finished." in html) == bool(line)
+        assert data_of(tmp_path / name / "report.html")["refresh"] == (REFRESH if line else 0)
+
+
+@pytest.mark.slow
+def test_the_command_with_live_ends_with_the_sweep(tmp_path):
+    folder = write_runs(tmp_path / "runs", 2, 1, images=100, epochs=2)
+    line = [sys.executable, "-m", "mnist_zoo.report", str(folder), "--out", str(tmp_path / "out"), "--live"]
+    with RunFolder(folder / "now"):
+        (folder / "now" / "status.json").write_text('{"state": "running", "epoch": 1, "epochs": 2}')
+        process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        try:
+            assert any(said.startswith("report: ") for said in iter(process.stdout.readline, ""))
+            assert "3 runs: 2 finished, 1 running" in (tmp_path / "out" / "report.html").read_text()
+            assert process.poll() is None, "it waits for the run"
+        except BaseException:
+            process.kill()
+            raise
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0 and "no run is in progress: the report is complete" in out
+    assert data_of(tmp_path / "out" / "report.html")["refresh"] == 0
+
+
+def test_reading_many_runs_says_how_far_it_is(tmp_path):
+    shares: list[float] = []
+    read_runs([write_runs(tmp_path, 2, 2, images=50, epochs=1)], progress=shares.append)
+    assert shares == [0, 0.25, 0.5, 0.75]
 
 
 # -- in a browser ------------------------------------------------------------------------------------------------------

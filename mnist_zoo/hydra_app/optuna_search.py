@@ -303,7 +303,8 @@ def _draw(study: optuna.Study, folder: Path) -> None:
     from optuna.trial import TrialState
     from optuna.visualization import matplotlib as plots
 
-    from mnist_zoo.plots.style import STYLE
+    from mnist_zoo.plots.search import restyle
+    from mnist_zoo.plots.style import FIGURE_DPI, style
 
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     draw: dict[str, Callable[..., Any]] = {"history": plots.plot_optimization_history}
@@ -318,13 +319,14 @@ def _draw(study: optuna.Study, folder: Path) -> None:
     elif len(finished) > 1:  # there is no variance to explain
         print("no importances.png: the accuracy of all finished trials is the same")
     for name, plot in draw.items():
-        with warnings.catch_warnings():
+        with style(), warnings.catch_warnings():  # Optuna chooses another style, which ends with the block
             warnings.simplefilter("ignore")  # Optuna warns that its matplotlib plots are experimental
             axes = plot(study)
-        figure: Any = axes.flat[0].figure if hasattr(axes, "flat") else axes.figure
-        if name == "slices":
-            figure.set_size_inches(4 * len(finished[0].params) + 1.5, 4.5)  # else the axis labels overlap
-        figure.savefig(folder / f"{name}.png", dpi=STYLE["figure.dpi"], bbox_inches="tight")
+            figure: Any = axes.flat[0].figure if hasattr(axes, "flat") else axes.figure
+            restyle(figure, name)
+            if name == "slices":
+                figure.set_size_inches(4 * len(finished[0].params) + 1.5, 4.5)  # else the axis labels overlap
+            figure.savefig(folder / f"{name}.png", dpi=FIGURE_DPI, bbox_inches="tight")
 
 
 def best_settings(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from mnist_zoo.plots.style import look, plain
+from mnist_zoo.plots.style import drawn_as, plain
 
 
 def corrupted_images(pictures: np.ndarray, names: Sequence[str]) -> Figure:
@@ -65,8 +65,9 @@ def coverage(curves: Mapping[str, np.ndarray]) -> Figure:
     """
     figure = Figure(figsize=(6.8, 4.2))
     axis = figure.subplots()
-    for index, (name, curve) in enumerate(curves.items()):
-        colour, line, _ = look(index)
+    looks = drawn_as(curves)
+    for name, curve in curves.items():
+        colour, line, _ = looks[name]
         shares = np.arange(1, len(curve) + 1) / len(curve)
         axis.plot(shares, curve, color=colour, linestyle=line, label=plain(name))
     axis.set_xlabel("coverage: share of the images that are not rejected")

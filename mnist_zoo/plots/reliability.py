@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from mnist_zoo.confidence import Calibration
-from mnist_zoo.plots.style import COLOURS, plain
+from mnist_zoo.plots.style import drawn_as, plain
 
 
 def reliability(calibrations: Mapping[str, Calibration]) -> Figure:
@@ -15,12 +15,14 @@ def reliability(calibrations: Mapping[str, Calibration]) -> Figure:
     figure = Figure(figsize=(6.4, 5.6))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1, label="perfect")
-    for index, (name, measured) in enumerate(calibrations.items()):
+    looks = drawn_as(calibrations)
+    for name, measured in calibrations.items():
         label = f"{plain(name)}: ECE {100 * measured.ece:.2f} %"
-        colour = COLOURS[index % len(COLOURS)]
-        upper.plot(measured.confidence, measured.accuracy, marker="o", markersize=4, color=colour, label=label)
-    first = next(iter(calibrations.values()))
-    lower.bar(first.confidence, first.counts, width=0.04, color=COLOURS[0])
+        colour, line, marker = looks[name]
+        style = {"color": colour, "linestyle": line, "marker": marker}
+        upper.plot(measured.confidence, measured.accuracy, markersize=4, label=label, **style)
+    first, measured = next(iter(calibrations.items()))
+    lower.bar(measured.confidence, measured.counts, width=0.04, color=looks[first].colour)
     lower.set_yscale("log")
     lower.set_ylabel("images")
     lower.set_xlabel("confidence: probability of the predicted class")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
@@ -32,24 +33,35 @@ STYLE: dict[RcKeyType, Any] = {
 }
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """Use `STYLE` inside the block and restore matplotlib's settings after it."""
-    with matplotlib.rc_context(STYLE):
-        yield
-
-
-def plain(text: str) -> str:
-    """Return a text that matplotlib draws as it is; what stands between two dollar signs would be a formula."""
-    return text.replace("$", r"\$")
-
-
 class Look(NamedTuple):
     """How a configuration is drawn in every plot: colour, line style and marker."""
 
     colour: str
     line: LineStyleType
     marker: str
+
+
+_PAGE: ContextVar[dict[str, Look]] = ContextVar("_PAGE", default={})  # noqa: B039
+
+
+@contextmanager
+def style(labels: Iterable[str] = ()) -> Iterator[None]:
+    """Use `STYLE` inside the block and restore matplotlib's settings after it.
+
+    Args:
+        labels: of all configurations, which every plot that is made in the block draws alike (see `drawn_as`).
+    """
+    token = _PAGE.set(looks(labels))
+    try:
+        with matplotlib.rc_context(STYLE):
+            yield
+    finally:
+        _PAGE.reset(token)
+
+
+def plain(text: str) -> str:
+    """Return a text that matplotlib draws as it is; what stands between two dollar signs would be a formula."""
+    return text.replace("$", r"\$")
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
@@ -70,6 +82,20 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
             turn = place + index // len(COLOURS)  # a further model of this colour has other lines and markers
             line, marker = LINES[turn % len(LINES)], MARKERS[(turn + turn // len(LINES)) % len(MARKERS)]
             found[label] = Look(COLOURS[index % len(COLOURS)], line, marker)
+    return found
+
+
+def drawn_as(labels: Iterable[str]) -> dict[str, Look]:
+    """Return the look of configurations: that of the `style` block, in which each looks the same in every plot.
+
+    A label that the block does not know, such as that of several learning rates, has the colour of its model.
+    """
+    labels, page = [*labels], _PAGE.get()
+    colours = {label.split(" ")[0]: look.colour for label, look in page.items()}
+    found = {label: page.get(label, own) for label, own in looks(labels).items()}
+    if len(colours) > 1:
+        for label, own in found.items():
+            found[label] = own._replace(colour=colours.get(label.split(" ")[0], own.colour))
     return found
 
 

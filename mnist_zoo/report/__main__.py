@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import webbrowser
 from pathlib import Path
 
 from mnist_zoo.command import Parser, one_line_errors, one_line_warnings, path_of
 from mnist_zoo.plugins import import_plugin
-from mnist_zoo.runs import Damaged
 
 
 def main() -> None:
@@ -25,26 +23,22 @@ def main() -> None:
     parser.add_argument("--published", metavar="FILE", help="CSV file of further published numbers (docs/papers.md)")
     parser.add_argument("--paper", action="store_true", help="also write plots as SVG and PDF, and tables as LaTeX")
     parser.add_argument("--open", action="store_true", help="show report.html in the browser")
+    parser.add_argument(
+        "--live", action="store_true", help="write it again while runs are in progress, or until Ctrl-C"
+    )
     arguments = parser.parse_args()
-    with one_line_errors(), one_line_warnings():
+    with one_line_errors("the runs continue without --live" if arguments.live else "interrupted"), one_line_warnings():
         folders = [path_of("FOLDER", folder) or Path(folder) for folder in arguments.folders]
         out, data_root = path_of("--out", arguments.out), path_of("--data-root", arguments.data_root)
         for module in arguments.plugin:
             import_plugin(module)
         published = path_of("--published", arguments.published)
-        from mnist_zoo.report.page import write_report  # here: --help and a wrong option need not wait for it
+        from mnist_zoo.report.command import report  # here: --help and a wrong option need not wait for it
         from mnist_zoo.report.published import add_published
 
         if published is not None:
             add_published(published)
-        damaged = Damaged()
-        page = write_report(folders, out, data_root, damaged, arguments.paper)
-        print(f"report: {page} (and report.md, figures/ and CSV tables beside it)")
-        if not arguments.open:
-            print("next: open report.html in a browser, or add --open to this command")
-        elif not webbrowser.open(page.resolve().as_uri()):
-            print(f"there is no browser here: copy {page} to a computer with one")
-        damaged.stop()
+        report(folders, out, data_root, for_paper=arguments.paper, live=arguments.live, show=arguments.open)
 
 
 if __name__ == "__main__":

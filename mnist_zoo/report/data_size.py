@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mnist_zoo.plots.style import look
+from mnist_zoo.plots.style import drawn_as
 from mnist_zoo.report.figures import PANELS, accuracy_axis, legend_beside
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
 from mnist_zoo.report.statistics import accuracy_words, mean_interval, plus_minus
@@ -126,8 +126,9 @@ def _plot(rows: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(9.5, 5.2))
     axis = figure.subplots()
     families = list(rows.groupby("configuration", sort=False))[:PANELS]
-    for index, (_, own) in enumerate(families):
-        colour, line, marker = look(index)
+    looks = drawn_as(str(name) for name, _ in families)
+    for name, own in families:
+        colour, line, marker = looks[str(name)]
         points = []
         for size, each in own.groupby("n_train"):
             mean, half = mean_interval(each["error"].to_numpy())

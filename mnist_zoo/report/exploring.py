@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from mnist_zoo.errors import printable
-from mnist_zoo.plots.style import LINES, Look
+from mnist_zoo.plots.style import LINES, Look, drawn_as
 from mnist_zoo.report.reading import flatten
 from mnist_zoo.report.summary import command, training_state
-from mnist_zoo.report.testsets import TestSet
+from mnist_zoo.report.testsets import TestSet, by_validation
 from mnist_zoo.runs import CURVE_COLUMNS
 
 CURVES = ("train_loss", "val_loss", "train_acc", "val_acc", "lr")  # columns of curves.csv on the page
@@ -66,6 +66,7 @@ def page_data(sets: Sequence[TestSet]) -> dict[str, Any]:
         "configurations": [],
         "runs": [],
     }
+    looks = drawn_as(by_validation(table))
     for place, each in enumerate(sets):
         own_errors = _errors(each)
         counts = np.bincount(each.labels, minlength=each.classes).tolist()
@@ -79,7 +80,7 @@ def page_data(sets: Sequence[TestSet]) -> dict[str, Any]:
                 {
                     "label": printable(row["label"]),
                     "set": place,
-                    "look": _look(each.looks[row["label"]]),
+                    "look": _look(looks[row["label"]]),
                     "values": values,
                     "halves": halves,
                     "settings": {key: texts[settings][key] for key in varying},

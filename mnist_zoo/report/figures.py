@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
-from mnist_zoo.plots.style import COLOURS, TRAIN, VAL, duration, look, plain
+from mnist_zoo.plots.style import drawn_as, duration, plain
 from mnist_zoo.runs import CURVE_COLUMNS
+
+if TYPE_CHECKING:
+    from matplotlib.typing import LineStyleType
 
 PANELS = 24  # most panels or lines in one plot; more are not readable
 BARS = 48  # most bars in one plot
@@ -28,10 +32,9 @@ FINE_ERRORS = (
 
 
 def legend_beside(figure: Figure, labels: Iterable[str], lines: bool = True) -> None:
-    """Put a legend of the series (see `look`) to the right of the axes, with markers only if not `lines`."""
+    """Put a legend of the series (see `drawn_as`) to the right of the axes, with markers only if not `lines`."""
     handles = []
-    for index, label in enumerate(labels):
-        colour, line, marker = look(index)
+    for label, (colour, line, marker) in drawn_as(labels).items():
         style = line if lines else "none"
         handles.append(Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=5, label=plain(label)))
     figure.legend(handles=handles, loc="outside right upper", fontsize=9)
@@ -80,10 +83,12 @@ def curves(table: pd.DataFrame, metric: str, labels: list[str]) -> Figure:
     axes = np.atleast_1d(figure.subplots(rows, columns, sharey=len(labels) > 1, squeeze=False).ravel())
     for axis in axes[len(labels) :]:
         axis.remove()
+    looks = drawn_as(labels)
+    ways: dict[str, LineStyleType] = {"train (running)": "--", "validation": "-"}
     for axis, label in zip(axes, labels, strict=False):
-        frames = _curves(table, label)
-        for split, colour, name in (("train", TRAIN, "train (running)"), ("val", VAL, "validation")):
-            _band(axis, frames, f"{split}_{metric}", 100 if metric == "acc" else 1, colour, name)
+        frames, colour = _curves(table, label), looks[label].colour
+        for split, line in (("train", ways["train (running)"]), ("val", ways["validation"])):
+            _band(axis, frames, f"{split}_{metric}", 100 if metric == "acc" else 1, colour, line)
         axis.set_title(textwrap.fill(plain(label), 38, break_long_words=False, break_on_hyphens=False), fontsize=9)
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -91,8 +96,8 @@ def curves(table: pd.DataFrame, metric: str, labels: list[str]) -> Figure:
             axis.set_yscale("log")
     for axis in axes[0 : len(labels) : columns]:
         axis.set_ylabel("loss (nats)" if metric == "loss" else "accuracy (%)")
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=2, fontsize=9)
+    handles = [Line2D([], [], color="#444444", linestyle=line, label=name) for name, line in ways.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=9)
     return figure
 
 
@@ -102,12 +107,12 @@ def _curves(table: pd.DataFrame, label: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
-def _band(axis: Axes, frame: pd.DataFrame, column: str, factor: float, colour: str, name: str) -> None:
+def _band(axis: Axes, frame: pd.DataFrame, column: str, factor: float, colour: str, line: LineStyleType) -> None:
     """Draw the mean of a column over runs, and its range as shade; `factor` scales both."""
     by_epoch = factor * frame.groupby("epoch")[column].agg(["mean", "min", "max"])
     mean, low, high = (by_epoch[how] for how in ("mean", "min", "max"))
     marker = "o" if len(mean) == 1 else None
-    axis.plot(mean.index, mean, color=colour, label=name, marker=marker, linewidth=1.8)
+    axis.plot(mean.index, mean, color=colour, linestyle=line, marker=marker, linewidth=1.8)
     axis.fill_between(mean.index, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
@@ -122,8 +127,7 @@ def validation_curves(table: pd.DataFrame, labels: list[str]) -> Figure:
     figure = Figure(figsize=(9.5, max(4.2, 0.22 * len(labels) + 0.6)))
     axis = figure.subplots()
     images = int(table["n_val"].max())
-    for index, label in enumerate(labels):
-        colour, line, marker = look(index)
+    for label, (colour, line, marker) in drawn_as(labels).items():
         frame = _curves(table, label)
         if frame.empty:
             continue
@@ -152,10 +156,9 @@ def learning_rates(rows: pd.DataFrame) -> Figure | None:
         return None
     figure = Figure(figsize=(9, 4.2))
     axis = figure.subplots()
-    for index, name in enumerate(series):
+    for index, (name, (colour, line, marker)) in enumerate(drawn_as(series).items()):
         points = rows[rows["series"] == name].sort_values("lr")
         error, bars = _error_bars(points, "test")
-        colour, line, marker = look(index)
         shift = 1.03 ** (index - (len(series) - 1) / 2)  # so that bars at one learning rate do not overlap
         axis.errorbar(points["lr"] * shift, error, bars, color=colour, linestyle=line, marker=marker, capsize=3)
     axis.set_xscale("log")
@@ -181,7 +184,8 @@ def times(rows: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(8.5, 0.32 * len(rows) + 1.1))
     axis = figure.subplots()
     places = np.arange(len(rows))
-    axis.barh(places, rows["fit_seconds"], color=COLOURS[0], height=0.65)
+    colours = [look.colour for look in map(drawn_as(rows["label"]).__getitem__, rows["label"])]
+    axis.barh(places, rows["fit_seconds"], color=colours, height=0.65)
     half = np.nan_to_num(rows["fit_seconds_half"].to_numpy())
     bars = np.stack([np.minimum(half, rows["fit_seconds"]), half])
     if half.any():
@@ -207,12 +211,13 @@ def costs(rows: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(11.5, max(4.0, 0.22 * len(rows) + 0.6)))
     axes = figure.subplots(1, 3, sharey=True)
     error, bars = _error_bars(rows, "test")
+    looks = drawn_as(rows["label"])
     names = (("num_params", "parameters"), ("flops", "FLOPs per image"), ("fit_seconds", "training time (s)"))
     for axis, (column, name) in zip(axes, names, strict=True):
-        for index, value in enumerate(rows[column]):
+        for index, (label, value) in enumerate(zip(rows["label"], rows[column], strict=True)):
             if math.isnan(value):  # a classical model has neither parameters nor FLOPs
                 continue
-            colour, _, marker = look(index)
+            colour, _, marker = looks[label]
             bar = bars[:, index : index + 1]
             axis.errorbar(value, error[index], bar, color=colour, marker=marker, capsize=2, elinewidth=1, markersize=7)
         _log_axis(axis, rows[column])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnist_zoo.plots.style import look
+from mnist_zoo.plots.style import drawn_as
 from mnist_zoo.report.figures import PANELS, legend_beside
 from mnist_zoo.report.sections import Section, figure_block
 from mnist_zoo.report.testsets import TestSet
@@ -48,14 +48,15 @@ def draw(losses: dict[str, np.ndarray]) -> Figure:
     """
     figure = Figure(figsize=(9.5, max(4.2, 0.22 * len(losses) + 0.6)))
     axis = figure.subplots()
-    for index, values in enumerate(losses.values()):
-        colour, line, _ = look(index)
+    looks = drawn_as(losses)
+    for label, values in losses.items():
+        colour, line, _ = looks[label]
         sums = np.cumsum(np.insert(values, 0, 0.0))
         last = np.arange(1, len(values) + 1)
         first = np.maximum(last - SMOOTHED, 0)
         axis.plot(last, (sums[last] - sums[first]) / (last - first), color=colour, linestyle=line, linewidth=1.4)
     axis.set_xlabel("step")
-    axis.set_ylabel("training loss")
+    axis.set_ylabel("training loss (nats)")
     axis.set_yscale("log")
     legend_beside(figure, losses)
     return figure

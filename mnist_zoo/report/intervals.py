@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mnist_zoo.plots.style import Look, plain
+from mnist_zoo.plots.style import drawn_as, plain
 
 SHOWN = 40  # most configurations; more are not readable
 LEAST_SPAN = 0.2  # percentage points that the axis covers at least
 
 
-def accuracies(rows: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
+def accuracies(rows: pd.DataFrame) -> Figure:
     """Draw validation accuracy (hollow) and test accuracy (filled) of configurations with intervals over seeds.
 
     Args:
         rows: of `compare`; the first `SHOWN` are drawn.
-        looks: of each configuration.
     """
     rows = rows.head(SHOWN)
     figure = Figure(figsize=(9.5, 0.3 * len(rows) + 1.2))
     axis = figure.subplots()
-    reach = []
+    reach, looks = [], drawn_as(rows["label"])
     for split, shift in (("val", -0.14), ("test", 0.14)):
         values = 100 * rows[f"{split}_acc"].to_numpy()
         half = 100 * rows[f"{split}_acc_half"].to_numpy()

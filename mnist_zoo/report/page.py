@@ -7,7 +7,7 @@ import io
 import math
 import shlex
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ from mnist_zoo.report.transfer import transfer_sections
 from mnist_zoo.report.verdicts import against_papers
 from mnist_zoo.report.writing import FIGURES, Output, png
 from mnist_zoo.runs import Damaged
+from mnist_zoo.waiting import Countdown
 
 MOST_COMMANDS = 8  # on the first screen
 MOST_WORDS = 5  # of a list of devices, versions or data sets in a sentence
@@ -62,6 +63,7 @@ def write_report(
     data_root: str | Path | None = None,
     damaged: Damaged | None = None,
     for_paper: bool = False,
+    live: str = "",
 ) -> Path:
     """Write ``report.html``, ``report.md``, ``figures/*.png`` and CSV files of the tables.
 
@@ -71,6 +73,7 @@ def write_report(
         data_root: folder of the data files; ``data`` by default. A run folder does not choose which files are opened.
         damaged: collects the damaged run folders and files of studies, which are left out and named on stderr.
         for_paper: whether to write each plot as SVG and PDF as well, of the width of a page, and each table as LaTeX.
+        live: how far unfinished runs are. The page shows it, and loads itself again every few seconds.
 
     Returns:
         The path of ``report.html``.
@@ -80,14 +83,20 @@ def write_report(
         StorageError: if the disk is full.
     """
     damaged = Damaged() if damaged is None else damaged
-    runs = read_runs(folders, damaged)
+    with Countdown("reading runs") as countdown:
+        runs = read_runs(folders, damaged, countdown)
     sets, _ = group_by_images(runs.table, read_measured(folders, damaged))
     table = pd.concat([each.table for each in sets], ignore_index=True)
-    page = Page(Output([Path(folder) for folder in folders], None if out is None else Path(out)), for_paper)
-    with style(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+    page = Page(Output([Path(folder) for folder in folders], None if out is None else Path(out)), for_paper, live)
+    with (
+        Countdown("writing the report") as countdown,
+        style(),
+        warnings.catch_warnings(),
+        np.errstate(over="ignore", invalid="ignore"),
+    ):
         warnings.filterwarnings("ignore", message="Glyph")  # of a name in a script that matplotlib's font lacks
         found = [*table["folder"], *(folder for folder, _ in runs.skipped)]
-        _fill(page, sets, table, found, data_root, damaged)
+        _fill(page, sets, table, found, data_root, damaged, countdown)
     plain = table.drop(columns=[*NOT_IN_CSV]).assign(command=[command(asked) for asked in table["overrides"]])
     page.output.write("runs.csv", plain.to_csv(index=False))
     title = ", ".join(dict.fromkeys(Path(folder).resolve().name for folder in folders))
@@ -103,6 +112,7 @@ def _fill(
     found: Sequence[Path],
     data_root: str | Path | None,
     damaged: Damaged,
+    countdown: Countdown,
 ) -> None:
     """Add the answers and all sections; `found` are all run folders, those left out included."""
     page.data |= page_data(sets)
@@ -116,19 +126,22 @@ def _fill(
         *study_sections(found, damaged),
     ]:
         page.add(section)
+    makers: tuple[Callable[[TestSet], Iterable[Section]], ...] = (
+        shared_sections,
+        lambda runs: first_epoch_sections(runs, damaged),
+        parts_sections,
+        data_size_sections,
+        robustness_sections,
+        beyond_sections,
+        transfer_sections,
+        lambda runs: network_sections(runs, data_root),
+    )
     for place, each in enumerate(sets):
         suffix = f" ({each.name})" if len(sets) > 1 else ""
-        for section in [
-            *shared_sections(each),
-            *first_epoch_sections(each, damaged),
-            *parts_sections(each),
-            *data_size_sections(each),
-            *robustness_sections(each),
-            *beyond_sections(each),
-            *transfer_sections(each),
-            *network_sections(each, data_root),
-        ]:
-            page.add(section, suffix, place)
+        for number, make in enumerate(makers):
+            countdown((place + number / len(makers)) / len(sets))
+            for section in make(each):
+                page.add(section, suffix, place)
     for section in label_error_sections(found, damaged):
         page.add(section)
 
@@ -185,8 +198,8 @@ class Page:
     what HTML or Markdown would take for markup.
     """
 
-    def __init__(self, output: Output, for_paper: bool = False):
-        self.output, self._for_paper = output, for_paper
+    def __init__(self, output: Output, for_paper: bool = False, live: str = ""):
+        self.output, self._for_paper, self._live = output, for_paper, live
         self._sections: list[dict[str, Any]] = []
         self._answers: list[dict[str, Any]] = []
         self._sprites: dict[int, dict[str, int]] = {}
@@ -300,6 +313,7 @@ class Page:
             "answers": self._answers,
             "sections": self._sections,
             "skipped": [printable(line) for line in skipped],
+            "live": printable(self._live),
         }
         for name, text in render(content, self.data).items():
             self.output.write(name, text)

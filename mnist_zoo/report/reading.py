@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,12 +83,17 @@ class Runs:
     skipped: list[tuple[Path, str]]
 
 
-def read_runs(folders: Iterable[str | Path], damaged: Damaged | None = None) -> Runs:
+def read_runs(
+    folders: Iterable[str | Path],
+    damaged: Damaged | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Runs:
     """Read every run at or below the given folders. Each file is read and checked once.
 
     Args:
         folders: sweeps, searches or run folders.
         damaged: collects the damaged run folders, which are left out. Each is named on stderr.
+        progress: called with the share that is done, from 0 to 1.
 
     Raises:
         InputError: if a folder does not exist, or if there is no finished run.
@@ -102,7 +107,9 @@ def read_runs(folders: Iterable[str | Path], damaged: Damaged | None = None) -> 
     skipped: list[tuple[Path, str]] = []
     seen: dict[tuple[str | Path, str | None], Path] = {}
     labels: dict[str, np.ndarray] = {}
-    for folder in dict.fromkeys(find_runs(places)):
+    found_folders = [*dict.fromkeys(find_runs(places))]
+    for number, folder in enumerate(found_folders):
+        progress(number / len(found_folders))
         with damaged.skipped(folder):
             status = read_status(folder) or {}
             reason = _why_unfinished(folder, status)

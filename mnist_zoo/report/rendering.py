@@ -16,8 +16,9 @@ from mnist_zoo import __version__
 from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.terms import TERMS, explanation, identifier, linked
 
+REFRESH = 10  # seconds after which a live page loads itself again
 STYLE = "report.css"
-SCRIPTS = ("page.js", "tables.js", "charts.js", "plots.js", "images.js", "runs.js")  # in this order
+SCRIPTS = ("page.js", "tables.js", "charts.js", "plots.js", "images.js", "runs.js", "live.js")  # in this order
 
 
 def render(content: dict[str, Any], data: dict[str, Any]) -> dict[str, str]:
@@ -43,7 +44,8 @@ def render(content: dict[str, Any], data: dict[str, Any]) -> dict[str, str]:
         "style": Markup(style),  # files of this package
         "script": Markup(script),
         "policy": _policy(style, script),
-        "data": embedded(data),
+        "refresh": REFRESH,
+        "data": embedded(data | {"refresh": REFRESH if content["live"] else 0}),
         "markdown": markdown,
         "cells": lambda rows: [[escape(cell) for cell in row] for row in rows],
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mnist_zoo.plots.style import look
+from mnist_zoo.plots.style import drawn_as
 from mnist_zoo.report.figures import PANELS, legend_beside
 from mnist_zoo.report.measurements import Group, groups_of
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
@@ -125,9 +125,10 @@ def _curves(group: Group) -> Figure:
     figure = Figure(figsize=(9.5, 4.6))
     axis = figure.subplots()
     strengths, by_label = _strengths(group), _by_label(group)
-    for index, members in enumerate(by_label.values()):
+    looks = drawn_as(by_label)
+    for label, members in by_label.items():
         accuracy = 100 * np.array([values["accuracy"] for values in members])
-        colour, line, marker = look(index)
+        colour, line, marker = looks[label]
         intervals = [mean_interval(column) for column in accuracy.T]
         mean, half = np.array(intervals).T
         half = np.nan_to_num(half)  # of one seed
@@ -147,8 +148,8 @@ def _scatter(group: Group) -> Figure:
     figure = Figure(figsize=(3.2 * len(strengths) + 2.6, max(3.8, 0.22 * len(by_label) + 0.6)))
     axes = figure.subplots(1, len(strengths), sharex=True, squeeze=False)[0]
     for place, (axis, strength) in enumerate(zip(axes, strengths, strict=True)):
-        for index, members in enumerate(by_label.values()):
-            colour, _, marker = look(index)
+        for label, members in by_label.items():
+            colour, _, marker = drawn_as(by_label)[label]
             clean = 100 * np.mean([values["clean_accuracy"] for values in members])
             attacked = 100 * np.mean([values["accuracy"][place] for values in members])
             axis.plot(clean, attacked, color=colour, marker=marker, linestyle="none", markersize=7)

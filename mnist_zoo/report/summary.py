@@ -39,7 +39,7 @@ def answer(runs: TestSet, name: str = "") -> Answer:
     )
     if len(rows) > SHOWN:
         caption += f" Shown are the {SHOWN} best on validation of {len(rows)}."
-    return Answer(name, sentences, _cards(best), figure_block("accuracies", accuracies(rows, runs.looks), caption))
+    return Answer(name, sentences, _cards(best), figure_block("accuracies", accuracies(rows), caption))
 
 
 def _best(rows: pd.DataFrame, best: Any) -> str:

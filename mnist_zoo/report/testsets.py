@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mnist_zoo.plots.style import Look, looks
 from mnist_zoo.report.pairs import Significance, significance
 from mnist_zoo.report.tables import compare
 
@@ -24,7 +22,6 @@ class TestSet:
         table: rows of `Runs`.
         predicted: predicted classes of the test images, integers ``(R, N)``, one row for each row of the table.
         labels: true classes ``(N,)``.
-        looks: how each configuration of the report is drawn.
         others: networks and ensembles that are no runs, on the same images, as `read_measured` returns them.
     """
 
@@ -34,7 +31,6 @@ class TestSet:
     table: pd.DataFrame
     predicted: np.ndarray
     labels: np.ndarray
-    looks: Mapping[str, Look]
     others: pd.DataFrame | None = None
 
     @property
@@ -73,7 +69,7 @@ class TestSet:
     @property
     def order(self) -> list[str]:
         """Labels of the configurations, best mean validation accuracy first."""
-        return _by_validation(self.table)
+        return by_validation(self.table)
 
     @property
     def representatives(self) -> list[int]:
@@ -82,12 +78,8 @@ class TestSet:
         return first.set_index("label").loc[self.order, "index"].tolist()
 
 
-def looks_of(table: pd.DataFrame) -> dict[str, Look]:
-    """Return how each configuration of a table of `Runs` is drawn, in the order of their validation accuracy."""
-    return looks(_by_validation(table))
-
-
-def _by_validation(table: pd.DataFrame) -> list[str]:
+def by_validation(table: pd.DataFrame) -> list[str]:
+    """Return the labels of the configurations in a table of `Runs`, best mean validation accuracy first."""
     means = table.groupby("label")["val_acc"].mean()
     return means.sort_values(ascending=False, kind="stable").index.tolist()
 
@@ -104,9 +96,9 @@ def group_by_images(
     Returns:
         The groups, and an empty list: version 0.1.0 found damaged predictions here, `read_runs` leaves them out.
     """
-    sets, drawn = [], looks_of(table)
+    sets = []
     for (data, _), rows in table.groupby(["data", "images"], sort=False):
         predicted, labels = np.stack(list(rows["predicted"])), rows["labels"].iloc[0]
         own = None if others is None else others[others["data_fingerprint"].isin(rows["data_fingerprint"])]
-        sets.append(TestSet(str(data), rows.reset_index(drop=True), predicted, labels, drawn, own))
+        sets.append(TestSet(str(data), rows.reset_index(drop=True), predicted, labels, own))
     return sets, []

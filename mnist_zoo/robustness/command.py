@@ -19,8 +19,8 @@ from mnist_zoo.robustness.images import Images
 from mnist_zoo.robustness.registry import Outcome, Progress, RegisteredTest, Settings, chosen_tests
 from mnist_zoo.robustness.sources import ImageCache, LoadOther, find_sources, require_finished
 from mnist_zoo.robustness.subject import Subject, ensemble, read_subject
-from mnist_zoo.robustness.waiting import Countdown
 from mnist_zoo.runs import add_measurement, measurement_key, read_evaluation
+from mnist_zoo.waiting import Countdown
 
 Chosen = Sequence[tuple[RegisteredTest, Settings]]
 

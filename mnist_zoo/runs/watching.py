@@ -21,7 +21,7 @@ def watch(folders: Sequence[str]) -> list[RunStatus]:
     Raises:
         InputError: if there is no run and no sweep after `PATIENCE` seconds.
     """
-    statuses = _wait_for(folders)
+    statuses = wait_for(folders)
     from rich.live import Live
     from rich.text import Text
 
@@ -37,7 +37,7 @@ def watch(folders: Sequence[str]) -> list[RunStatus]:
     return statuses
 
 
-def _wait_for(folders: Sequence[str]) -> list[RunStatus]:
+def wait_for(folders: Sequence[str]) -> list[RunStatus]:
     """Return the state of the runs, at the latest after `PATIENCE` seconds."""
     deadline, said = time.monotonic() + PATIENCE, False
     while True:

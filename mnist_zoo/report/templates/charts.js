@@ -35,7 +35,7 @@ function shortNumber(value) {
 function ticksOf(kind, low, high, count, whole) {
   const fine = (from, to) => {
     const rough = (to - from) / count, power = 10 ** Math.floor(Math.log10(rough));
-    let step = [1, 2, 5, 10].map((digit) => digit * power).find((one) => one >= rough * 0.999);
+    let step = [1, 2, 5, 10].map((digit) => digit * power).find((one) => one >= rough * 0.75);
     if (whole) step = Math.max(1, Math.round(step));
     const found = [];
     for (let tick = Math.ceil(from / step - 1e-9); tick * step <= to + step * 1e-9; tick++) found.push(Number((tick * step).toPrecision(12)));
