@@ -41,7 +41,7 @@ class Look(NamedTuple):
     marker: str
 
 
-_PAGE: ContextVar[dict[str, Look]] = ContextVar("_PAGE", default={})  # noqa: B039
+_PAGE: ContextVar[dict[str, Look] | None] = ContextVar("_PAGE", default=None)
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def drawn_as(labels: Iterable[str]) -> dict[str, Look]:
 
     A label that the block does not know, such as that of several learning rates, has the colour of its model.
     """
-    labels, page = [*labels], _PAGE.get()
+    labels, page = [*labels], _PAGE.get() or {}
     colours = {label.split(" ")[0]: look.colour for label, look in page.items()}
     found = {label: page.get(label, own) for label, own in looks(labels).items()}
     if len(colours) > 1:
