@@ -2,6 +2,7 @@
 
 const ROWS_AT_ONCE = 100;
 const HIDDEN_AT_FIRST = ["command"];
+const LESS_IMPORTANT = ["MB", "MFLOP", "epochs", "to 98 %", "clean test", "to 99 %", "parameters", "train", "images/s", "note"]; // in this order
 const UNITS = { s: 1, min: 60, h: 3600 };
 
 // Returns the number that a cell begins with, in seconds for durations; NaN for a text.
@@ -48,10 +49,27 @@ class InteractiveTable {
       button.append(...head.childNodes);
       head.append(button);
     }
-    if (this.rows.length > 3) this.addTools();
     for (const { row } of this.rows) if (row) this.makeOpener(row);
     this.body.addEventListener("click", (event) => this.open(event));
     this.draw();
+    if (this.rows.length > 3) {
+      this.fit();
+      this.addTools();
+      this.draw();
+    }
+  }
+
+  // Hides columns that matter less until the table fits the page. Its tools show them again.
+  fit() {
+    const frame = this.table.closest(".scroll");
+    for (const name of LESS_IMPORTANT) {
+      if (frame.scrollWidth <= frame.clientWidth) return;
+      const place = this.header.indexOf(name);
+      if (place > 0 && !this.hidden.has(place)) {
+        this.hidden.add(place);
+        this.draw();
+      }
+    }
   }
 
   addTools() {
