@@ -112,7 +112,7 @@ def overconfidence(logits, labels):
 checks.overconfidence(overconfidence)
 
 # %% [markdown]
-# The network on images of no digit at all: noise. It has no class "I do not know", and often it is sure.
+# The network on images of no digit at all: noise. It has no class "I do not know": how sure is it?
 
 # %%
 noise = torch.rand(500, 1, 28, 28, generator=generator)
