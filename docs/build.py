@@ -23,12 +23,17 @@ from mnist_zoo.errors import install_command
 ROOT = Path(__file__).resolve().parents[1]
 # The guides in the order of the list beside each page. A file of docs/ that is not named here comes last.
 GUIDES = {
-    "Start": ("README.md", "docs/first_run.md", "docs/run_folder.md", "docs/faq.md"),
+    "Start": (
+        *("README.md", "docs/first_run.md", "docs/run_folder.md", "docs/course.md", "docs/shell.md", "docs/faq.md"),
+    ),
     "Your own": ("docs/own_model.md", "docs/data.md", "docs/parts.md"),
-    "Networks": ("docs/models.md", "docs/classical.md", "docs/pretraining.md", "docs/transfer.md", "docs/predict.md"),
+    "Networks": (
+        *("docs/models.md", "docs/describe.md", "docs/classical.md", "docs/pretraining.md", "docs/transfer.md"),
+        *("docs/predict.md", "docs/draw.md"),
+    ),
     "Compare": (
-        *("docs/sweeps.md", "docs/statistics.md", "docs/versus.md"),
-        *("docs/reproduce.md", "docs/papers.md", "results/README.md"),
+        *("docs/sweeps.md", "docs/statistics.md", "docs/terms.md", "docs/versus.md"),
+        *("docs/reproduce.md", "docs/papers.md", "results/README.md", "results/records.md"),
     ),
     "Measure": ("docs/robustness.md", "docs/speed.md", "benchmarks/results.md", "benchmarks/photos.md"),
     "Inside": ("docs/architecture.md", "CONTRIBUTING.md", "CHANGELOG.md"),
