@@ -59,8 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     lacking.add_argument(
         "--experiment", metavar="NAME", help="only of this experiment (zoo: of the library's defaults)"
     )
-    lacking.add_argument("--run", action="store_true", help="train them one after the other, and collect each")
-    lacking.add_argument("--hours", type=float, default=1e9, metavar="H", help="with --run: start none after H hours")
+    lacking.add_argument("--run", action="store_true", help="train them in this order, and collect each")
+    lacking.add_argument("--hours", type=float, default=1e9, metavar="H", help="with --run: stop after H hours")
+    lacking.add_argument("--at-once", type=int, default=1, metavar="N", help="with --run: N processes (1), for a GPU")
+    lacking.add_argument("--data-root", metavar="DIR", help="with --run: folder of the data sets' files")
     lacking.add_argument(
         "--output-dir", type=Path, default=Path("outputs"), metavar="DIR", help="of the runs (outputs)"
     )
@@ -124,7 +126,8 @@ def _missing(options: argparse.Namespace) -> None:
     total = sum(each.hours for each in found)
     print(f"{sum(len(each.seeds) for each in found)} runs are missing, about {total:.0f} hours on one core of a CPU")
     until = time.monotonic() + 3600 * options.hours
-    if options.run and all(train(each, options.output_dir, options.results, until) for each in found):
+    root = [] if options.data_root is None else [f"data.root={options.data_root}"]
+    if options.run and train(found, options.output_dir, options.results, until, at_once=options.at_once, words=root):
         print("next: python -m results render")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -47,6 +50,7 @@ def _grid(experiment: str, seeds: int, minutes: float, *settings: str) -> list[P
     return [Planned(experiment, tuple(text.split()), seeds, minutes) for text in settings]
 
 
+LONGEST = 1e6  # seconds; subprocess refuses more than a platform can count
 SCHEMES = ("default", "xavier", "he", "normal")
 AUTOENCODER = " pretrained=outputs/pretrained/autoencoder.safetensors"
 RATES = ("0.02", "0.01", "0.0002", "0.0001")
@@ -129,30 +133,56 @@ class Missing:
         return self.planned.minutes * len(self.seeds) / 60
 
 
-def train(found: Missing, output_dir: Path, results: Path, until: float) -> bool:
-    """Train the missing seeds of a configuration one after the other, and collect each as it ends.
+def train(
+    found: Iterable[Missing],
+    output_dir: Path,
+    results: Path,
+    until: float,
+    *,
+    at_once: int = 1,
+    words: Sequence[str] = (),
+) -> bool:
+    """Train what is missing in its order, and collect each run as it ends.
 
     Args:
         found: what is missing.
         output_dir: folder of the runs.
         results: folder of the CSV files.
-        until: time (`time.monotonic`) after which no further seed is started.
+        until: time (`time.monotonic`) at which trainings stop; the same call continues them.
+        at_once: number of processes that train, with one thread each if there are several.
+        words: further overrides, which must not change a result: ``data.root=DIR``.
 
     Returns:
         Whether all were trained.
 
     Raises:
-        InputError: if a training failed.
+        InputError: if a training failed; the others were trained all the same.
     """
-    for seed in found.seeds:
-        if time.monotonic() > until:
-            return False
-        words = [*found.planned.command(seed), f"output_dir={output_dir}", "logger=none"]
-        print(shlex.join(["python", "-m", "mnist_zoo", *words]), flush=True)
-        if subprocess.run([sys.executable, "-m", "mnist_zoo", *words]).returncode:
-            raise InputError("this training failed, for the reason above: the same command continues it")
-        collect([output_dir / "sweeps"], results)
-    return True
+    collecting, environment = Lock(), os.environ | ({"OMP_NUM_THREADS": "1"} if at_once > 1 else {})
+
+    def run(planned: Planned, seed: int) -> int | None:
+        left = until - time.monotonic()
+        if left <= 0:
+            return None
+        command = ["-m", "mnist_zoo", *planned.command(seed), f"output_dir={output_dir}", "logger=none", *words]
+        print(shlex.join(["python", *command]), flush=True)
+        try:
+            status = subprocess.run([sys.executable, *command], env=environment, timeout=min(left, LONGEST)).returncode
+        except subprocess.TimeoutExpired:
+            return None
+        if status == 0:
+            with collecting:
+                collect([output_dir / "sweeps"], results)
+        return status
+
+    with ThreadPoolExecutor(at_once) as pool:
+        statuses = list(
+            pool.map(lambda job: run(*job), [(each.planned, seed) for each in found for seed in each.seeds])
+        )
+    failed = sum(bool(status) for status in statuses)
+    if failed:
+        raise InputError(f"{failed} trainings failed, for the reasons above: the same command continues them")
+    return None not in statuses
 
 
 def missing(results: Path, experiment: str | None = None) -> Iterator[Missing]:

@@ -157,7 +157,7 @@ def _still_to_run(measured: Measured) -> list[str]:
     hours = sum(each.hours for each in found)
     text = (
         f"{sum(len(each.seeds) for each in found)} runs, about {hours:.0f} hours on one core of a CPU. "
-        f"`python -m results missing --run` trains them one after the other and collects each."
+        f"`python -m results missing --run` trains them in this order and collects each."
     )
     header = ("command", "hours")
     body = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.report import read_runs, significance
 from results.collect import collect, read_results
-from results.plan import PLAN, RATES, missing
+from results.plan import PLAN, RATES, Missing, missing, train
 from results.predictions import add, path_of, read, with_predictions
 
 
@@ -93,6 +95,30 @@ class TestPlan:
         assert found["model=mlp", "lr=0.02"] == tuple(range(10))
         path_of(tmp_path, "lr_sweep", "mlp", read_results(tmp_path, "lr_sweep")["settings"].iloc[0]).unlink()
         assert len(next(missing(tmp_path, "lr_sweep")).seeds) == 10, "the predictions are gone"
+
+    @pytest.mark.parametrize("at_once", [1, 3])
+    def test_what_is_missing_is_trained_and_collected_until_the_time_is_up(self, at_once, tmp_path, monkeypatch):
+        def trained(command, env, timeout):
+            seed = int(next(word for word in command if word.startswith("seed=")).removeprefix("seed="))
+            assert "data.root=there" in command and ("OMP_NUM_THREADS" in env or at_once == 1)
+            if seed == 2:
+                raise subprocess.TimeoutExpired(command, timeout)
+            mlp(tmp_path / "out" / "sweeps" / f"{seed}", seed)
+            return subprocess.CompletedProcess(command, 3 if seed == 5 else 0)
+
+        monkeypatch.setattr("results.plan.subprocess.run", trained)
+        planned = next(each for each in PLAN if each.settings == ("model=mlp", "lr=0.01"))
+
+        def train_seeds(*seeds, left=60.0):
+            until, words = time.monotonic() + left, ["data.root=there"]
+            return train([Missing(planned, seeds)], tmp_path / "out", tmp_path, until, at_once=at_once, words=words)
+
+        assert train_seeds(0, 1) and sorted(read_results(tmp_path, "lr_sweep")["seed"]) == [0, 1]
+        assert not train_seeds(2, 3), "the time was up for seed 2"
+        with pytest.raises(InputError, match=r"1 trainings failed, .*: the same command continues them"):
+            train_seeds(5, 6)
+        assert {0, 1, 3, 6} <= set(read_results(tmp_path, "lr_sweep")["seed"])
+        assert not train_seeds(7, left=-1.0)
 
     def test_all_four_rates_of_the_paper_are_planned(self):
         planned = [each.settings for each in PLAN if each.experiment == "lr_sweep" and len(each.settings) == 2]
