@@ -106,6 +106,9 @@ def test_a_grid_is_one_command_and_other_runs_are_one_each():
     ]
     table["overrides"] = [["sweep=$(rm x)"]] * 5
     assert commands(table) == ["python -m mnist_zoo -m 'sweep=$(rm x)'"]
+    table["overrides"] = [["lr=1", "sweep='x y'"]] * 5  # as a sweep hands its name to its jobs
+    assert commands(table) == ["python -m mnist_zoo -m lr=1 'sweep=x y'"]
+    assert commands(table[:1]) == ["python -m mnist_zoo lr=1"], "a single run has no use for it"
 
 
 @pytest.mark.parametrize("kind", ["loose", "packed", "detached", "worktree", "none"])

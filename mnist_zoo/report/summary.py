@@ -118,13 +118,14 @@ def training_state(curves: np.ndarray) -> str:
 def _training(table: pd.DataFrame) -> str:
     states = pd.Series([training_state(curves) for curves in table["curves"]], index=table.index)
     parts = []
-    for state, words in (("not converged", "had not converged"), ("overfit", "overfit after their best epoch")):
+    overfit = "overfit: their validation loss rose again"
+    for state, words in (("not converged", "had not converged"), ("overfit", overfit)):
         labels = table.loc[states == state, "label"]
         if len(labels):
             counts = [
-                f"{label} ({count})" if count > 1 else str(label) for label, count in labels.value_counts().items()
+                f"{label}: {count}" if count > 1 else str(label) for label, count in labels.value_counts().items()
             ]
-            parts.append(f"{len(labels)} of {len(table)} runs {words}: {_names(counts)}")
+            parts.append(f"{len(labels)} of {len(table)} runs {words} ({_names(counts)})")
     if not parts:
         return "No run had not converged or overfit, by its validation loss."
     return f"{'; '.join(parts)}."
@@ -165,5 +166,10 @@ def commands(table: pd.DataFrame) -> list[str]:
 
 
 def command(overrides: Sequence[str], several: bool = False) -> str:
-    """Return the line for a shell that starts a run, or `several`, with these overrides."""
-    return " ".join(["python -m mnist_zoo", *(["-m"] if several else []), *map(shlex.quote, overrides)])
+    """Return the line for a shell that starts a run, or `several`, with these overrides.
+
+    A sweep gives its name to its jobs, in quotes. A single run has no use for it.
+    """
+    named = [word.replace("'", "") if word.startswith("sweep=") else word for word in overrides]
+    kept = [word for word in named if several or not word.startswith("sweep=")]
+    return " ".join(["python -m mnist_zoo", *(["-m"] if several else []), *map(shlex.quote, kept)])
