@@ -373,3 +373,17 @@ def test_a_dollar_sign_in_a_name_is_no_formula():
     figure = image_grid(image, ["$x$"])
     figure.canvas.draw()
     assert figure.axes[0].texts[0].get_text() == r"\$x\$"
+
+
+@pytest.mark.parametrize(
+    ("costs", "values", "front"),
+    [
+        ([3, 1, 2], [9, 5, 7], [1, 2, 0]),
+        ([1, 2, 3], [9, 5, 9], [0]),  # as good at a higher cost is beaten
+        ([1, 1, 2], [5, 7, 8], [1, 2]),
+        ([np.nan, 2, 1], [9, 5, 1], [2, 1]),
+        ([], [], []),
+    ],
+)
+def test_the_pareto_front_is_what_no_other_one_beats_in_both(costs, values, front):
+    assert figures.pareto_front(np.array(costs, float), np.array(values, float)) == front

@@ -202,7 +202,7 @@ def times(rows: pd.DataFrame) -> Figure:
 
 
 def costs(rows: pd.DataFrame) -> Figure:
-    """Draw test accuracy against parameters, FLOPs and training time.
+    """Draw test accuracy against parameters, FLOPs and training time, with the Pareto front of each.
 
     Args:
         rows: of `compare`; the first `PANELS` are drawn.
@@ -220,12 +220,23 @@ def costs(rows: pd.DataFrame) -> Figure:
             colour, _, marker = looks[label]
             bar = bars[:, index : index + 1]
             axis.errorbar(value, error[index], bar, color=colour, marker=marker, capsize=2, elinewidth=1, markersize=7)
+        front = pareto_front(rows[column].to_numpy(), -error)
+        axis.plot(rows[column].iloc[front], error[front], color="0.5", linestyle="--", linewidth=1, zorder=1)
         _log_axis(axis, rows[column])
         axis.set_xlabel(name)
     axes[0].set_ylabel("test accuracy (%), errors on a log scale")
     accuracy_axis(axes[0], int(rows["n_test"].max()))
     legend_beside(figure, rows["label"], lines=False)
     return figure
+
+
+def pareto_front(costs: np.ndarray, values: np.ndarray) -> list[int]:
+    """Return the places that no other one beats in cost (lower) and value (higher), by cost. NaN is in no front."""
+    front: list[int] = []
+    for place in np.lexsort((-values, costs)):
+        if not math.isnan(costs[place]) and (not front or values[place] > values[front[-1]]):
+            front.append(int(place))
+    return front
 
 
 def _log_axis(axis: Axes, values: pd.Series) -> None:

@@ -135,7 +135,8 @@ def shared_sections(runs: TestSet) -> list[Section]:
     if len(order) > 1:
         note = _only_best(order)
         absent = " Classical models have neither parameters nor FLOPs." if rows["num_params"].isna().any() else ""
-        caption = f"Test accuracy against cost. Bars: 95 % intervals over seeds.{absent}{note}"
+        front = "Dashed: the Pareto front, the configurations that no other one beats in cost and mean accuracy."
+        caption = f"Test accuracy against cost. Bars: 95 % intervals over seeds. {front}{absent}{note}"
         heat = figures.correlations(runs.predicted[first], runs.labels, order)
         alike = (
             "Pearson's correlation between networks (the lowest seed of each configuration). Left: of the predicted "

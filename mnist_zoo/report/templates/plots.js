@@ -59,6 +59,14 @@ function dots(host, set, keys) {
 }
 
 // Any column against any other.
+const COSTS = ["num_params", "flops", "fit_seconds"];
+
+// Returns the points that no other one beats in both: less cost and a higher accuracy.
+function paretoFront(points) {
+  let best = -Infinity;
+  return [...points].sort((a, b) => a.x - b.x || b.y - a.y).filter((p) => p.y > best && ((best = p.y), true));
+}
+
 function scatter(host, set, xKey, yKey) {
   const rows = inSet(set), state = { x: columnOf(xKey), y: columnOf(yKey), log: true, fine: true };
   if (rows.every((one) => one.values[state.x] === null)) state.x = columnOf("fit_seconds");
@@ -68,6 +76,10 @@ function scatter(host, set, xKey, yKey) {
     const series = rows.map((one, place) => ({ name: one.label, look: one.look, hidden: false, points:
       one.values[state.x] === null || one.values[state.y] === null ? [] : [{ x: one.values[state.x], y: one.values[state.y],
         half: one.halves[state.y], along: "y", text: `${one.label}: ${valueText(one, state.x)}, ${valueText(one, state.y)}` }] }));
+    if (COSTS.includes(x.key) && y.key.endsWith("_acc")) {
+      const front = paretoFront(series.flatMap((one) => one.points)).map((p) => ({ x: p.x, y: p.y, text: p.text }));
+      series.unshift({ name: "Pareto front", look: ["#808080", "6 4", series[0].look[2]], line: true, thin: true, points: front });
+    }
     new Chart(chart, { title: `${y.title} against ${x.title}`, height: 420, x: axisOf(x, state.log && x.log, state.fine),
       y: axisOf(y, state.log && y.log, state.fine), series });
   };
