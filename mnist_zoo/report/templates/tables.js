@@ -2,7 +2,8 @@
 
 const ROWS_AT_ONCE = 100;
 const HIDDEN_AT_FIRST = ["command"];
-const LESS_IMPORTANT = ["MB", "MFLOP", "epochs", "to 98 %", "clean test", "to 99 %", "parameters", "train", "images/s", "note"]; // in this order
+const LESS_IMPORTANT = ["MB", "MFLOP", "epochs", "to 98 %", "clean test", "to 99 %", "parameters", "train", "images/s",
+  "p, two networks", "only second correct", "only first correct", "note"]; // in this order
 const UNITS = { s: 1, min: 60, h: 3600 };
 
 // Returns the number that a cell begins with, in seconds for durations; NaN for a text.
