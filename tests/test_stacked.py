@@ -99,7 +99,7 @@ KINDS = {
 }
 
 
-QUICK = ("mlp", "cnn", "lenet5")
+QUICK = ("mlp", "cnn")
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ function scatter(host, set, xKey, yKey) {
         half: one.halves[state.y], along: "y", text: `${one.label}: ${valueText(one, state.x)}, ${valueText(one, state.y)}` }] }));
     if (COSTS.includes(x.key) && y.key.endsWith("_acc")) {
       const front = paretoFront(series.flatMap((one) => one.points)).map((p) => ({ x: p.x, y: p.y, text: p.text }));
-      series.unshift({ name: "Pareto front", look: ["#808080", "6 4", series[0].look[2]], line: true, thin: true, points: front });
+      series.push({ name: "Pareto front", look: ["#808080", "6 4", series[0].look[2]], line: true, thin: true, points: front });
     }
     new Chart(chart, { title: `${y.title} against ${x.title}`, height: 420, x: axisOf(x, state.log && x.log, state.fine),
       y: axisOf(y, state.log && y.log, state.fine), series });
