@@ -16,7 +16,6 @@ import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from mnist_zoo.errors import InputError
 from mnist_zoo.files import storage_errors, write_atomically
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.machine import versions
@@ -24,6 +23,7 @@ from mnist_zoo.runs import read_curves
 from mnist_zoo.runs.identity import is_neutral
 from mnist_zoo.training.evaluation import device_name
 from mnist_zoo.training.run import run
+from results.collect import read_kept
 
 FILE = "candidates.csv"
 SPLITS = 3
@@ -76,16 +76,8 @@ def measure(recipe: str, settings: Sequence[str], results: Path) -> pd.DataFrame
 
 def read_candidates(results: Path) -> pd.DataFrame:
     """Return the rows of ``candidates.csv``, none if there is no file; raises InputError if it is damaged."""
-    path = results / FILE
-    if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    try:
-        rows = pd.read_csv(path)
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({' '.join(str(error).split())}): restore it with git") from error
-    if list(rows.columns) != COLUMNS:
-        raise InputError(f"{path} is damaged (its columns are other ones): restore it with git")
-    return rows
+    rows = read_kept(results / FILE, COLUMNS)
+    return pd.DataFrame(columns=COLUMNS) if rows is None else rows
 
 
 def _train(settings: Sequence[str], split: int) -> dict[str, object]:

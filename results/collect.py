@@ -113,11 +113,8 @@ def _collect_votes(runs: pd.DataFrame, path: Path) -> dict[Path, int]:
 
 
 def _read_rows(path: Path, **options: Any) -> pd.DataFrame:
-    """Return the rows of a CSV file of ours; raises InputError if it is damaged."""
-    try:
-        rows = pd.read_csv(path, dtype={"overrides": str}, **options)
-    except ValueError as error:  # all errors of pandas, and a file that is not UTF-8
-        raise InputError(f"{path} is damaged ({' '.join(str(error).split())}): restore it with git") from error
+    """Return the rows of an experiment's CSV file; raises InputError if it is damaged."""
+    rows = _read_csv(path, dtype={"overrides": str}, **options)
     missing = [column for column in COLUMNS if column not in rows]
     if missing:
         raise InputError(f"{path} is damaged (it lacks {', '.join(missing)}): restore it with git")
@@ -142,3 +139,20 @@ def read_results(results: str | Path, experiment: str) -> pd.DataFrame | None:
         table[column] = pd.to_numeric(table[column], errors="coerce") if column in table else math.nan
     table["label"] = name_configurations(table)
     return table.assign(clean_test_acc=clean_accuracies(table, Path(results), experiment))
+
+
+def read_kept(path: Path, columns: list[str]) -> pd.DataFrame | None:
+    """Return the rows of a CSV file with these columns, None if there is none; raises InputError if it is damaged."""
+    if not path.exists():
+        return None
+    rows = _read_csv(path)
+    if list(rows.columns) != columns:
+        raise InputError(f"{path} is damaged (its columns are other ones): restore it with git")
+    return rows
+
+
+def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, **options)
+    except ValueError as error:  # all errors of pandas, and a file that is not UTF-8
+        raise InputError(f"{path} is damaged ({' '.join(str(error).split())}): restore it with git") from error

@@ -14,6 +14,7 @@ from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.statistics import accuracy_words, mean_interval
 from mnist_zoo.report.studies import read_trials
 from mnist_zoo.runs import read_curves, read_metrics
+from results.collect import read_kept
 
 FILE = "searches.csv"
 KEY = ["study", "seed"]
@@ -47,16 +48,7 @@ def collect_searches(folders: Iterable[Path], results: Path) -> dict[Path, int]:
 
 def read_searches(results: Path) -> pd.DataFrame | None:
     """Return the rows of ``searches.csv``, or None if there is no file; raises InputError if it is damaged."""
-    path = results / FILE
-    if not path.exists():
-        return None
-    try:
-        rows = pd.read_csv(path)
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({' '.join(str(error).split())}): restore it with git") from error
-    if list(rows.columns) != COLUMNS:
-        raise InputError(f"{path} is damaged (its columns are other ones): restore it with git")
-    return rows
+    return read_kept(results / FILE, COLUMNS)
 
 
 def _row(folder: Path) -> dict[str, Any]:
