@@ -33,19 +33,22 @@ COLUMNS = [
 ]
 
 
-class _Validated(Exception):
+class Validated(Exception):
     """The training has ended; the run would go on with the test set."""
 
 
-class _StopBeforeTest(Callback):
+class StopBeforeTest(Callback):
+    """Ends a run with `Validated` when the training has ended, and keeps its time, images, parameters and device."""
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.perf_counter()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.seconds = time.perf_counter() - self._started
+        self.images = trainer.current_epoch * len(trainer.datamodule.labels("train"))  # type: ignore[attr-defined]
         self.parameters = sum(parameter.numel() for parameter in pl_module.parameters())
         self.device = device_name(trainer.strategy.root_device)
-        raise _Validated
+        raise Validated
 
 
 def measure(recipe: str, settings: Sequence[str], results: Path) -> pd.DataFrame:
@@ -83,9 +86,9 @@ def read_candidates(results: Path) -> pd.DataFrame:
 def _train(settings: Sequence[str], split: int) -> dict[str, object]:
     """Return the columns of one training."""
     words = [*settings, f"seed={split}", f"data.split_seed={split}", "logger=none", "data.fallback=null"]
-    watch = _StopBeforeTest()
+    watch = StopBeforeTest()
     with tempfile.TemporaryDirectory() as folder:
-        with suppress(_Validated):
+        with suppress(Validated):
             run(compose_config(words), folder, callbacks=[watch], tune_process=True, brief=True)
         curves = read_curves(Path(folder))
     return {

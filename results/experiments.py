@@ -186,7 +186,7 @@ RELATED_NOTE = "They are compared with the library's defaults: the runs of the t
 OWN = {
     "fast99": Part("A short training to 99 %", "No paper's recipe: chosen on validation, then tested with 20 seeds."),
     "fast995": Part(
-        "A short training to 99.5 %", "No paper's recipe: chosen on validation, then tested with ten seeds."
+        "A short training that aims at 99.5 %", "No paper's recipe: chosen on validation, then tested with ten seeds."
     ),
     "robust": Part(
         "A network that is trained against attacks",

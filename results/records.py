@@ -65,7 +65,17 @@ def _tested(name: str, recipe: Recipe, table: pd.DataFrame | None) -> list[str]:
     """Return the table of a recipe's settings that read the test set, the latest ones last."""
     if table is None:
         return ["No seed has read the test set yet."]
-    header = ("date", "test accuracy", "validation", "seeds", "parameters", "epochs", "seconds", "device", "aim")
+    header = (
+        "date",
+        "test accuracy",
+        "validation",
+        "seeds",
+        "parameters",
+        "epochs",
+        "seconds",
+        "device",
+        "accuracy aimed at",
+    )
     body = []
     for _, own in sorted(table.groupby("settings"), key=lambda group: group[1]["date"].max()):
         mean, half = mean_interval(100 * own["test_acc"].to_numpy())

@@ -46,8 +46,9 @@ def render(records: list[Record]) -> list[str]:
         over = None if name == OLD else ratio(records, GROUP, name, OLD, lambda record: record["seconds"])
         body.append((name, seconds, processor, "" if name == OLD else cell(over)))
     return [
-        "Seconds of `Trainer.fit` with its validation and checkpoints. In this part each worker has a thread on each "
-        "core. What the recipes reach is in [results/records.md](../results/records.md).",
+        "Seconds of the whole training call, from reading the data to the last checkpoint, without imports and the "
+        "test. In this part each worker has a thread on each core. What the recipes reach is in "
+        "[results/records.md](../results/records.md).",
         "",
         *markdown(("recipe", "seconds", "seconds of processor time", f"times {OLD}"), body),
     ]
