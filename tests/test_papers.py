@@ -13,8 +13,8 @@ from synthetic_runs import write_runs
 from mnist_zoo import load_runs
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.arguments import prepare
-from mnist_zoo.hydra_app.optuna_search import read_space
 from mnist_zoo.hydra_app.plan import job_record
+from mnist_zoo.hydra_app.search_space import read_space
 from mnist_zoo.report import published, write_report
 from mnist_zoo.report.frames import PLAIN
 from mnist_zoo.report.paper import WIDTH, escaped, latex, vector_graphics

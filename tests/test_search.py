@@ -8,15 +8,15 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mnist_zoo.errors import InputError, StorageError
-from mnist_zoo.hydra_app import optuna_search
+from mnist_zoo.hydra_app import optuna_search, search_space
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
-from mnist_zoo.hydra_app.optuna_search import SearchFailed, read_space, search
+from mnist_zoo.hydra_app.optuna_search import SearchFailed, search
+from mnist_zoo.hydra_app.search_space import read_space
 from mnist_zoo.search import main
 
 ROOT = Path(__file__).parents[1]
@@ -52,10 +52,33 @@ def _values(entry: dict) -> list:
 def test_a_suggested_value_has_the_type_of_its_entry(entry, kind):
     optuna = pytest.importorskip("optuna")
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
-    value = optuna_search._suggest(trial, "key", entry)
+    value = search_space.suggest(trial, "key", entry)
     assert type(value) is kind
     if "low" in entry:
         assert float(entry["low"]) <= value <= float(entry["high"])
+
+
+def _suggested(algorithm, seed, start=0):
+    """Return the settings of 12 trials (TPE draws its first ten at random), a process after trial `start` anew."""
+    from mnist_zoo.hydra_app.samplers import sampler
+
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=sampler(algorithm, seed))
+    for number in range(12):
+        if number == start:
+            study.sampler = sampler(algorithm, seed)
+        trial = study.ask()
+        lr, kind = trial.suggest_float("lr", 1e-4, 1e-1, log=True), trial.suggest_categorical("kind", ["a", "b", "c"])
+        study.tell(trial, -abs(lr - 0.01) - (kind == "a"))
+    return [trial.params for trial in study.trials]
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "random", "genetic"])
+def test_suggestions_follow_from_the_seed_also_in_a_study_that_is_continued(algorithm):
+    assert _suggested(algorithm, 0) == _suggested(algorithm, 0) == _suggested(algorithm, 0, start=11)
+    assert _suggested(algorithm, 0) != _suggested(algorithm, 1)
+    assert len({params["lr"] for params in _suggested(algorithm, 0)[:8]}) == 8, "each trial has its own"
 
 
 @pytest.mark.slow
@@ -66,8 +89,6 @@ def test_a_study_runs_continues_and_prints_its_best_trial(tmp_path, monkeypatch,
         "space": {"lr": {"choices": [1e-3, 1e20]}, "model.dropout": {"low": 0, "high": 0.5}},
     }
     monkeypatch.setattr(optuna_search, "read_space", lambda name: space)
-    # Without a seed, all five trials diverge in one run of this test in 32.
-    monkeypatch.setattr(optuna.samplers, "TPESampler", partial(optuna.samplers.TPESampler, seed=0))
     folder = search("mine", 5, overrides=[f"output_dir={tmp_path}"])
     assert folder == tmp_path / "searches/mine"
     study = optuna.load_study(study_name="mine", storage=f"sqlite:///{folder}/study.db")
@@ -118,6 +139,7 @@ def test_trials_of_equal_accuracy_have_no_importances(values, drawn, tmp_path, c
         (["search=dropout", "trials=1e9"], "trials=1e9: it must be an integer"),
         (["search=dropout", "trials=\u00b2"], "trials=\u00b2: it must be an integer"),
         (["search=dropout", "trials=1000000000"], "trials=1000000000: it must be 100,000 or less"),
+        (["search=dropout", "prune=maybe"], "prune=maybe: it must be true or false"),
         (["search=dropout", "study="], "study=: it must not be empty"),
         (["search=dropout", "study=../../x"], "study=../../x: it must be the name of a folder, not a path"),
         (["search=dropout", "study=/x"], "study=/x: it must be the name of a folder, not a path"),
@@ -154,6 +176,8 @@ def test_a_study_of_other_settings_is_not_continued(tmp_path, monkeypatch):
     folder = search("mine", 1, overrides=[place])
     with pytest.raises(InputError, match=r"mine was made with other settings \(config\.batch_size: 64 -> 32\)"):
         search("mine", 2, overrides=[place, "batch_size=32"])
+    with pytest.raises(InputError, match="prune"):
+        search("mine", 2, overrides=[place], prune=False)
     space["space"] = {"lr": {"choices": [1e-3, 1e-2]}}
     with pytest.raises(InputError, match=r"space\.lr\.choices"):
         search("mine", 2, overrides=[place])
@@ -182,7 +206,7 @@ def test_a_damaged_database_is_named(tmp_path, content):
 def test_an_entry_of_a_space_that_has_neither_choices_nor_a_range_is_named(tmp_path, monkeypatch):
     (tmp_path / "search").mkdir()
     (tmp_path / "search/odd.yaml").write_text("overrides: []\nspace:\n  lr: {lowest: 1}\n")
-    monkeypatch.setattr(optuna_search, "CONFIG_DIR", tmp_path)
+    monkeypatch.setattr(search_space, "CONFIG_DIR", tmp_path)
     with pytest.raises(InputError, match=r"conf/search/odd\.yaml: lr needs choices"):
         read_space("odd")
 

@@ -3,7 +3,7 @@
 Source: genetic training as Meena et al. 2024 are cited for it: offspring inherit what their parents learned, to shorten
 training. Population, selection and mutation are not stated where it is cited; those here are the usual simple ones.
 
-This module imports Optuna. `mnist_zoo.hydra_app.optuna_search` imports it when a genetic search runs.
+This module imports Optuna. `mnist_zoo.hydra_app.optuna_search` imports it when a search runs.
 """
 
 from __future__ import annotations

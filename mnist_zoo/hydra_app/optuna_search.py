@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from hydra.errors import HydraException
 
 from mnist_zoo.errors import InputError, StorageError, ZooError, install_command, unknown
 from mnist_zoo.hydra_app.answer import result_text
-from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
+from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.overrides import parse, top_level_key
 from mnist_zoo.hydra_app.running import load_run
+from mnist_zoo.hydra_app.search_space import is_file, read_space, suggest
 from mnist_zoo.runs import read_metrics
 from mnist_zoo.runs.identity import comparable, differences
 from mnist_zoo.settings import check
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback
 
 ALGORITHMS = ("tpe", "random", "genetic")
-RANGE_KEYS = {"low", "high", "log", "step"}
 MOST_TRIALS = 100_000
 _TRIALS = integer(1, MOST_TRIALS)
 # Settings of runs and sweeps, which would do nothing here, and what to do instead.
@@ -47,58 +46,19 @@ class SearchFailed(ZooError):
     """Every trial of a study failed."""
 
 
-def read_space(name: str) -> dict[str, Any]:
-    """Return the ``overrides`` of every trial, and the ``space`` of searched settings.
-
-    Each entry of the space has either ``choices`` (a list), or ``low`` and ``high`` and optionally ``log`` or
-    ``step``. If both bounds are integers, so are the suggested values.
-
-    Args:
-        name: a file of ``conf/search``, without its ending, or the path of a YAML file, such as ``./space.yaml``.
-
-    Raises:
-        InputError: if the name is unknown, or the file cannot be read or is invalid.
-    """
-    known = [path.stem for path in (CONFIG_DIR / "search").glob("*.yaml")]
-    if not _is_file(name) and name not in known:
-        raise unknown("search", name, known)
-    path = Path(name) if _is_file(name) else CONFIG_DIR / "search" / f"{name}.yaml"
-    shown = name if _is_file(name) else f"conf/search/{name}.yaml"
-    try:
-        found = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(
-            f"search={name}: {error.strerror}: name a file, or one of {', '.join(sorted(known))}"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{shown} is no YAML file: {' '.join(str(error).split())}") from error
-    found = {"overrides": []} | found if isinstance(found, dict) else {}
-    overrides, space = found.get("overrides"), found.get("space")
-    if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
-        raise InputError(f"{shown} needs overrides: a list of words such as model=cnn")
-    if not isinstance(space, dict) or not space:
-        raise InputError(f"{shown} needs space: settings with choices: [...], or low: and high:")
-    for key, entry in space.items():
-        names = set(entry) if isinstance(entry, dict) else set()
-        if names != {"choices"} and not {"low", "high"} <= names <= RANGE_KEYS:
-            raise InputError(f"{shown}: {key} needs choices: [...], or low: and high:, not {entry}")
-    return {"overrides": overrides, "space": space}
-
-
-def _is_file(name: str) -> bool:
-    """Return whether a search is named by the path of its file."""
-    return name.endswith((".yaml", ".yml"))
-
-
 def search(
-    name: str, trials: int, study: str | None = None, overrides: Sequence[str] = (), algorithm: str = "tpe"
+    name: str,
+    trials: int,
+    study: str | None = None,
+    overrides: Sequence[str] = (),
+    algorithm: str = "tpe",
+    prune: bool = True,
 ) -> Path:
     """Run trials until the study has `trials` of them (finished, pruned or failed), and return the study's folder.
 
     The folder ``<output_dir>/searches/<study>/`` holds ``study.db`` (sqlite; several processes with the same command
-    share it), ``trials/<number>/`` (a run folder each), ``trials.csv`` and plots. A trial is pruned if its validation
-    accuracy is below the median of the others at this epoch; not in a genetic search, whose children know more from the
-    start. The same command continues a study. A trial whose process was killed does not count.
+    share it), ``trials/<number>/`` (a run folder each), ``trials.csv`` and plots. The same command continues a study. A
+    trial whose process was killed does not count. With one process, the same `seed` suggests the same settings again.
 
     Args:
         name: a file of ``conf/search``, or the path of a YAML file (see `read_space`).
@@ -106,6 +66,8 @@ def search(
         study: name of the study; by default `name`, or the name of the file.
         overrides: further ones of every trial.
         algorithm: ``tpe``, ``random``, or ``genetic`` (see `mnist_zoo.hydra_app.genetic`).
+        prune: whether a trial stops if its validation accuracy is below the median of the others at this epoch. Trials
+            of a genetic search never do: children know more from the start.
 
     Raises:
         InputError: if a name or a setting is invalid, the study was made with other settings, or Optuna is not
@@ -116,7 +78,7 @@ def search(
     if algorithm not in ALGORITHMS:
         raise unknown("algorithm", algorithm, ALGORITHMS)
     space = read_space(name)
-    study = (Path(name).stem if _is_file(name) else name) if study is None else study
+    study = (Path(name).stem if is_file(name) else name) if study is None else study
     for key, value, problem in (("trials", trials, _TRIALS(trials)), ("study", study, file_name(study))):
         if problem:
             raise InputError(f"{key}={value}: {problem}")
@@ -125,40 +87,44 @@ def search(
     cfg = compose_config(overrides)  # an invalid setting raises before a study exists
     check(cfg)
     try:
-        from optuna.study import MaxTrialsCallback
-        from optuna.trial import TrialState
+        import optuna  # noqa: F401
     except ImportError as error:
         raise InputError(f"search needs a package that is not installed: {install_command('search')}") from error
 
     folder = Path(cfg["output_dir"]) / "searches" / study
     folder.mkdir(parents=True, exist_ok=True)
-    with _database_errors(folder / "study.db"):
-        found = _open_study(study, folder, algorithm, cfg["seed"])
-        _require_same(found, folder, _made_with(space, cfg, algorithm))
 
     def objective(trial: optuna.Trial) -> float:
         trial.set_user_attr("algorithm", algorithm)
         return _run_trial(trial, space["space"], overrides, folder / "trials" / str(trial.number))
 
-    counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     with _database_errors(folder / "study.db"):
-        left = trials - len(found.get_trials(deepcopy=False, states=counted))
-        if left > 0:
-            found.optimize(objective, n_trials=left, callbacks=[MaxTrialsCallback(trials, states=counted)])
-        _write_results(found, folder)
-        if all(trial.state is TrialState.FAIL for trial in found.get_trials(deepcopy=False, states=counted)):
-            raise SearchFailed(f"all trials in {folder} failed, for the reasons above: choose another study=NAME")
+        found = _open_study(study, folder, algorithm, cfg["seed"], prune)
+        _require_same(found, folder, _made_with(space, cfg, algorithm, prune))
+        _complete(found, trials, objective, folder)
     return folder
 
 
-def _open_study(name: str, folder: Path, algorithm: str = "tpe", seed: int = 0) -> optuna.Study:
+def _complete(study: optuna.Study, trials: int, objective: Callable[[optuna.Trial], float], folder: Path) -> None:
+    """Run trials until a study has `trials` of them, and write its results; raise SearchFailed if none succeeded."""
+    from optuna.study import MaxTrialsCallback
+    from optuna.trial import TrialState
+
+    counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    left = trials - len(study.get_trials(deepcopy=False, states=counted))
+    if left > 0:
+        study.optimize(objective, n_trials=left, callbacks=[MaxTrialsCallback(trials, states=counted)])
+    _write_results(study, folder)
+    if all(trial.state is TrialState.FAIL for trial in study.get_trials(deepcopy=False, states=counted)):
+        raise SearchFailed(f"all trials in {folder} failed, for the reasons above: choose another study=NAME")
+
+
+def _open_study(name: str, folder: Path, algorithm: str = "tpe", seed: int = 0, prune: bool = True) -> optuna.Study:
     """Return the study in ``study.db``, which is created if it is not there."""
     import optuna
 
-    from mnist_zoo.hydra_app.genetic import GeneticSampler
+    from mnist_zoo.hydra_app.samplers import sampler
 
-    # Without seeds, TPE and random search suggest other settings in each of several processes.
-    make = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
     median = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
@@ -166,8 +132,8 @@ def _open_study(name: str, folder: Path, algorithm: str = "tpe", seed: int = 0) 
         storage=f"sqlite:///{folder}/study.db",
         direction="maximize",
         load_if_exists=True,
-        sampler=GeneticSampler(seed) if algorithm == "genetic" else make[algorithm](),
-        pruner=optuna.pruners.NopPruner() if algorithm == "genetic" else median,
+        sampler=sampler(algorithm, seed),
+        pruner=median if prune and algorithm != "genetic" else optuna.pruners.NopPruner(),
     )
 
 
@@ -187,9 +153,10 @@ def _check_words(overrides: Sequence[str], space: Mapping[str, Any]) -> None:
             raise InputError(f"{override.input_line}: in a search each setting has one value, or is part of the space")
 
 
-def _made_with(space: Mapping[str, Any], cfg: Mapping[str, Any], algorithm: str) -> dict[str, Any]:
-    """Return what must stay the same when a study continues. Studies of earlier versions record no algorithm: TPE."""
-    how = {} if algorithm == "tpe" else {"algorithm": algorithm}
+def _made_with(space: Mapping[str, Any], cfg: Mapping[str, Any], algorithm: str, prune: bool) -> dict[str, Any]:
+    """Return what must stay the same when a study continues. TPE and pruning, the defaults, are not recorded."""
+    how: dict[str, Any] = {} if algorithm == "tpe" else {"algorithm": algorithm}
+    how |= {} if prune else {"prune": False}
     return {"space": space["space"], "config": comparable(cfg), **how}
 
 
@@ -231,7 +198,7 @@ def _run_trial(trial: optuna.Trial, space: Mapping[str, Any], overrides: Sequenc
     """Return the validation accuracy of one trial, or NaN, which Optuna records as a failed trial."""
     from mnist_zoo.hydra_app.genetic import inherited_weights  # here: it imports Optuna
 
-    suggested = [f"{key}={_suggest(trial, key, entry)}" for key, entry in space.items()]
+    suggested = [f"{key}={suggest(trial, key, entry)}" for key, entry in space.items()]
     inherited = inherited_weights(trial, folder.parent)
     print(f"trial {trial.number}: {' '.join([*suggested, *inherited])}", flush=True)
     cfg = compose_config([*overrides, *suggested, *inherited])
@@ -245,18 +212,6 @@ def _run_trial(trial: optuna.Trial, space: Mapping[str, Any], overrides: Sequenc
     assert metrics is not None, "a run that ends without an error has written them"
     print(f"trial {trial.number}: {result_text(metrics)}", flush=True)
     return accuracy
-
-
-def _suggest(trial: optuna.Trial, key: str, entry: Mapping[str, Any]) -> object:
-    """Return the trial's value of one setting."""
-    if "choices" in entry:
-        return trial.suggest_categorical(key, entry["choices"])
-    # YAML reads 1e-4 as text: a float needs a dot there.
-    low, high = (float(entry[bound]) if isinstance(entry[bound], str) else entry[bound] for bound in ("low", "high"))
-    extra = {option: entry[option] for option in ("log", "step") if option in entry}
-    if isinstance(low, int) and isinstance(high, int):
-        return trial.suggest_int(key, low, high, **extra)
-    return trial.suggest_float(key, low, high, **extra)
 
 
 def _pruning(trial: optuna.Trial) -> Callback:
