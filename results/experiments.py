@@ -111,9 +111,9 @@ PAPERS = (
         "The paper reports up to 99.91 % for ensembles chosen on the test set; ours are chosen on validation.",
         {
             "ensemble": Part("Ensembles", ""),
-            "ensemble_networks": Part("Common CNNs against M5 (figure 8), for three epochs", ""),
-            "ensemble_augmentation": Part("Schemes of augmentation (figure 11), for three epochs", ""),
-            "ensemble_batchnorm": Part("With and without batch norm (figure 12), for three epochs", ""),
+            "ensemble_networks": Part("Common CNNs against M5 (figure 8), on 2,950 images", ""),
+            "ensemble_augmentation": Part("Schemes of augmentation (figure 11), on 2,950 images", ""),
+            "ensemble_batchnorm": Part("With and without batch norm (figure 12), on 2,950 images", ""),
         },
     ),
     Paper(

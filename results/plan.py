@@ -86,14 +86,14 @@ PLAN: tuple[Planned, ...] = (
     *_grid("initialisation", 3, 0.5, *(f"model=mlp model.init={scheme}" for scheme in SCHEMES)),
     *_grid("initialisation", 3, 4, *(f"model=cnn model.init={scheme}" for scheme in SCHEMES)),
     *_grid("initialisation", 3, 60, *(f"model=deep_cnn model.init={scheme}" for scheme in SCHEMES)),
-    *_grid("ensemble_networks", 3, 80, *(f"model=simple_{name}" for name in ("c1", "c2", "c3", "m5"))),
+    *_grid("ensemble_networks", 3, 3, *(f"model=simple_{name}" for name in ("c1", "c2", "c3", "m5"))),
     *_grid(
         "ensemble_augmentation",
         3,
-        90,
+        4,
         *(f"augment.rotate={r} augment.shift={s}" for r in (0.0, 20.0) for s in (0.0, 0.2)),
     ),
-    *_grid("ensemble_batchnorm", 3, 90, *(f"model.batch_norm={choice}" for choice in ("true", "false"))),
+    *_grid("ensemble_batchnorm", 3, 4, *(f"model.batch_norm={choice}" for choice in ("true", "false"))),
     *_grid("committee", 5, 0.5, *(f"data.filters.width={width}" for width in ("null", 10, 12, 14, 16, 18, 20))),
     *_grid(
         "autoencoder",
