@@ -99,7 +99,15 @@ def render(records: list[Record]) -> list[str]:
         "load on the cores.",
         "",
     ]
-    header = ("network", "contender", "images/s", "this library over it", "by processor time", "goal", "rest of an epoch")
+    header = (
+        "network",
+        "contender",
+        "images/s",
+        "this library over it",
+        "by processor time",
+        "goal",
+        "rest of an epoch",
+    )
     body: list[tuple[object, ...]] = []
     for case in CASES:
         for name in _names(records, case.group):
