@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 
 class Part(NamedTuple):
-    """One experiment of a paper: its heading, and what to know of it."""
+    """One experiment of a paper: its heading, what to know of it, and whether its networks vote together."""
 
     heading: str
     note: str
+    committee: bool = False
 
 
 class Paper(NamedTuple):
@@ -149,8 +150,9 @@ PAPERS = (
     ),
     Paper(
         "A committee of 35 networks (Ciresan et al. 2012)",
-        "Rows are its members; the report of the sweep has the committee, as the ensemble of all networks.",
-        {"committee": Part("Members for seven widths of the digits", "")},
+        "The paper's committee has 99.77 %. Its members trained 800 epochs with elastic distortions, ours three without. "
+        "The report of the sweep has other ensembles of the members.",
+        {"committee": Part("Members for seven widths of the digits", "", committee=True)},
     ),
     Paper(
         "Denoising Autoencoders (Vincent et al. 2008)",

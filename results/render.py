@@ -35,6 +35,7 @@ from results.searches import read_searches, searches_table
 from results.tables import (
     Measured,
     configurations,
+    majority_sentence,
     not_reproduced,
     pairs_sentence,
     published,
@@ -134,6 +135,8 @@ def _paper(paper: Paper, measured: Measured) -> list[str]:
         lines += [f"### {part.heading}: `experiment={experiment}`", "", part.note, ""]
         lines += [*published(rows, measured), ""] if rows else []
         lines += [*_runs(experiment, measured), ""]
+        if part.committee and experiment in measured.tables:
+            lines += [*majority_sentence(measured.tables[experiment], measured.folder, experiment), ""]
     votes = measured.folder / VOTES_FILE
     if "ensemble" in paper.parts and votes.exists():
         lines += ["### Votes, chosen on validation", "", *votes_table(pd.read_csv(votes)), ""]

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mnist_zoo.plots.style import duration
@@ -20,6 +21,7 @@ from mnist_zoo.report.published import FITTED, Row, rows_of
 from mnist_zoo.report.reading import GOALS, VARIES
 from mnist_zoo.report.tables import accuracy_cells, compare, goal_cells, number_cell, seeds_cell
 from mnist_zoo.report.verdicts import Verdict
+from mnist_zoo.runs.interval import wilson_interval
 from results.experiments import cause_of
 from results.predictions import with_predictions
 from results.rows import command, command_for, name_of, names, planned_for, settings_of
@@ -184,6 +186,24 @@ def pairs_sentence(table: pd.DataFrame, results: Path, experiment: str) -> list[
         f"Pairs of the {rows['label'].nunique()} configurations with stored predictions, for other seeds and other "
         f"test images: one is better in {better} of {len(words)}, equivalent within {100 * found.margin:g} points: "
         f"{equivalent}, undecided: {len(words) - better - equivalent}.{limit}"
+    ]
+
+
+def majority_sentence(table: pd.DataFrame, results: Path, experiment: str) -> list[str]:
+    """Return the test accuracy of the majority of all networks of an experiment, by the stored predictions.
+
+    Among classes with equally many votes the smallest one counts.
+    """
+    rows, predicted, labels = with_predictions(table, results, experiment)
+    if not len(rows):
+        return []
+    votes = (predicted[None] == np.unique(labels)[:, None, None]).sum(axis=1)  # (C, N)
+    right = int((np.unique(labels)[votes.argmax(axis=0)] == labels).sum())
+    low, high = (100 * bound for bound in wilson_interval(right, len(labels)))
+    single = 100 * (predicted == labels).mean()
+    return [
+        f"The majority of these {len(rows)} networks: {100 * right / len(labels):.2f} % [{low:.2f}, {high:.2f}] (Wilson, "
+        f"for other test images); a single one, on average: {single:.2f} %."
     ]
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -23,6 +24,7 @@ from mnist_zoo.hydra_app.overrides import grid, parse
 from mnist_zoo.inference.rejection import find_threshold
 from mnist_zoo.weights import read_weights
 from results import ship as shipping
+from results import tables
 from results.__main__ import main
 from results.collect import collect, read_results
 from results.experiments import PAPERS, cause_of
@@ -167,6 +169,14 @@ class TestRender:
             "python -m mnist_zoo -m experiment=x model=cnn data=fashion_mnist lr=0.1 'model.channels=[64,64]' seed=0,2"
         )
         assert command_of("x", words, (0, 2)) == line
+
+    def test_a_committee_decides_by_majority_and_ties_go_to_the_smallest_class(self, monkeypatch):
+        predicted = np.array([[0, 1, 2, 1], [0, 1, 0, 2], [1, 1, 1, 2]], np.uint8)
+        stored = (pd.DataFrame(index=range(3)), predicted, np.array([0, 1, 2, 1], np.uint8))
+        monkeypatch.setattr(tables, "with_predictions", lambda *_: stored)
+        (sentence,) = tables.majority_sentence(pd.DataFrame(), ROOT / "results", "committee")
+        assert sentence.startswith("The majority of these 3 networks: 50.00 % [15.00, 85.00]")
+        assert sentence.endswith("a single one, on average: 58.33 %.")
 
     def test_a_command_of_each_experiment_composes(self):
         of_experiment = {job[0].partition("model=")[0]: job for job in commands_of_the_page()}
