@@ -150,8 +150,8 @@ PAPERS = (
     ),
     Paper(
         "A committee of 35 networks (Ciresan et al. 2012)",
-        "The paper's committee has 99.77 %. Its members trained 800 epochs with elastic distortions, ours three without. "
-        "The report of the sweep has other ensembles of the members.",
+        "The paper's committee has 99.77 %. Its members trained 800 epochs with elastic distortions, ours three "
+        "without. The report of the sweep has other ensembles of the members.",
         {"committee": Part("Members for seven widths of the digits", "", committee=True)},
     ),
     Paper(

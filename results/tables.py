@@ -202,8 +202,8 @@ def majority_sentence(table: pd.DataFrame, results: Path, experiment: str) -> li
     low, high = (100 * bound for bound in wilson_interval(right, len(labels)))
     single = 100 * (predicted == labels).mean()
     return [
-        f"The majority of these {len(rows)} networks: {100 * right / len(labels):.2f} % [{low:.2f}, {high:.2f}] (Wilson, "
-        f"for other test images); a single one, on average: {single:.2f} %."
+        f"The majority of these {len(rows)} networks: {100 * right / len(labels):.2f} % [{low:.2f}, {high:.2f}] "
+        f"(Wilson, for other test images); a single one, on average: {single:.2f} %."
     ]
 
 
