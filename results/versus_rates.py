@@ -15,7 +15,7 @@ from statistics import fmean
 import numpy as np
 from scipy import special
 
-from mnist_zoo.report.difference import ALPHA, differences, scores
+from mnist_zoo.report.difference import ALPHA, Noise, differences, scores
 from mnist_zoo.versus.estimates import Estimate
 from mnist_zoo.versus.sequence import Sequence, looks
 
@@ -80,7 +80,7 @@ def simulate(world: World, generator: np.random.Generator) -> tuple[str, int, bo
         known = [scores(correct[side][:seeds], range(side * offset, side * offset + seeds)) for side in range(2)]
         found = differences(known, np.array([1]), np.array([0]))
         parts = (float(found.mean[0]), float(found.error[0]), float(found.freedom[0]))
-        answer = sequence.add(Estimate(*parts, 0, 0, None, (0, 0), np.zeros(0)), seeds)
+        answer = sequence.add(Estimate(*parts, 0, 0, Noise(0, 0, 0), (0, 0), np.zeros(0)), seeds)
         covered &= sequence.looks[-1].low <= world.difference <= sequence.looks[-1].high
         if answer != "undecided":
             return answer, seeds, covered

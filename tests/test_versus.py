@@ -22,6 +22,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.names import job_name
 from mnist_zoo.hydra_app.overrides import grid, parse
 from mnist_zoo.hydra_app.quiet_sweep import JobsFailed, quiet_sweep
+from mnist_zoo.report.difference import Noise, seeds_needed
 from mnist_zoo.runs import read_curves, read_evaluation, read_metrics
 from mnist_zoo.training.run import run
 from mnist_zoo.versus.attacked import ATTACKS, Attacks
@@ -55,7 +56,7 @@ def test_the_errors_of_all_looks_add_up_to_alpha():
 
 
 def at(mean: float, error: float, freedom: float = 1e6) -> Estimate:
-    return Estimate(mean, error, freedom, error, math.nan, None, (0.0, mean), np.zeros(3))
+    return Estimate(mean, error, freedom, error, math.nan, Noise(0.0, 0.0, 0.0), (0.0, mean), np.zeros(3))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_the_difference_in_loss_is_that_of_the_runs(sides):
     found = estimate("loss", *sides)
     means = [np.mean([read_metrics(folder)["val_loss"] for folder in side.values()]) for side in sides]
     assert found.sides == pytest.approx(means, rel=1e-5) and found.mean == pytest.approx(means[1] - means[0], rel=1e-4)
-    assert found.noise is None and found.image_error >= 0
+    assert found.image_error >= 0
 
 
 def test_metrics_of_single_seeds_are_paired_from_five_seeds_on(sides):
@@ -156,6 +157,15 @@ def test_metrics_of_single_seeds_are_paired_from_five_seeds_on(sides):
     shifted = {seed + 1000: folder for seed, folder in sides[1].items()}
     assert estimate("brier", sides[0], shifted).freedom == 10, "other seeds are not paired"
     assert math.isnan(found.image_error)
+
+
+def test_a_t_test_of_fixed_size_is_planned_from_the_differences_of_paired_seeds(sides):
+    found = estimate("brier", *sides)
+    spread = found.pairs.std(ddof=1)
+    planned = seeds_needed(spread, found.noise, 500)  # a difference of one standard deviation
+    textbook = (stats.t.isf(0.025, planned - 1) + stats.t.ppf(0.8, planned - 1)) ** 2
+    assert planned - 1 < textbook <= planned == 10
+    assert seeds_needed(spread / 2, found.noise, 500) == 34
 
 
 def write_curves(folder: Path, accuracies: list[float], seconds: float) -> Path:

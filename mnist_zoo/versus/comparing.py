@@ -216,11 +216,10 @@ def test_interval(estimate: Estimate) -> tuple[float, float]:
 def fixed_size(found: Comparison, side: Side) -> int | None:
     """Return the seeds that a t test of fixed size needs to find a difference of the margin with 80 % probability.
 
-    None if no number of seeds is enough, because of the images, or if the metric is no accuracy.
+    None if no number of seeds is enough, because of the images.
     """
     question, last = found.question, side.estimate
-    if last is None or last.noise is None:
-        return None
+    assert last is not None, "an answered side has an estimate"
     wanted = question.allowed / question.measured.scale
     return seeds_needed(wanted, last.noise, found.images, len(question.sides) - 1)
 

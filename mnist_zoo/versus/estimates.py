@@ -63,7 +63,7 @@ class Estimate:
         freedom: degrees of freedom of `error`.
         seed_error, image_error: its parts: what more seeds reduce, and what only more images reduce (NaN if the metric
             is no mean over images).
-        noise: the variances behind it, as fractions; None for metrics that are no accuracies.
+        noise: the variances behind it, in the library's unit; all over seeds if the metric is no mean over images.
         sides: mean of the baseline and of the candidate.
         pairs: the difference of each seed, ``(n,)``.
     """
@@ -73,7 +73,7 @@ class Estimate:
     freedom: float
     seed_error: float
     image_error: float
-    noise: Noise | None
+    noise: Noise
     sides: tuple[float, float]
     pairs: np.ndarray
 
@@ -113,8 +113,8 @@ def estimate(
         error, freedom = pairs.std(ddof=1) / math.sqrt(count), count - 1.0
     else:
         error, freedom = math.sqrt((first.var(ddof=1) + second.var(ddof=1)) / count), 2.0 * (count - 1)
-    sides = (float(first.mean()), float(second.mean()))
-    return Estimate(mean, float(error), freedom, float(error), math.nan, None, sides, pairs)
+    sides, noise = (float(first.mean()), float(second.mean())), Noise(0.0, count / 2 * (error / unit.scale) ** 2, 0.0)
+    return Estimate(mean, float(error), freedom, float(error), math.nan, noise, sides, pairs)
 
 
 class _Predicted:
@@ -151,7 +151,7 @@ def _over_images(metric: str, baseline: Runs, candidate: Runs, read: Attacks | _
     sides = (scale * float(known[0].per_seed.mean()), scale * float(known[1].per_seed.mean()))
     pairs = scale * (known[1].per_seed - known[0].per_seed)
     parts = (scale * error, float(found.freedom[0]), scale * by_seed, scale * by_image)
-    return Estimate(scale * float(found.mean[0]), *parts, noise if metric in ACCURACIES else None, sides, pairs)
+    return Estimate(scale * float(found.mean[0]), *parts, noise, sides, pairs)
 
 
 def _first(found: Differences) -> Noise:

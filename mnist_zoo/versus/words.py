@@ -48,14 +48,12 @@ def _noise(found: Comparison, side: Side) -> str:
     if last.error == 0:
         return "all predictions of both sides are the same" if not last.mean else "nothing varies between seeds"
     seeds = f"standard error from seeds {last.seed_error:.2g}"
-    if math.isnan(last.image_error):
-        return f"{seeds}; the choice of images is not in the interval"
-    text = f"{seeds}, from images {last.image_error:.2g}"
-    if last.noise is None:
-        return text
+    of_images = not math.isnan(last.image_error)
+    text = f"{seeds}, from images {last.image_error:.2g}" if of_images else f"{seeds}, images are not in the interval"
+    margin = f"{found.question.allowed:g} {found.question.measured.unit}".strip()
     needed = fixed_size(found, side)
     needs = f"{needed} seeds" if needed else "more images, no number of seeds is enough"
-    return f"{text}; a t test of fixed size needs {needs} to find {found.question.allowed:g} points"
+    return f"{text}; a t test of fixed size needs {needs} to find {margin}"
 
 
 def _signed(value: float) -> str:
