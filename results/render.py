@@ -99,7 +99,7 @@ def _page(measured: Measured) -> str:
         lines += ["## Under attack", "", ROBUSTNESS_NOTE, "", *robustness_table(attacked), ""]
     found = read_searches(measured.folder)
     if found is not None:
-        lines += ["## Searches of at most 48 epochs", "", SEARCHES_NOTE, "", *searches_table(found), ""]
+        lines += ["## Searches of 48 epochs", "", SEARCHES_NOTE, "", *searches_table(found), ""]
     lines += [f"## {ZOO_TITLE}", "", ZOO_NOTE, "", *_runs(ZOO, measured), "", *_still_to_run(measured), ""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
 
