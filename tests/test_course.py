@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -76,6 +77,11 @@ def test_a_lesson_and_its_solution_differ_in_the_exercises_only(lesson):
     assert all("..." in text for text in different[1:]) and not any(
         "..." in cell["source"].replace("...,", "") for cell in solved
     )
+
+
+def test_an_unknown_lesson_is_named():
+    done = subprocess.run([sys.executable, str(COURSE / "build.py"), "6_poems"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("error: no lesson 6_poems; known: 1_data, 2_")
 
 
 @pytest.mark.slow

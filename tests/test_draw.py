@@ -178,13 +178,16 @@ def test_weights_that_float16_cannot_hold_are_named():
     [
         (["nothing", "--out", "{}/draw.html"], "error: 'nothing' is not a run folder"),
         (["mlp", "--out", "{}/missing/draw.html"], "there is no folder"),
-        (["mlp", "--out", "{}"], "it is not a regular file"),
-        (["{}/mlp.safetensors", "--out", "{}/mlp.safetensors"], "it is one of the files to read"),
+        (["mlp", "--out", "{}/folder.html"], "it is not a regular file"),
+        (["{}/mlp.safetensors", "--out", "{}/mlp.safetensors"], "the name must end in .html"),
+        (["{}/mlp.safetensors", "--out", "{}/link.html"], "it is one of the files to read"),
         (["mlp", "--out", "{}/draw.html", "--plugin", "no_such"], "no_such"),
     ],
 )
 def test_the_command_answers_in_one_line(tmp_path, capsys, words, message):
     before = saved(tmp_path, "mlp").read_bytes()
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "link.html").symlink_to(tmp_path / "mlp.safetensors")
     with pytest.raises(SystemExit, match="1"):
         main([word.format(tmp_path) for word in words])
     said = capsys.readouterr().err
