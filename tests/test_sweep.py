@@ -284,12 +284,14 @@ class TestDamage:
             grid.run(jobs, extra, "on_change=rerun")
         assert contents(grid.place) == before and grid.launched == []
 
-    @pytest.mark.parametrize("damage", [None, "{"])
-    def test_the_stacked_launcher_refuses_a_job_that_has_begun(self, grid, monkeypatch, damage):
+    @pytest.mark.parametrize(
+        ("name", "content"), [("metrics.json", None), ("metrics.json", "{"), ("predictions.npz", None)]
+    )
+    def test_the_stacked_launcher_refuses_a_job_that_has_begun(self, grid, monkeypatch, name, content):
         grid.run(JOBS[:1])
         folder = RunFolder(grid.place / job_name(JOBS[0]))
-        metrics = folder.path / "metrics.json"
-        metrics.unlink() if damage is None else metrics.write_text(damage)
+        path = folder.path / name
+        path.unlink() if content is None else path.write_text(content)
         folder.last_checkpoint.parent.mkdir()
         folder.last_checkpoint.touch()
         before = contents(grid.place)

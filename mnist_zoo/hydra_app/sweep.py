@@ -109,7 +109,7 @@ def _require_stackable(todo: Sequence[Job], configs: Sequence[dict[str, Any]], a
         from mnist_zoo.stacked.checking import require_stackable_jobs
     choices = []
     for job, config in zip(todo, configs, strict=True):
-        continues = not job.changes and metrics_of(job.folder) is None
+        continues = not job.changes and (job.damage is not None or metrics_of(job.folder) is None)
         begun = continues and RunFolder(job.folder).last_checkpoint.exists()
         choices.append(Choice(config, job.folder, begun))
     require_stackable_jobs(choices, at_once)
