@@ -6,6 +6,7 @@ one search over both. Every ``docs/*.md`` becomes a page; `GUIDES` only says whe
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import inspect
 import os
@@ -188,6 +189,8 @@ def _dark_code() -> str:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "site"
+    parser = argparse.ArgumentParser(prog="python docs/build.py", description="Build the documentation as a site.")
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "site", help="where to write (default: site)")
+    target = parser.parse_args().folder
     build(target)
     print(f"wrote {target / 'index.html'}")

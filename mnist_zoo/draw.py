@@ -8,7 +8,7 @@ from mnist_zoo.waiting import loading_torch
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``python -m mnist_zoo.draw`` and ``mnist-zoo-draw``."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     with one_line_errors():
         with loading_torch("draw"):
             from mnist_zoo.inference.drawing.page import write_page

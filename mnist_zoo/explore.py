@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="as in training: data=fashion_mnist augment=thesis data.root=DIR")
     parser.add_argument("--tsne", type=int, metavar="N", help="images to embed, 0: none (default: up to 1000)")
     parser.add_argument("--out", metavar="DIR", help="where to write (default: explore/<data> in output_dir)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     with one_line_errors(), one_line_warnings():
         explore(arguments.overrides, path_of("--out", arguments.out), arguments.tsne)
         print(f"next: {shlex.join(['python', '-m', 'mnist_zoo', *arguments.overrides])}")

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--low", type=float, default=1e-6, help="learning rate of the first step (default: 1e-6)")
     parser.add_argument("--high", type=float, default=1.0, help="learning rate of the last step (default: 1)")
     parser.add_argument("--steps", type=int, default=200, help="number of steps, one batch each (default: 200)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     with one_line_errors(), one_line_warnings():
         from mnist_zoo.hydra_app.range_test import range_test  # here: --help need not wait for Hydra
 

@@ -9,7 +9,7 @@ from mnist_zoo.command import Parser, one_line_errors
 
 def main(arguments: list[str] | None = None) -> None:
     """Predict images; exit with status 1 if the request is invalid or an image cannot be read, else 0."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     with one_line_errors():
         from mnist_zoo.inference.images import find_images  # after parsing: numpy and torch take seconds to import
         from mnist_zoo.inference.output import Targets

@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument(
         "--watch", action="store_true", help=f"update every {INTERVAL} seconds until no run is in progress, or Ctrl-C"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     with one_line_errors("the runs continue without --watch"):
         if arguments.watch:
             statuses = watch(arguments.folders)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from mnist_zoo.command import one_line_errors
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, unknown
 from mnist_zoo.runs import Damaged
 
 FOLDER = Path("results")
@@ -109,7 +109,10 @@ def _render(options: argparse.Namespace) -> None:
 
 def _candidate(options: argparse.Namespace) -> None:
     from results.candidates import measure
+    from results.records import RECIPES
 
+    if options.recipe not in RECIPES:
+        raise unknown("recipe", options.recipe, RECIPES)
     rows = measure(options.recipe, options.settings, options.results)
     mean, seconds = rows["val_acc"].mean(), rows["fit_seconds"].mean()
     each = ", ".join(f"{accuracy:.4f}" for accuracy in rows["val_acc"])
@@ -117,6 +120,7 @@ def _candidate(options: argparse.Namespace) -> None:
 
 
 def _missing(options: argparse.Namespace) -> None:
+    from mnist_zoo.hydra_app.overrides import quote_path
     from results.plan import missing, train
 
     found = list(missing(options.results, options.experiment))
@@ -126,7 +130,7 @@ def _missing(options: argparse.Namespace) -> None:
     total = sum(each.hours for each in found)
     print(f"{sum(len(each.seeds) for each in found)} runs are missing, about {total:.0f} hours on one core of a CPU")
     until = time.monotonic() + 3600 * options.hours
-    root = [] if options.data_root is None else [f"data.root={options.data_root}"]
+    root = [] if options.data_root is None else [quote_path(f"data.root={options.data_root}")]
     if options.run and train(found, options.output_dir, options.results, until, at_once=options.at_once, words=root):
         print("next: python -m results render")
 

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from mnist_zoo.errors import InputError
 from mnist_zoo.files import storage_errors, write_atomically
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.machine import versions
@@ -31,6 +33,7 @@ COLUMNS = [
     *("recipe", "settings", "split_seed", "val_acc", "fit_seconds", "num_params", "device", "date", "mnist_zoo"),
     "torch",
 ]
+NUMBERS = ("split_seed", "val_acc", "fit_seconds", "num_params")
 
 
 class Validated(Exception):
@@ -58,12 +61,15 @@ def measure(recipe: str, settings: Sequence[str], results: Path) -> pd.DataFrame
 
     Args:
         recipe: for which this is a candidate.
-        settings: overrides of the command line.
+        settings: overrides of the command line. The seeds are those of the splits.
         results: folder of the CSV file.
 
     Raises:
         InputError: if a setting is invalid, or the file is damaged.
     """
+    for word in settings:
+        if word.lstrip("+").startswith(("seed=", "data.split_seed=")):
+            raise InputError(f"{word}: each of the {SPLITS} splits has a seed of its own; leave it out")
     name = " ".join(word for word in settings if not is_neutral(word))
     with storage_errors(results):
         results.mkdir(parents=True, exist_ok=True)
@@ -80,7 +86,12 @@ def measure(recipe: str, settings: Sequence[str], results: Path) -> pd.DataFrame
 def read_candidates(results: Path) -> pd.DataFrame:
     """Return the rows of ``candidates.csv``, none if there is no file; raises InputError if it is damaged."""
     rows = read_kept(results / FILE, COLUMNS)
-    return pd.DataFrame(columns=COLUMNS) if rows is None else rows
+    if rows is None:
+        return pd.DataFrame(columns=COLUMNS)
+    for column in NUMBERS:
+        if not np.isfinite(pd.to_numeric(rows[column], errors="coerce")).all():
+            raise InputError(f"{results / FILE} is damaged ({column}: not a number): restore it with git")
+    return rows
 
 
 def _train(settings: Sequence[str], split: int) -> dict[str, object]:

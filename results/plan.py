@@ -16,7 +16,8 @@ from threading import Lock
 import numpy as np
 import pandas as pd
 
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import InputError, unknown
+from mnist_zoo.hydra_app.overrides import quote_path
 from mnist_zoo.report.published import DEVICES
 from results.collect import collect, read_results
 from results.experiments import ZOO
@@ -156,15 +157,18 @@ def train(
         Whether all were trained.
 
     Raises:
-        InputError: if a training failed; the others were trained all the same.
+        InputError: if `at_once` is not 1 or more, or a training failed; the others were trained all the same.
     """
+    if at_once < 1:
+        raise InputError(f"--at-once {at_once}: it must be 1 or more")
     collecting, environment = Lock(), os.environ | ({"OMP_NUM_THREADS": "1"} if at_once > 1 else {})
 
     def run(planned: Planned, seed: int) -> int | None:
         left = until - time.monotonic()
         if left <= 0:
             return None
-        command = ["-m", "mnist_zoo", *planned.command(seed), f"output_dir={output_dir}", "logger=none", *words]
+        place = quote_path(f"output_dir={output_dir}")
+        command = ["-m", "mnist_zoo", *planned.command(seed), place, "logger=none", *words]
         print(shlex.join(["python", *command]), flush=True)
         try:
             status = subprocess.run([sys.executable, *command], env=environment, timeout=min(left, LONGEST)).returncode
@@ -191,7 +195,13 @@ def missing(results: Path, experiment: str | None = None) -> Iterator[Missing]:
     Args:
         results: folder of the CSV files.
         experiment: only of this one; by default of all.
+
+    Raises:
+        InputError: if no run of the experiment is planned, or a CSV file is damaged.
     """
+    known = {planned.experiment for planned in PLAN}
+    if experiment not in (None, *known):
+        raise unknown("experiment", experiment, known)
     tables: dict[str, pd.DataFrame | None] = {}
     for planned in PLAN:
         if experiment in (None, planned.experiment):

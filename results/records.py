@@ -79,8 +79,8 @@ def _tested(name: str, recipe: Recipe, table: pd.DataFrame | None) -> list[str]:
     body = []
     for _, own in sorted(table.groupby("settings"), key=lambda group: group[1]["date"].max()):
         mean, half = mean_interval(100 * own["test_acc"].to_numpy())
-        known = len(own) >= recipe.seeds
-        aim = "seeds missing" if not known else "reached" if mean >= 100 * recipe.aim else "**missed**"
+        complete = len(own) >= recipe.seeds
+        aim = "seeds missing" if not complete else "reached" if mean >= 100 * recipe.aim else "**missed**"
         body.append(
             (
                 own["date"].max(),

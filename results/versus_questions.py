@@ -7,12 +7,17 @@ configuration with itself on the embedded digits, side B with other seeds.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mnist_zoo.command import one_line_errors
+from mnist_zoo.errors import unknown
+from mnist_zoo.files import write_atomically
 from mnist_zoo.versus.__main__ import main as versus
 
 FILE = Path(__file__).with_name("versus.csv")
@@ -56,18 +61,33 @@ def ask(name: str) -> dict[str, Any]:
 
 def main() -> None:
     """Ask the questions that the arguments name, and add their rows to the file."""
-    names = [name for word in sys.argv[1:] for name in QUESTIONS if name == word or name.startswith(f"{word}_")]
-    if not names:
-        print("\n".join(f"{name}: python -m mnist_zoo.versus {words}" for name, words in QUESTIONS.items()))
-        return
-    for name in names:
-        row = ask(name)
-        known = list(csv.DictReader(FILE.read_text().splitlines())) if FILE.exists() else []
-        rows = sorted([*(each for each in known if each["question"] != name), row], key=lambda each: each["question"])
-        with FILE.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
+    with one_line_errors():
+        if not sys.argv[1:]:
+            print("\n".join(f"{name}: python -m mnist_zoo.versus {words}" for name, words in QUESTIONS.items()))
+        for name in chosen(sys.argv[1:]):
+            row = ask(name)
+            known = list(csv.DictReader(FILE.read_text().splitlines())) if FILE.exists() else []
+            others = [each for each in known if each["question"] != name]
+            text = io.StringIO()
+            writer = csv.DictWriter(text, list(row), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(sorted([*others, row], key=lambda each: each["question"]))
+            write_atomically(FILE, text.getvalue())
+
+
+def chosen(words: Sequence[str]) -> list[str]:
+    """Return the questions that words name: ``self`` names all that begin with ``self_``.
+
+    Raises:
+        InputError: if a word names none.
+    """
+    found: list[str] = []
+    for word in words:
+        named = [name for name in QUESTIONS if name == word or name.startswith(f"{word}_")]
+        if not named:
+            raise unknown("question", word, QUESTIONS)
+        found += named
+    return list(dict.fromkeys(found))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pickle
@@ -27,6 +28,23 @@ def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     line = [sys.executable, *arguments]
     return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize(
+    ("door", "words", "message"),
+    [
+        ("draw", ["no_such_one", "--out", "draw.html", "no_such_two"], "'no_such_one' is not a run folder"),
+        ("explore", ["data=mnist5k", "--tsne", "0", "no_such=1"], "no_such"),
+        ("lr_find", ["data=mnist5k", "--steps", "9", "no_such=1"], "no_such"),
+        ("predict", ["mlp", "no_such_one.png", "--raw", "no_such_two.png"], "no_such_one.png"),
+        ("status", ["no_such_one", "--watch", "no_such_two"], "no_such_one"),
+    ],
+)
+def test_options_may_come_between_other_words(monkeypatch, capsys, door, words, message):
+    monkeypatch.setattr(sys, "argv", [door, *words])
+    with pytest.raises(SystemExit, match="1"):
+        importlib.import_module(f"mnist_zoo.{door}").main()
+    assert message in capsys.readouterr().err
 
 
 class TestOtherPrograms:

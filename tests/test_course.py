@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def test_a_notebook_is_committed_with_its_outputs(lesson, solved):
     kinds = {(output["output_type"], output.get("name")) for cell in code for output in cell["outputs"]}
     assert not kinds & {("error", None), ("stream", "stderr")}, "no errors, no warnings"
     assert not re.search(r"/(tmp|home|root|work|Users|usr|opt)/", json.dumps([cell["outputs"] for cell in code]))
+    assert "It raises" not in json.dumps(committed), "an exercise that is not begun gets its hint"
     assert verdicts(committed) == ["correct" if solved else "not yet"] * EXERCISES
 
 
@@ -75,6 +77,11 @@ def test_a_lesson_and_its_solution_differ_in_the_exercises_only(lesson):
     assert all("..." in text for text in different[1:]) and not any(
         "..." in cell["source"].replace("...,", "") for cell in solved
     )
+
+
+def test_an_unknown_lesson_is_named():
+    done = subprocess.run([sys.executable, str(COURSE / "build.py"), "6_poems"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("error: no lesson 6_poems; known: 1_data, 2_")
 
 
 @pytest.mark.slow
@@ -130,6 +137,25 @@ def downwards(model, pixels, labels, epsilon):
     return (pixels - epsilon * gradient.sign()).clamp(0, 1)
 
 
+def nearest_image(train_images, train_labels, images):
+    return train_labels[torch.cdist(images.float().flatten(1), train_images.float().flatten(1)).argmin(1)]
+
+
+def largest_product(train_images, train_labels, images):
+    means = torch.stack([train_images[train_labels == digit].float().mean(0).flatten() for digit in range(10)])
+    return (images.float().flatten(1) @ means.T).argmax(1)
+
+
+def noise_of_shape(*shape: int, uniform: bool = False):
+    """Return an answer that adds noise of another shape, or from another distribution, with the right deviation."""
+
+    def noisy(images, deviation):
+        noise = (torch.rand(shape) - 0.5) * 12**0.5 if uniform else torch.randn(shape)
+        return (images + deviation * noise).clamp(0, 1)
+
+    return noisy
+
+
 @pytest.mark.parametrize(
     ("name", "answers", "why"),
     [
@@ -137,6 +163,8 @@ def downwards(model, pixels, labels, epsilon):
         ("class_counts", (torch.bincount(LABELS), LABELS[:3]), "of other labels"),
         ("class_counts", (torch.bincount(LABELS[:3]), LABELS[:3]), "not of all ten digits"),
         ("nearest_mean", (lambda images, labels, new: torch.zeros(len(new)),), "always 0"),
+        ("nearest_mean", (nearest_image,), "the nearest image"),
+        ("nearest_mean", (largest_product,), "the largest product"),
         ("softmax", (half_softmax,), "overflows"),
         ("softmax", (lambda logits: logits.softmax(0),), "over the wrong dimension"),
         ("loss_gradient", (summed_gradient,), "of the sum"),
@@ -148,9 +176,14 @@ def downwards(model, pixels, labels, epsilon):
         ("interval", (simple_interval,), "the simple interval, 1 to 1 for 10 of 10"),
         ("paired_difference", (lambda a, b: (a.mean() - b.mean(), np.hypot(a.std(), b.std())),), "not in pairs"),
         ("selection_bias", (0.0,), "no bias"),
+        ("selection_bias", (0.010,), "one trial"),
+        ("selection_bias", (0.011,), "one trial"),
         ("fgsm", (without_clipping,), "not clipped"),
         ("fgsm", (downwards,), "the loss falls"),
         ("noisy", (lambda images, deviation: images + deviation * torch.randn_like(images),), "not clipped"),
+        ("noisy", (noise_of_shape(50, 1, 28, 28, uniform=True),), "not normal"),
+        ("noisy", (noise_of_shape(1, 28, 28),), "the same for all images"),
+        ("noisy", (noise_of_shape(50, 1, 1, 1),), "the same for all pixels"),
         ("overconfidence", (lambda logits, labels: logits.softmax(1).amax(1).mean().item(),), "without the accuracy"),
         ("softmax", (lambda logits: logits.nothing,), "raises an error"),
     ],

@@ -133,6 +133,14 @@ def test_the_files_that_the_architecture_page_lists_exist():
     assert [name for name in files if not (ROOT / "mnist_zoo" / name).is_file()] == []
 
 
+def test_an_option_that_the_build_does_not_know_is_no_folder(tmp_path):
+    line = [sys.executable, str(ROOT / "docs" / "build.py"), "--nothing"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and "unrecognized arguments: --nothing" in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
 def test_without_pdoc_one_line_says_what_to_install(tmp_path):
     (tmp_path / "pdoc.py").write_text("raise ImportError('no pdoc')\n")
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from drawn import pictures
 from torch import nn
 
@@ -119,6 +120,17 @@ class Branching(nn.Module):
         return x.flatten(1)[:, :10] if x.sum() > 0 else x.flatten(1)[:, 10:20]
 
 
+class Function(nn.Module):
+    """A layer that computes a function of its input and of a parameter of the same shape."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function, self.shift = function, nn.Parameter(torch.ones(1, 1, 28, 28))
+
+    def forward(self, x):
+        return self.function(x, self.shift)
+
+
 def network(*layers: nn.Module) -> nn.Module:
     return nn.Sequential(*layers).eval()
 
@@ -132,6 +144,14 @@ def network(*layers: nn.Module) -> nn.Module:
         ([nn.ReflectionPad2d(1)], r"layer 0 \(ReflectionPad2d"),
         ([nn.AvgPool2d(2, divisor_override=3)], r"layer 0 \(AvgPool2d.*has a divisor of its own"),
         ([nn.Linear(28, 10)], r"layer 0 \(Linear.*is applied to more than one vector"),
+        ([Function(lambda x, shift: torch.cat(x.chunk(2, 2), 1))], r"layer 0 \(Function, operation \w+\) is not supp"),
+        ([Function(lambda x, shift: shift + x)], r"layer 0 \(Function, operation add\) takes a constant tensor"),
+        ([Function(lambda x, shift: x * shift)], r"layer 0 \(Function, operation mul\) takes a constant tensor"),
+        ([Function(lambda x, shift: torch.cat([x, shift], 1))], r"layer 0 \(Function, operation cat\) takes a const"),
+        ([Function(lambda x, shift: x + x.mean((2, 3), True))], r"layer 0 \(Function, operation add\) combines"),
+        ([Function(lambda x, shift: F.dropout(x))], r"layer 0 \(Function, operation dropout\) is random in evaluation"),
+        ([Function(lambda x, shift: x.mean(dim=None))], r"layer 0 \(Function, operation mean\) averages over someth"),
+        ([nn.ConstantPad2d(1, -torch.inf)], r"layer 0 \(ConstantPad2d, operation \w+\) has a number that is not"),
         ([Branching()], r"the network cannot be traced \("),
     ],
 )  # fmt: skip
@@ -139,6 +159,11 @@ def test_what_the_page_cannot_run_is_named_in_one_line(layers, message):
     with pytest.raises(InputError, match=f"^mine: {message}") as error:
         trace(network(*layers), (1, 28, 28), "mine")
     assert "\n" not in str(error.value)
+
+
+def test_a_network_may_add_its_image():
+    steps = trace(network(Function(lambda x, shift: x.relu() + x)), (1, 28, 28), "mine")["steps"]
+    assert [(step["op"], step["inputs"]) for step in steps] == [("relu", [0]), ("add", [1, 0])]
 
 
 def test_weights_that_float16_cannot_hold_are_named():
@@ -153,13 +178,16 @@ def test_weights_that_float16_cannot_hold_are_named():
     [
         (["nothing", "--out", "{}/draw.html"], "error: 'nothing' is not a run folder"),
         (["mlp", "--out", "{}/missing/draw.html"], "there is no folder"),
-        (["mlp", "--out", "{}"], "it is not a regular file"),
-        (["{}/mlp.safetensors", "--out", "{}/mlp.safetensors"], "it is one of the files to read"),
+        (["mlp", "--out", "{}/folder.html"], "it is not a regular file"),
+        (["{}/mlp.safetensors", "--out", "{}/mlp.safetensors"], "the name must end in .html"),
+        (["{}/mlp.safetensors", "--out", "{}/link.html"], "it is one of the files to read"),
         (["mlp", "--out", "{}/draw.html", "--plugin", "no_such"], "no_such"),
     ],
 )
 def test_the_command_answers_in_one_line(tmp_path, capsys, words, message):
     before = saved(tmp_path, "mlp").read_bytes()
+    (tmp_path / "folder.html").mkdir()
+    (tmp_path / "link.html").symlink_to(tmp_path / "mlp.safetensors")
     with pytest.raises(SystemExit, match="1"):
         main([word.format(tmp_path) for word in words])
     said = capsys.readouterr().err

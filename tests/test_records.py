@@ -27,7 +27,7 @@ def test_a_candidate_is_trained_once_for_each_split_and_never_tested(tmp_path, m
         raise AssertionError("the test set was read")
 
     monkeypatch.setattr("mnist_zoo.training.run.evaluate_best", tested)
-    main(["--results", str(tmp_path), "candidate", "fast", *SMALL])
+    main(["--results", str(tmp_path), "candidate", "fast99", *SMALL])
     rows = read_candidates(tmp_path)
     assert rows["split_seed"].tolist() == list(range(SPLITS)) and rows["val_acc"].between(0, 1).all()
     assert (rows["fit_seconds"] > 0).all() and set(rows["settings"]) == {
@@ -35,11 +35,29 @@ def test_a_candidate_is_trained_once_for_each_split_and_never_tested(tmp_path, m
     }
     assert f"validation {rows['val_acc'].mean():.4f} (" in capsys.readouterr().out
     monkeypatch.setattr(candidates, "_train", None)  # what is measured is not trained again
-    main(["--results", str(tmp_path), "candidate", "fast", *SMALL])
+    main(["--results", str(tmp_path), "candidate", "fast99", *SMALL])
     assert len(read_candidates(tmp_path)) == SPLITS
 
 
-@pytest.mark.parametrize("text", ["recipe,settings\nfast,x\n", '"'])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fast98", "epochs=1"], "unknown recipe 'fast98'; did you mean fast99"),
+        (["fast99", "epochs=1", "seed=3"], "seed=3: each of the 3 splits has a seed of its own"),
+        (["fast99", "+data.split_seed=1"], "data.split_seed=1: each of the 3 splits"),
+    ],
+)
+def test_a_candidate_that_no_table_would_show_is_not_trained(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(candidates, "_train", None)
+    with pytest.raises(SystemExit, match="1"):
+        main(["--results", str(tmp_path), "candidate", *words])
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["recipe,settings\nfast,x\n", '"', ",".join(candidates.COLUMNS) + "\nfast99,lr=1,0,much,1,1,cpu,today,1,1\n"],
+)
 def test_a_damaged_file_of_candidates_is_named(text, tmp_path):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(InputError, match=r"candidates.csv is damaged \(.*\): restore it with git"):

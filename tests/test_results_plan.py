@@ -100,10 +100,11 @@ class TestPlan:
     def test_what_is_missing_is_trained_and_collected_until_the_time_is_up(self, at_once, tmp_path, monkeypatch):
         def trained(command, env, timeout):
             seed = int(next(word for word in command if word.startswith("seed=")).removeprefix("seed="))
-            assert "data.root=there" in command and ("OMP_NUM_THREADS" in env or at_once == 1)
+            assert {"data.root=there", f"output_dir='{tmp_path / 'out=1'}'"} < {*command}
+            assert "OMP_NUM_THREADS" in env or at_once == 1
             if seed == 2:
                 raise subprocess.TimeoutExpired(command, timeout)
-            mlp(tmp_path / "out" / "sweeps" / f"{seed}", seed)
+            mlp(tmp_path / "out=1" / "sweeps" / f"{seed}", seed)
             return subprocess.CompletedProcess(command, 3 if seed == 5 else 0)
 
         monkeypatch.setattr("results.plan.subprocess.run", trained)
@@ -111,7 +112,7 @@ class TestPlan:
 
         def train_seeds(*seeds, left=60.0):
             until, words = time.monotonic() + left, ["data.root=there"]
-            return train([Missing(planned, seeds)], tmp_path / "out", tmp_path, until, at_once=at_once, words=words)
+            return train([Missing(planned, seeds)], tmp_path / "out=1", tmp_path, until, at_once=at_once, words=words)
 
         assert train_seeds(0, 1) and sorted(read_results(tmp_path, "lr_sweep")["seed"]) == [0, 1]
         assert not train_seeds(2, 3), "the time was up for seed 2"
@@ -119,6 +120,12 @@ class TestPlan:
             train_seeds(5, 6)
         assert {0, 1, 3, 6} <= set(read_results(tmp_path, "lr_sweep")["seed"])
         assert not train_seeds(7, left=-1.0)
+
+    def test_an_unknown_experiment_and_no_processes_are_named(self, tmp_path):
+        with pytest.raises(InputError, match="unknown experiment 'lr_swep'; did you mean lr_sweep"):
+            list(missing(tmp_path, "lr_swep"))
+        with pytest.raises(InputError, match="--at-once 0: it must be 1 or more"):
+            train([], tmp_path, tmp_path, 0.0, at_once=0)
 
     def test_all_four_rates_of_the_paper_are_planned(self):
         planned = [each.settings for each in PLAN if each.experiment == "lr_sweep" and len(each.settings) == 2]

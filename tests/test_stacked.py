@@ -19,6 +19,7 @@ from mnist_zoo.hydra_app.compose import CONFIG_DIR
 from mnist_zoo.hydra_app.job_configs import JobConfigs
 from mnist_zoo.runs import RunFolder, read_curves, read_metrics, read_status
 from mnist_zoo.stacked.batches import StackedBatches
+from mnist_zoo.stacked.checking import require_stackable_jobs
 from mnist_zoo.stacked.run import run_stacked
 from mnist_zoo.stacked.settings import Choice, NotStackable, require_stackable, stacks
 from mnist_zoo.stacked.training import Stack
@@ -219,14 +220,14 @@ def test_a_setting_that_cannot_be_stacked_is_named(config, overrides, message):
 def test_a_network_that_cannot_be_stacked_is_named_before_any_job_is_trained(sweep, overrides, message):
     choices = [*sweep([["seed=0"]], "model=mlp"), *sweep([["seed=0"]], *overrides)]
     with pytest.raises(NotStackable, match=message):
-        run_stacked(choices)
+        require_stackable_jobs(choices, 64)
     assert not any(choice.folder.exists() for choice in choices)
 
 
 def test_an_invalid_option_is_named_before_any_job_is_trained(sweep):
     choices = sweep([["seed=0"], ["optimizer.momentum_decay=-1"]], "model=mlp", "optimizer=nadam")
     with pytest.raises(InputError, match="optimizer 'nadam': Invalid momentum_decay"):
-        run_stacked(choices)
+        require_stackable_jobs(choices, 64)
     assert not any(choice.folder.exists() for choice in choices)
 
 
@@ -246,6 +247,15 @@ def test_a_stack_that_breaks_does_not_stop_the_next_one(sweep, monkeypatch):
     assert result == read_metrics(choices[2].folder)["val_acc"]
 
 
+def test_a_job_that_is_too_large_alone_is_told_so(sweep, monkeypatch):
+    def broken(_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Stack, "fit", broken)
+    [error] = run_stacked(sweep([["seed=0"]], "model=mlp"))
+    assert str(error) == "the job needs too much memory: choose a smaller network or batch_size"
+
+
 @pytest.mark.slow
 def test_tensorboard_has_a_record_of_each_job(sweep):
     choices = sweep([["seed=0"], ["seed=1"]], "model=mlp", "logger=tensorboard")
@@ -256,14 +266,6 @@ def test_tensorboard_has_a_record_of_each_job(sweep):
         tags.append({kind: sorted(found) for kind, found in record.Tags().items() if isinstance(found, list)})
         steps.append([scalar.step for scalar in record.Scalars("val_acc")])
     assert tags[0] == tags[1] and steps[0] == steps[1]
-
-
-def test_a_job_with_a_checkpoint_is_not_begun_anew(sweep):
-    (choice,) = sweep([["seed=0"]], "model=mlp")
-    (choice.folder / "checkpoints").mkdir(parents=True)
-    (choice.folder / "checkpoints" / "last.ckpt").touch()
-    with pytest.raises(NotStackable, match="it has a checkpoint, and a stack starts anew"):
-        run_stacked([choice])
 
 
 def test_jobs_of_equal_structure_are_stacked(stripes_config):

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from mnist_zoo.data import load_data
 from mnist_zoo.errors import InputError, StorageError
 from mnist_zoo.hydra_app import plan as plan_module
 from mnist_zoo.hydra_app.compose import compose_config
@@ -40,12 +41,18 @@ FINGERPRINT = "0123456789abcdef"
 ONE_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+STACKED = "hydra_plugins.mnist_zoo_stacked.StackedLauncher"
 
 
 @cache
 def composed(*overrides: str) -> dict:
     """The configuration of the overrides; to compose one takes a tenth of a second."""
     return compose_config(overrides)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 class Grid:
@@ -57,9 +64,10 @@ class Grid:
         self.broken: set[str] = set()
         self.unwritten: set[str] = set()  # jobs that end before they write anything
         self.raised: BaseException | None = None  # by the launcher, at the second job
-        self.kind = ONE_PROCESS
+        self.kind, self.at_once = ONE_PROCESS, 64
         self.composed = 0
         monkeypatch.setattr("mnist_zoo.data.load_data", lambda cfg: type("Data", (), {"fingerprint": FINGERPRINT}))
+        monkeypatch.setattr("mnist_zoo.stacked.loaded.load_data", load_data)  # a stack trains on images
 
     def run(self, jobs=JOBS, *overrides: str) -> list[float]:
         self.launched, self.extra = [], overrides
@@ -67,7 +75,7 @@ class Grid:
         return run_sweep(cfg, jobs, self.compose, self.launch)
 
     def hydra(self) -> dict:
-        launcher = {"_target_": self.kind, "submitit_folder": str(self.place / ".submitit")}
+        launcher = {"_target_": self.kind, "submitit_folder": str(self.place / ".submitit"), "at_once": self.at_once}
         return {"sweep": {"dir": str(self.place)}, "launcher": launcher}
 
     def compose(self, overrides):
@@ -255,6 +263,45 @@ class TestDamage:
         assert grid.launched == []
         assert grid.run(JOBS, "on_change=keep") == [0.1, 0.2, 0.3] and grid.launched == []
         assert grid.run(JOBS, "on_change=rerun") == [0.1, 0.2, 0.3] and grid.launched == [job_name(JOBS[0])]
+
+    @pytest.mark.parametrize(
+        ("word", "extra", "at_once", "message"),
+        [
+            ("model=mlp", "ema=0.9", 64, "cannot train ema=0.9"),
+            ("model=cnn_dropout", "seed=0", 64, "cannot train model=cnn_dropout with dropout"),
+            ("model=mlp", "seed=0", 0, r"hydra.launcher.at_once=0: it must be an integer of 1 or more"),
+        ],
+    )
+    def test_nothing_is_lost_if_the_stacked_launcher_refuses_jobs(
+        self, grid, monkeypatch, word, extra, at_once, message
+    ):
+        jobs = [[*JOBS[0], word]]
+        grid.run(jobs)
+        monkeypatch.setattr(plan_module, "__version__", "9.9")
+        before = contents(grid.place)
+        grid.kind, grid.at_once = STACKED, at_once
+        with pytest.raises(InputError, match=message):
+            grid.run(jobs, extra, "on_change=rerun")
+        assert contents(grid.place) == before and grid.launched == []
+
+    @pytest.mark.parametrize(
+        ("name", "content"), [("metrics.json", None), ("metrics.json", "{"), ("predictions.npz", None)]
+    )
+    def test_the_stacked_launcher_refuses_a_job_that_has_begun(self, grid, monkeypatch, name, content):
+        grid.run(JOBS[:1])
+        folder = RunFolder(grid.place / job_name(JOBS[0]))
+        path = folder.path / name
+        path.unlink() if content is None else path.write_text(content)
+        folder.last_checkpoint.parent.mkdir()
+        folder.last_checkpoint.touch()
+        before = contents(grid.place)
+        grid.kind = STACKED
+        with pytest.raises(InputError, match="it has a checkpoint, and a stack starts anew"):
+            grid.run(JOBS[:1])
+        assert contents(grid.place) == before and grid.launched == []
+        monkeypatch.setattr(plan_module, "__version__", "9.9")
+        grid.run(JOBS[:1], "on_change=rerun")
+        assert len(grid.launched) == 1 and not folder.last_checkpoint.exists()
 
     def test_an_unfinished_job_with_a_damaged_status_continues(self, grid):
         """Its checkpoints know the settings, and training compares them."""

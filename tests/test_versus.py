@@ -32,7 +32,7 @@ from mnist_zoo.versus.page import write_page
 from mnist_zoo.versus.question import Question, check_question, unreachable
 from mnist_zoo.versus.sequence import Sequence, looks, spent
 from mnist_zoo.versus.words import answer_lines
-from results.versus_questions import QUESTIONS
+from results.versus_questions import QUESTIONS, chosen
 from results.versus_rates import FILE, WORLDS, rates
 
 LABELS = np.arange(1000) % 10
@@ -445,3 +445,9 @@ def test_both_sides_are_tuned_before_they_are_compared(tmp_path, monkeypatch, ca
     assert all(1e-4 <= float(words[0].removeprefix("lr=")) <= 1e-1 for words in record["tuned"])
     for side in "AB":
         assert len(list((tmp_path / f"outputs/versus/mine/tune/searches/{side}/trials").iterdir())) == 2
+
+
+def test_words_choose_questions_once_and_an_unknown_one_is_named():
+    assert chosen(["dropout", "self", "self_03"]) == ["dropout", *(f"self_{number:02d}" for number in range(20))]
+    with pytest.raises(InputError, match="unknown question 'droput'; did you mean dropout"):
+        chosen(["adamw", "droput"])

@@ -150,8 +150,7 @@ class Launcher:
         try:
             returned = self._launch([job.launched for job in jobs], number)
         except Exception as error:  # a worker process was killed, or Hydra cannot write its files
-            nothing_trained = stacks_jobs(self.kind) and isinstance(error, InputError)
-            if self._debug or nothing_trained:
+            if self._debug:
                 raise
             self._reasons |= {job.folder: reason_of(error) for job in jobs}
             return

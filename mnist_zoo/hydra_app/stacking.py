@@ -10,13 +10,11 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.config_dir import resolved
 from mnist_zoo.hydra_app.job_configs import JobConfigs
 from mnist_zoo.hydra_app.launching import Failed, reason_of
 from mnist_zoo.hydra_app.plan import config_folders, write_job_record
 from mnist_zoo.stacked.settings import Choice
-from mnist_zoo.waiting import loading_torch
 
 
 def launch(
@@ -27,23 +25,17 @@ def launch(
     Args:
         context: of Hydra.
         config: of the sweep.
-        jobs: the overrides of each.
+        jobs: the overrides of each; the sweep has checked that they can be stacked.
         first: the number of the first.
         at_once: largest number of jobs that train at once.
-
-    Raises:
-        NotStackable: if a job cannot be trained so. Nothing was trained then.
-        InputError: if `at_once` or a setting is invalid.
     """
-    if not isinstance(at_once, int) or isinstance(at_once, bool) or at_once < 1:
-        raise InputError(f"hydra.launcher.at_once={at_once}: it must be an integer of 1 or more")
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     compose = JobConfigs(lambda job: context.config_loader.load_sweep_config(config, job))
     prepared = [_prepare(context, compose(job), first + number) for number, job in enumerate(jobs)]
     choices = [_choice(each) for each in prepared]
-    with loading_torch(f"{len(jobs)} jobs, stacked"):
-        from mnist_zoo.stacked.run import run_stacked
+    from mnist_zoo.stacked.run import run_stacked  # here: with Hydra, no module imports torch at its top
+
     results = run_stacked(choices, at_once=at_once)
     for each, result in zip(prepared, results, strict=True):
         each.return_value = Failed(reason_of(result)) if isinstance(result, Exception) else result

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -26,8 +27,8 @@ from mnist_zoo.hydra_app.launching import (
 from mnist_zoo.hydra_app.places import JobFolders
 from mnist_zoo.hydra_app.plan import Compose, Current, Job, config_folders, metrics_of, plan_job
 from mnist_zoo.runs import SWEEP_FILE, RunFolder, in_use, read_sweep, sweeping
-from mnist_zoo.stacked.settings import require_stackable
-from mnist_zoo.waiting import waiting_for
+from mnist_zoo.stacked.settings import Choice
+from mnist_zoo.waiting import loading_torch, waiting_for
 
 SMALL = 10  # jobs; to compose so many configurations takes a second
 
@@ -49,8 +50,8 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
         Fractions; NaN for a job that another process runs.
 
     Raises:
-        InputError: if folders were made with other settings and ``on_change=stop``, or the launcher cannot work on this
-            machine. No folder was changed then.
+        InputError: if folders were made with other settings and ``on_change=stop``, if the settings of a job are
+            invalid, or if the launcher cannot work on this machine or refuses a job. No folder was changed then.
         SweepFailed: after all jobs, if some failed.
         KeyboardInterrupt: after Ctrl-C; its message says how to continue.
     """
@@ -59,12 +60,13 @@ def run_sweep(cfg: DictConfig, jobs: Sequence[Sequence[str]], compose: Compose, 
     current, folders = Current(compose, config_folders(cfg.hydra)), JobFolders(place)
     with _planning(place, len(jobs)):
         plan = [plan_job(list(overrides), folders, current) for overrides in jobs]
-        for job in plan:  # an invalid job stops the sweep before its first job
-            if not job.finished and not job.changes:
-                found = current.config(job.overrides)
-                if stacks_jobs(kind):
-                    require_stackable(found, job.folder.name)
-    todo = _jobs_to_run(cfg, plan, place)
+        todo = _jobs_to_run(plan, cfg.on_change)
+        configs = [current.config(job.overrides) for job in todo]  # raises InputError if one is invalid
+    if todo and stacks_jobs(kind):
+        _require_stackable(todo, configs, cfg.hydra.launcher.at_once)
+    _write_sweep_record(place, cfg.sweep, plan)
+    print(f"sweep {place}: {_counts(plan, todo, cfg.on_change)}", flush=True)
+    _make_ready(todo)
     logs = Path(cfg.hydra.launcher.submitit_folder) if has_own_log(kind) else None
     stderr = None if logs is None else Path(str(logs).replace("%j", "launcher")) / "launcher.log"
     launcher = Launcher(launch, kind, Labels([job.overrides for job in plan]), cfg.debug, stderr)
@@ -92,30 +94,44 @@ def _planning(place: Path, count: int) -> AbstractContextManager[None]:
     return waiting_for(f"sweep {place}: comparing its {count} job{'s' if count > 1 else ''} with what is there ...")
 
 
-def _jobs_to_run(cfg: DictConfig, plan: Sequence[Job], place: Path) -> list[Job]:
-    """Return the jobs that this process runs. Print how many there are, and make their folders ready."""
+def _jobs_to_run(plan: Sequence[Job], on_change: str) -> list[Job]:
+    """Return the jobs that this process runs: unfinished ones, and with ``on_change=rerun`` those that changed."""
     changed = [job for job in plan if job.changes]
-    if changed and cfg.on_change == "stop":
+    if changed and on_change == "stop":
         raise InputError(_what_changed(changed))
-    kept = changed if cfg.on_change == "keep" else []
-    unfinished = [job for job in plan if (job.changes or not job.finished) and job not in kept]
-    elsewhere = [job for job in unfinished if in_use(job.folder)]
-    todo = [job for job in unfinished if job not in elsewhere]
-    _write_sweep_record(place, cfg.sweep, plan)
-    counts = {
-        "finished": len(plan) - len(unfinished) - len(kept),
-        "kept": len(kept),
-        "to run": len(todo),
-        "run by another process": len(elsewhere),
-    }
-    print(f"sweep {place}: {', '.join(f'{count} {what}' for what, count in counts.items() if count)}", flush=True)
+    wanted = [job for job in plan if (on_change == "rerun" if job.changes else not job.finished)]
+    return [job for job in wanted if not in_use(job.folder)]
+
+
+def _require_stackable(todo: Sequence[Job], configs: Sequence[dict[str, Any]], at_once: int) -> None:
+    """Raise InputError if the stacked launcher refuses one of the jobs."""
+    with loading_torch(f"{len(todo)} jobs, stacked"):
+        from mnist_zoo.stacked.checking import require_stackable_jobs
+    choices = []
+    for job, config in zip(todo, configs, strict=True):
+        continues = not job.changes and (job.damage is not None or metrics_of(job.folder) is None)
+        begun = continues and RunFolder(job.folder).last_checkpoint.exists()
+        choices.append(Choice(config, job.folder, begun))
+    require_stackable_jobs(choices, at_once)
+
+
+def _counts(plan: Sequence[Job], todo: Sequence[Job], on_change: str) -> str:
+    """Return how many jobs there are of each kind, in words."""
+    finished = sum(job.finished and not job.changes for job in plan)
+    kept = sum(bool(job.changes) for job in plan) if on_change == "keep" else 0
+    elsewhere = len(plan) - finished - kept - len(todo)
+    counts = {"finished": finished, "kept": kept, "to run": len(todo), "run by another process": elsewhere}
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _make_ready(todo: Sequence[Job]) -> None:
+    """Delete what is left of runs that start again, and the damaged metrics of others."""
     for job in todo:
         if job.damage is not None:
             print(f"warning: {printable(job.damage)}; the job runs again", file=sys.stderr)
         if job.changes or job.damage is not None:
             with RunFolder(job.folder) as folder:
                 folder.clear() if job.changes else folder.reopen()
-    return todo
 
 
 def _outcomes(plan: Sequence[Job], failures: Mapping[Path, str | None] | None = None) -> list[Outcome]:

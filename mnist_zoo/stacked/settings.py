@@ -20,10 +20,17 @@ LOGGERS = ("none", "tensorboard")  # the others hold one run in a process
 
 @dataclass(frozen=True)
 class Choice:
-    """A job of a sweep: its config, composed and checked, and its run folder."""
+    """A job of a sweep.
+
+    Attributes:
+        cfg: its config, composed and checked.
+        folder: its run folder.
+        begun: whether the folder has a checkpoint from which the job would continue.
+    """
 
     cfg: dict[str, Any]
     folder: Path
+    begun: bool = False
 
 
 class NotStackable(InputError):

@@ -57,10 +57,15 @@ def execute(content: dict[str, Any], folder: Path) -> Any:
 
 
 if __name__ == "__main__":
+    chosen = sys.argv[1:] or [source.stem for source in SOURCES]
+    strange = sorted({*chosen} - {source.stem for source in SOURCES})
+    if strange:
+        sys.exit(f"error: no lesson {strange[0]}; known: {', '.join(source.stem for source in SOURCES)}")
+
     import nbformat
 
     for lesson in SOURCES:
-        if sys.argv[1:] and lesson.stem not in sys.argv[1:]:
+        if lesson.stem not in chosen:
             continue
         for solved in (False, True):
             target = place(lesson, solved)

@@ -17,6 +17,7 @@ SUPPORTED = (
     "Linear, Conv2d, BatchNorm, ReLU, LeakyReLU, ELU, GELU, SiLU, Tanh, Sigmoid, MaxPool2d, AvgPool2d, "
     "AdaptiveAvgPool2d, Flatten, Dropout, constant padding, sums, products and concatenation"
 )
+WITH_WEIGHTS = ("conv2d", "linear", "affine")  # their other inputs are weights; those of all other steps are values
 
 
 class Unsupported(Exception):
@@ -145,7 +146,7 @@ def _pool(op: str) -> Callable[[Node, Numbers], Step]:
 
 def _mean(node: Node, numbers: Numbers) -> Step:
     rank = len(node.args[0].meta["val"].shape)  # type: ignore[union-attr]  # the first argument is the input
-    if rank != 4 or {axis % rank for axis in _given(node, 1, "dim", [])} != {2, 3}:
+    if rank != 4 or {axis % rank for axis in _given(node, 1, "dim", None) or []} != {2, 3}:
         raise Unsupported("averages over something else than height and width")
     return {"op": "average"}
 
@@ -166,8 +167,8 @@ def _combination(op: str) -> Callable[[Node, Numbers], Step]:
             raise Unsupported("has a factor or rounds")
         if not isinstance(other, Node):
             return {"op": op, "number": other}
-        if other.op != "call_function" or other.meta["val"].shape != node.args[0].meta["val"].shape:  # type: ignore[union-attr]  # the first argument is the input
-            raise Unsupported("combines tensors of different shapes, or a constant tensor")
+        if other.meta["val"].shape != node.args[0].meta["val"].shape:  # type: ignore[union-attr]  # the first argument is the input
+            raise Unsupported("combines tensors of different shapes")
         return {"op": op}
 
     return make
@@ -191,6 +192,12 @@ def _pad(node: Node, numbers: Numbers) -> Step:
 
 
 def _same(node: Node, numbers: Numbers) -> Step:
+    return {"op": "same"}
+
+
+def _dropout(node: Node, numbers: Numbers) -> Step:
+    if _given(node, 2, "train", False):
+        raise Unsupported("is random in evaluation mode as well")
     return {"op": "same"}
 
 
@@ -220,7 +227,7 @@ _STEPS: dict[str, Callable[[Node, Numbers], Step]] = {
     "cat": _cat,
     "pad": _pad,
     "constant_pad_nd": _pad,
-    # In evaluation mode dropout changes nothing. The others change the shape only.
-    **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "alias", "contiguous"), _same),
-    **dict.fromkeys(("flatten", "view", "reshape", "squeeze", "unsqueeze"), _same),
+    **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout"), _dropout),
+    # They change at most the shape.
+    **dict.fromkeys(("alias", "contiguous", "flatten", "view", "reshape", "squeeze", "unsqueeze"), _same),
 }

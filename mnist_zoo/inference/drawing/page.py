@@ -36,7 +36,7 @@ def write_page(sources: Sequence[str | Path], path: str | Path) -> int:
 
     Args:
         sources: the networks, each as for `predict_images`.
-        path: the file; an existing one is replaced.
+        path: the file, whose name ends in ``.html``; an existing one is replaced.
 
     Returns:
         Its size, bytes.
@@ -53,6 +53,8 @@ def write_page(sources: Sequence[str | Path], path: str | Path) -> int:
         True
     """
     path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"cannot write {path}: the name must end in .html")
     if not path.parent.is_dir():
         raise InputError(f"cannot write {path}: there is no folder {path.parent}")
     target = require_regular(path)

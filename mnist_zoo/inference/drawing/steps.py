@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import logging
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from mnist_zoo.errors import InputError, printable
-from mnist_zoo.inference.drawing.layers import SUPPORTED, Numbers, Step, Unsupported, convert, shape_of
+from mnist_zoo.inference.drawing.layers import SUPPORTED, WITH_WEIGHTS, Numbers, Step, Unsupported, convert, shape_of
 from mnist_zoo.weights.description import summary
 
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
@@ -95,19 +97,23 @@ def _tensors(program: ExportedProgram) -> Any:
 def _step(node: Node, numbers: Numbers, values: dict[str, int], name: str) -> Step:
     """Return the step of one operation; raises InputError, which names the layer, if it is not supported."""
     try:
-        shape = shape_of(node)
         step = convert(node, numbers)
-        return step | {"inputs": _inputs(node, values), "shape": shape}
+        inputs = node.args[:1] if step["op"] in WITH_WEIGHTS else node.args
+        step |= {"inputs": _numbers_of(inputs, values), "shape": shape_of(node)}
+        if any(isinstance(value, float) and not math.isfinite(value) for value in step.values()):
+            raise Unsupported("has a number that is not finite")
+        return step
     except Unsupported as error:
         raise InputError(f"{printable(name)}: {_layer(node)} {error}; the page runs {SUPPORTED}") from error
 
 
-def _inputs(node: Node, values: dict[str, int]) -> list[int]:
-    """Return the numbers of the values that an operation takes, in order; weights are none."""
-    given = [
-        each for argument in node.args for each in (argument if isinstance(argument, (list, tuple)) else [argument])
-    ]
-    return [values[each.name] for each in given if isinstance(each, Node) and each.name in values]
+def _numbers_of(arguments: Iterable[Any], values: dict[str, int]) -> list[int]:
+    """Return the numbers of the values that an operation takes, in order."""
+    lists = [argument if isinstance(argument, (list, tuple)) else [argument] for argument in arguments]
+    nodes = [each for each in itertools.chain(*lists) if isinstance(each, Node)]
+    if any(node.name not in values for node in nodes):
+        raise Unsupported("takes a constant tensor")
+    return [values[node.name] for node in nodes]
 
 
 def _layer(node: Node) -> str:

@@ -97,8 +97,8 @@ checks.backward(backward)
 # %% [markdown]
 # ## Training
 #
-# PyTorch computes the same gradients (`loss.backward()`). This is the loop with PyTorch's; replace the two lines in the middle by your
-# `backward`, and the curve stays the same.
+# PyTorch computes the same gradients (`torch.autograd.grad`). If you replace the three lines from `hidden` to `gradients` by
+# `gradients = backward(images[batch], labels[batch], *weights)`, the curve stays the same.
 
 # %%
 generator = torch.Generator().manual_seed(0)

@@ -102,7 +102,8 @@ accuracies
 # ## Exercise 3: the best of ten
 #
 # Ten seeds of one network, all with a true accuracy of 0.95, are tested on 1,000 images each; somebody reports the best of the ten. How
-# much too high is the report on average? Simulate it: `rng.binomial(1000, 0.95)` is the number of correct images of one test.
+# much too high is the report on average? Simulate 10,000 such reports: `rng.binomial(1000, 0.95)` is the number of correct images of
+# one test.
 
 # %% exercise
 bias = ...  # the mean of (the best of ten measured accuracies) - 0.95
