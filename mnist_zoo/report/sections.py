@@ -139,8 +139,8 @@ def shared_sections(runs: TestSet) -> list[Section]:
         caption = f"Test accuracy against cost. Bars: 95 % intervals over seeds. {front}{absent}{note}"
         heat = figures.correlations(runs.predicted[first], runs.labels, order)
         alike = (
-            "Pearson's correlation between networks (the lowest seed of each configuration). Left: of the predicted "
-            f"classes, as in the papers. Right: of the errors, which shows differences better.{note}"
+            "Pearson's correlation between networks (the lowest seed of each configuration): of the predicted classes, "
+            f"as in the papers, and of the errors, which shows differences better.{note}"
         )
         sections.append(Section("Accuracy against cost", figure_block("costs", figures.costs(rows), caption)))
         sections.append(Section("Correlation between networks", figure_block("correlations", heat, alike)))

@@ -256,7 +256,7 @@ class Chart {
     if (!place) return;
     const { px, py, one, p } = place;
     this.cross.append(svg("circle", { cx: px, cy: py, r: 8 }));
-    this.tip.textContent = p.text || `${one.name}: ${this.spec.x.title} ${shortNumber(p.x)}, ${this.spec.y.title} ${shortNumber(p.y)}`;
+    this.tip.textContent = p.text || `${one.name}: ${this.spec.x.title} ${shortNumber(p.x)}, ${this.spec.y.title} ${shortNumber(p.y)}${p.half ? ` ± ${shortNumber(p.half)}` : ""}`;
     this.tip.style.left = `${Math.min(Math.max(px, 90), this.width - 90)}px`;
     this.tip.style.top = `${py + 14}px`;
   }

@@ -175,21 +175,26 @@ const PLOTS = {
   },
 };
 
+// Returns the function that draws a plot into a host; none for a picture that stays one.
+function drawing({ dataset: { plot, set, number } }) {
+  if (PLOTS[plot] && configurations.length) return (host) => PLOTS[plot](host, Number(set));
+  return data.drawn[number] && ((host) => drawPanels(host, data.drawn[number]));
+}
+
 // Draws the charts when the reader comes near, and all of them before printing.
 function drawPlots() {
-  if (!configurations.length) return;
   const waiting = new Map();
   const draw = (figure) => {
     if (!waiting.delete(figure)) return;
     const host = element("div", { class: "plot" });
     figure.querySelector("img").replaceWith(host);
-    PLOTS[figure.dataset.plot](host, Number(figure.dataset.set));
+    drawing(figure)(host);
   };
   const near = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting) { near.unobserve(entry.target); draw(entry.target); }
   }, { rootMargin: "600px" });
   for (const figure of document.querySelectorAll("figure[data-plot]")) {
-    if (!PLOTS[figure.dataset.plot]) continue;
+    if (!drawing(figure)) continue;
     waiting.set(figure, true);
     near.observe(figure);
   }
