@@ -15,7 +15,7 @@ function seriesOf(one) {
 
 // A table of colours. A line below it says what the cell under the pointer is; arrow keys move between cells.
 function colours(host, { title, rows, columns, cells }) {
-  const said = element("p", { class: "caption", role: "status" }, "Point at a cell, or move with the arrow keys.");
+  const said = element("p", { class: "caption hint", role: "status" }, "Point at a cell, or move with the arrow keys.");
   const numbered = columns.every((name, number) => name === String(number + 1)) && columns.length === rows.length;
   const nameOf = (x) => (numbered ? rows[x].replace(/\s+\d+$/, "") : columns[x]);
   const made = cells.map((row, y) => row.map(([value, colour, text, white], x) => {
