@@ -19,7 +19,7 @@ function colours(host, { title, rows, columns, cells }) {
   const numbered = columns.every((name, number) => name === String(number + 1)) && columns.length === rows.length;
   const nameOf = (x) => (numbered ? rows[x].replace(/\s+\d+$/, "") : columns[x]);
   const made = cells.map((row, y) => row.map(([value, colour, text, white], x) => {
-    const cell = element("td", { tabindex: x || y ? -1 : 0, class: white ? "white" : "black" }, value === null ? "" : text || shortNumber(value));
+    const cell = element("td", { tabindex: x || y ? -1 : 0, class: white ? "white" : "black" }, value === null ? "" : text || shortNumber(Number(value.toPrecision(3))));
     if (colour) cell.style.setProperty("--cell", colour);
     const what = `${numbered ? nameOf(y) : rows[y]} and ${nameOf(x)}: ${value === null ? "-" : shortNumber(value)}`;
     const say = () => { said.textContent = what; };
