@@ -24,8 +24,8 @@ def every_run(data: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``shared``: the settings that all configurations share. ``configurations``: label, settings that differ, and
-        runs, best configuration first. ``columns``: of the tables of epochs. ``left_out``: the number of runs after the
-        first `MOST_RUNS`.
+        runs, best configuration first. ``columns``: of the tables of epochs. ``ids``: of the parts on the page, by the
+        names of the runs. ``left_out``: the number of runs after the first `MOST_RUNS`.
     """
     runs = data.get("runs", [])
     order = sorted(range(len(runs)), key=lambda place: (runs[place]["c"], runs[place]["seed"]))
@@ -35,7 +35,14 @@ def every_run(data: Mapping[str, Any]) -> dict[str, Any]:
     own = [data["configurations"][number] | {"runs": parts} for number, parts in members.items()]
     left_out = len(runs) - len(order[:MOST_RUNS])
     columns = ["epoch", *(f"{name} (%)" if name.endswith("acc") else name for name in data.get("curves", ()))]
-    return {"shared": data.get("shared", {}), "configurations": own, "columns": columns, "left_out": left_out}
+    ids = {run["name"]: run["id"] for parts in members.values() for run in parts}
+    return {
+        "shared": data.get("shared", {}),
+        "configurations": own,
+        "columns": columns,
+        "ids": ids,
+        "left_out": left_out,
+    }
 
 
 def _part(data: Mapping[str, Any], place: int) -> dict[str, Any]:

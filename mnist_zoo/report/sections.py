@@ -215,8 +215,8 @@ def _significance_sentences(found: Significance) -> list[str]:
     better, equivalent = (int(pairs["conclusion"].str.contains(word).sum()) for word in ("is better", "^equivalent"))
     sentences = [
         f"Of {len(pairs):,} pairs of configurations, one is better in {better:,}, {equivalent:,} are equivalent within "
-        f"{margin} percentage points, and {len(pairs) - better - equivalent:,} are undecided (95 % level, corrected for "
-        f"the number of pairs).",
+        f"{margin} percentage points, and {len(pairs) - better - equivalent:,} are undecided (95 % level, corrected "
+        f"for the number of pairs).",
         "A difference must hold for other seeds and for other test images: the interval crosses both sources of noise. "
         f"From {PAIRED_FROM} shared seeds on, equal seeds are paired. Equivalence: two one-sided tests.",
     ]

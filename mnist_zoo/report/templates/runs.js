@@ -32,7 +32,7 @@ function showRun(number) {
   );
   if (run.curves[0].length) curves(plot, [{ name: own.label, look: own.look, members: [run] }], "loss");
   dialog.scrollTop = 0;
-  history.replaceState(null, "", `#run=${number}`);
+  history.replaceState(null, "", `#${new URLSearchParams({ run: run.name })}`);
 }
 
 function commandOf(run) {
@@ -84,11 +84,11 @@ function confusionOf(run, own, atOnce) {
 }
 
 function openFromAddress() {
-  const found = location.hash.match(/^#run=(\d+)$/);
-  if (found && runs[Number(found[1])]) showRun(Number(found[1]));
+  const number = runsByName.get(new URLSearchParams(location.hash.slice(1)).get("run"));
+  if (number !== undefined) showRun(number);
 }
 
-for (const table of document.querySelectorAll("table[data-number]")) new InteractiveTable(table);
+const tables = [...document.querySelectorAll("table[data-number]")].map((table) => new InteractiveTable(table));
 drawPlots();
 openGalleries();
 openFromAddress();

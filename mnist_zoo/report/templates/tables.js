@@ -73,25 +73,43 @@ class InteractiveTable {
     }
   }
 
+  // Returns what the reader has chosen, for `restore` after the page was loaded again.
+  state() {
+    return { filter: this.filter, shown: this.shown === Infinity ? null : this.shown, sorted: this.sorted,
+      hidden: [...this.hidden].map((place) => this.header[place]) };
+  }
+
+  restore(state) {
+    if (!state) return;
+    this.filter = state.filter;
+    if (this.input) this.input.value = state.filter;
+    this.shown = state.shown ?? Infinity;
+    this.hidden = new Set(state.hidden.map((name) => this.header.indexOf(name)));
+    for (const { box, place } of this.boxes || []) box.checked = !this.hidden.has(place);
+    if (state.sorted) this.sort(state.sorted.place, state.sorted.falling);
+    else this.draw();
+  }
+
   addTools() {
-    const filter = element("input", { type: "search", placeholder: "Filter: cnn test>98", "aria-label": "Filter rows",
+    const filter = this.input = element("input", { type: "search", placeholder: "Filter: cnn test>98", "aria-label": "Filter rows",
       oninput: () => { this.filter = filter.value; this.shown = ROWS_AT_ONCE; this.draw(); } });
     this.count = element("span", { role: "status" });
-    const boxes = this.header.map((name, place) => {
+    this.boxes = [];
+    const labels = this.header.map((name, place) => {
       const box = element("input", { type: "checkbox", onchange: () => {
         this.hidden[box.checked ? "delete" : "add"](place);
         this.draw();
       } });
       box.checked = !this.hidden.has(place);
+      this.boxes.push({ box, place });
       return place ? element("label", {}, box, ` ${name}`) : null;
     });
     this.more = element("button", { type: "button", onclick: () => { this.shown = Infinity; this.draw(); } }, "Show all");
-    const columns = element("details", { class: "columns" }, element("summary", {}, "Columns"), element("div", {}, ...boxes));
+    const columns = element("details", { class: "columns" }, element("summary", {}, "Columns"), element("div", {}, ...labels));
     this.table.closest(".scroll").before(element("div", { class: "tools" }, filter, columns, this.count, this.more));
   }
 
-  sort(place) {
-    const falling = this.sorted && this.sorted.place === place && !this.sorted.falling;
+  sort(place, falling = Boolean(this.sorted) && this.sorted.place === place && !this.sorted.falling) {
     this.sorted = { place, falling };
     this.rows.sort((a, b) => (falling ? -1 : 1) * compareCells(a.cells[place], b.cells[place]) || 0);
     for (const [other, head] of this.heads.entries()) {
