@@ -140,7 +140,7 @@ def shared_sections(runs: TestSet) -> list[Section]:
         heat = figures.correlations(runs.predicted[first], runs.labels, order)
         alike = (
             "Pearson's correlation between networks (the lowest seed of each configuration): of the predicted classes, "
-            f"as in the papers, and of the errors, which shows differences better.{note}"
+            f"as in the papers, and of the errors, which shows differences better.{_only_best(order, 'Shown are')}"
         )
         sections.append(Section("Accuracy against cost", figure_block("costs", figures.costs(rows), caption)))
         sections.append(Section("Correlation between networks", figure_block("correlations", heat, alike)))
@@ -168,9 +168,9 @@ def _curves_section(runs: TestSet) -> list[Section]:
     return [Section("Curves", blocks)]
 
 
-def _only_best(order: list[str]) -> str:
-    """Return the end of a caption if the plot cannot show all configurations."""
-    return f" Shown are the {figures.PANELS} best on validation of {len(order)}." if len(order) > figures.PANELS else ""
+def _only_best(order: list[str], begin: str = "Without scripts, shown are") -> str:
+    """Return the end of a caption if the plot cannot show all configurations; the scripts show all in most plots."""
+    return f" {begin} the {figures.PANELS} best on validation of {len(order)}." if len(order) > figures.PANELS else ""
 
 
 def _significance_section(found: Significance) -> Section:
@@ -199,7 +199,7 @@ def _significance_section(found: Significance) -> Section:
         f"pairs (Holm)."
     )
     heat = figures.differences(found.pairs, found.labels) if len(pairs) > 1 else None
-    legend = f"Difference in mean test accuracy. A dot: neither is better.{_only_best(found.labels)}"
+    legend = f"Difference in mean test accuracy. A dot: neither is better.{_only_best(found.labels, 'Shown are')}"
     table = Block("table", shown, caption, "significance", found.pairs, folded=len(pairs) > OPEN_ROWS)
     sentences = Block("list", _significance_sentences(found))
     return Section("Significance", [sentences, *figure_block("differences", heat, legend), table])

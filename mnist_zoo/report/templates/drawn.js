@@ -42,5 +42,5 @@ function colours(host, { title, rows, columns, cells }) {
   host.replaceChildren(element("div", { class: "scroll" }, element("table", { class: "colours", onkeydown: move },
     element("caption", {}, title),
     element("thead", {}, element("tr", {}, element("td", {}), ...columns.map((name, x) => element("th", { scope: "col", title: nameOf(x) }, name)))),
-    element("tbody", {}, ...made.map((row, y) => element("tr", {}, element("th", { scope: "row", class: "word" }, numbered ? `${nameOf(y)}\u2003${y + 1}` : rows[y]), ...row))))), said);
+    element("tbody", {}, ...made.map((row, y) => element("tr", {}, element("th", { scope: "row", class: "word" }, numbered ? `${y + 1}\u2003${nameOf(y)}` : rows[y]), ...row))))), said);
 }

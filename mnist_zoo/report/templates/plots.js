@@ -181,22 +181,13 @@ function drawing({ dataset: { plot, set, number } }) {
   return data.drawn[number] && ((host) => drawPanels(host, data.drawn[number]));
 }
 
-// Draws the charts when the reader comes near, and all of them before printing.
 function drawPlots() {
-  const waiting = new Map();
-  const draw = (figure) => {
-    if (!waiting.delete(figure)) return;
-    const host = element("div", { class: "plot" });
-    figure.querySelector("img").replaceWith(host);
-    drawing(figure)(host);
-  };
-  const near = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) { near.unobserve(entry.target); draw(entry.target); }
-  }, { rootMargin: "600px" });
   for (const figure of document.querySelectorAll("figure[data-plot]")) {
-    if (!drawing(figure)) continue;
-    waiting.set(figure, true);
-    near.observe(figure);
+    const draw = drawing(figure);
+    if (draw) whenNear(figure, () => {
+      const host = element("div", { class: "plot" });
+      figure.querySelector("img").replaceWith(host);
+      draw(host);
+    });
   }
-  addEventListener("beforeprint", () => { for (const figure of [...waiting.keys()]) draw(figure); });
 }

@@ -88,7 +88,7 @@ function openFromAddress() {
   if (number !== undefined) showRun(number);
 }
 
-const tables = [...document.querySelectorAll("table[data-number]")].map((table) => new InteractiveTable(table));
+const tables = makeTables();
 drawPlots();
 openGalleries();
 openFromAddress();

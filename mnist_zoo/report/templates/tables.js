@@ -53,24 +53,25 @@ class InteractiveTable {
     for (const { row } of this.rows) if (row) this.makeOpener(row);
     this.body.addEventListener("click", (event) => this.open(event));
     this.draw();
-    if (this.rows.length > 3) {
-      this.fit();
-      this.addTools();
-      this.draw();
-    }
   }
 
-  // Hides columns that matter less until the table fits the page. Its tools show them again.
-  fit() {
-    const frame = this.table.closest(".scroll");
+  // Returns the columns to hide so that the table fits the page: those that matter less.
+  tooMuch() {
+    const frame = this.table.closest(".scroll"), found = [];
+    let wider = frame.scrollWidth - frame.clientWidth;
     for (const name of LESS_IMPORTANT) {
-      if (frame.scrollWidth <= frame.clientWidth) return;
       const place = this.header.indexOf(name);
-      if (place > 0 && !this.hidden.has(place)) {
-        this.hidden.add(place);
-        this.draw();
-      }
+      if (wider <= 0 || place < 1 || this.hidden.has(place)) continue;
+      found.push(place);
+      wider -= this.heads[place].offsetWidth;
     }
+    return found;
+  }
+
+  hide(places) {
+    for (const place of places) this.hidden.add(place);
+    for (const { box, place } of this.boxes || []) box.checked = !this.hidden.has(place);
+    if (places.length) this.draw();
   }
 
   // Returns what the reader has chosen, for `restore` after the page was loaded again.
@@ -85,7 +86,7 @@ class InteractiveTable {
     if (this.input) this.input.value = state.filter;
     this.shown = state.shown ?? Infinity;
     this.hidden = new Set(state.hidden.map((name) => this.header.indexOf(name)));
-    for (const { box, place } of this.boxes || []) box.checked = !this.hidden.has(place);
+    this.hide([]);
     if (state.sorted) this.sort(state.sorted.place, state.sorted.falling);
     else this.draw();
   }
@@ -156,6 +157,21 @@ class InteractiveTable {
     if (!button || String(getSelection())) return;
     showRun(openers[this.header.find((name) => openers[name])](button.dataset.opens));
   }
+}
+
+// Makes the tables of the page interactive. Their widths are read together: each reading after a change is a layout.
+function makeTables() {
+  const made = [...document.querySelectorAll("table[data-number]")].map((table) => new InteractiveTable(table));
+  const long = made.filter((one) => one.rows.length > 3), folded = new Set(long.filter((one) => !one.table.offsetWidth));
+  for (const [place, much] of long.map((one) => one.tooMuch()).entries()) {
+    long[place].hide(much);
+    long[place].addTools();
+    long[place].draw();
+  }
+  for (const one of folded) {
+    one.table.closest("details").addEventListener("toggle", () => one.hide(one.tooMuch()), { once: true });
+  }
+  return made;
 }
 
 // Returns the number of a run by its name, and that of the first run of a configuration by its label.
