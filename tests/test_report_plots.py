@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from chromium import PROGRAM, chromium
 from matplotlib.figure import Figure
+from synthetic_runs import write_runs
 
 from mnist_zoo.confidence import Calibration
 from mnist_zoo.plots.beyond import corruption_accuracies, coverage
@@ -18,8 +19,12 @@ from mnist_zoo.plots.images import image_grid
 from mnist_zoo.plots.reliability import reliability
 from mnist_zoo.report import figures, rendering
 from mnist_zoo.report.drawn import MOST_POINTS, panels
+from mnist_zoo.report.exploring import page_data
 from mnist_zoo.report.page import Page
+from mnist_zoo.report.reading import read_runs
+from mnist_zoo.report.runs_table import runs_section
 from mnist_zoo.report.sections import Block, Section
+from mnist_zoo.report.testsets import group_by_images
 from mnist_zoo.report.writing import Output
 
 PREDICTED = np.array([[0, 1, 2, 3], [0, 1, 2, 0], [3, 1, 0, 2]])
@@ -163,6 +168,81 @@ def test_no_text_of_a_chart_is_cut_on_a_phone(browser, tmp_path):
     left = browser.evaluate(f"Math.min(...{boxes}.map((box) => box.left))")
     right = browser.evaluate(f"Math.max(...{boxes}.map((box) => box.right))")
     assert left >= 0 and right <= 390
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_printed_page_is_light_and_has_its_legends_and_whole_tables(browser, tmp_path):
+    page = Page(Output([tmp_path], None))
+    page.add(Section("Lines", [Block("figure", reliability({"cnn": measured()}), "Reliability.", "reliability")]))
+    page.add(Section("Rows", [Block("table", pd.DataFrame({"name": ["x"] * 90, "acc": range(90)}), folded=True)]))
+    browser.open(page.write("plots", [], []), dark=True)
+    browser.evaluate('dispatchEvent(new Event("beforeprint"))')
+    browser._call("Emulation.setEmulatedMedia", media="print", features=DARK)
+    style = "getComputedStyle(document.querySelector('{}')).{}"
+    for selector, key, expected in PRINTED:
+        assert browser.evaluate(style.format(selector, key)) == expected, (selector, key)
+    frame = browser.evaluate(
+        "(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)(document.querySelector('.scroll'))"
+    )
+    assert frame <= 0 < browser.evaluate("document.querySelector('tbody tr:last-child').getBoundingClientRect().height")
+    browser._call("Emulation.setEmulatedMedia", media="", features=[])
+
+
+def press(browser, key: str) -> None:
+    code = {"Enter": 13, "Escape": 27, "Tab": 9}[key]
+    own = {"key": key, "code": key, "text": "\r" if key == "Enter" else "", "windowsVirtualKeyCode": code}
+    for kind in ("keyDown", "keyUp"):
+        browser._call("Input.dispatchKeyEvent", type=kind, **own)
+
+
+@pytest.mark.slow
+@needs_browser
+def test_runs_open_and_close_by_keyboard_and_without_scripts_by_a_link(browser, tmp_path):
+    table = read_runs([write_runs(tmp_path / "runs", 2, 1, images=100, epochs=2)]).table
+    page = Page(Output([tmp_path], None))
+    page.data |= page_data(group_by_images(table)[0])
+    page.add(runs_section(table))
+    file = page.write("runs", [], [])
+    browser.open(file)
+    focused = "document.activeElement.textContent"
+    for _ in range(60):
+        press(browser, "Tab")
+        if browser.evaluate("document.activeElement.matches('button.open')"):
+            break
+    name = browser.evaluate(focused)
+    assert name in {folder.name for folder in table["folder"]}
+    press(browser, "Enter")
+    dialog = "document.querySelector('dialog[open]')"
+    assert browser.evaluate(f"{dialog}.getAttribute('aria-labelledby')") == "run-title"
+    assert f"folder{name}" in browser.evaluate(f"{dialog}.textContent")
+    assert browser.evaluate("location.hash") == f"#run={name}"
+    unnamed = "[...document.querySelectorAll('button, select, input')].filter((one) => !one.textContent.trim() &&"
+    assert browser.evaluate(f"{unnamed} !one.getAttribute('aria-label') && !one.closest('label')).length") == 0
+    press(browser, "Escape")
+    wait(browser, f"{dialog} === null && location.hash === ''")
+    assert browser.evaluate(focused) == name
+    browser._call("Emulation.setScriptExecutionDisabled", value=True)
+    browser.open(file)
+    browser.evaluate("document.querySelector('td a').click()")
+    part = "document.querySelector(document.querySelector('td a').hash)"
+    wait(browser, f"{part}.closest('details').open")
+    assert browser.evaluate(f"{part}.textContent.includes(document.querySelector('td a').textContent)")
+    browser._call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+DARK = [{"name": "prefers-color-scheme", "value": "dark"}]
+PRINTED = [
+    ("body", "backgroundColor", "rgb(255, 255, 255)"),
+    ("body", "color", "rgb(0, 0, 0)"),
+    ("nav", "display", "none"),
+    (".tools", "display", "none"),
+    (".zoom", "display", "none"),
+    (".legend button", "display", "block"),
+    ("thead th", "position", "static"),
+    ("td:first-child", "position", "static"),
+    ("button.sort", "display", "contents"),
+]
 
 
 def live_page(folder: Path, rows: int, line: str) -> Path:

@@ -135,7 +135,8 @@ class Chart {
     if (!places.length) return [0, 1];
     const low = places.reduce((a, b) => Math.min(a, b)), high = places.reduce((a, b) => Math.max(a, b));
     const room = high > low ? (high - low) * 0.05 : axis.scale === "log" ? 0.3 : Math.max(Math.abs(low) * 0.05, 0.1);
-    return [low - room, high + room];
+    const within = axis.percent && scale === SCALES.linear; // no tick beyond 0 and 100 %
+    return within ? [Math.max(low - room, Math.min(low, 0)), Math.min(high + room, Math.max(high, 100))] : [low - room, high + room];
   }
 
   draw() {
