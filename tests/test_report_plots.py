@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from chromium import PROGRAM, chromium
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from synthetic_runs import write_runs
 
@@ -46,7 +48,6 @@ def errors_on_an_axis() -> Figure:
     figure = Figure()
     axis = figure.subplots()
     axis.errorbar([1000, 2000], [4.0, 2.0], [[3.0, 1.0], [3.5, 1.0]], label="cnn", color="#0072B2", marker="s")
-    axis.plot([1000, 2000], [3.0, 2.0], color="#0072B2")  # without a label
     figures.accuracy_axis(axis, 1000)
     return figure
 
@@ -57,6 +58,22 @@ def lines(figure: Figure, panel: int = 0) -> dict:
 
 def values(figure: Figure, panel: int = 0) -> list:
     return [[cell[0] for cell in row] for row in panels(figure)[panel]["cells"]]
+
+
+MORE = {  # what the page cannot draw
+    "a line without a label": lambda axis: axis.plot([1, 2], [2, 1]),
+    "a shade": lambda axis: axis.fill_between([1, 2], [2, 1], label="interval"),
+    "a margin": lambda axis: axis.axhspan(1, 2, label="margin"),
+    "a line across": lambda axis: axis.axhline(1, label="mean"),
+}
+
+
+def lines_and(add: Callable[[Axes], object]) -> Figure:
+    figure = Figure()
+    axis = figure.subplots()
+    axis.plot([1, 2], [1, 2], label="one")
+    add(axis)
+    return figure
 
 
 CASES = {
@@ -75,6 +92,10 @@ CASES = {
         [[None, 1, -0.2], [-1, None, 3], [0.2, -3, None]],
     ),
     "panels": (lambda: len(panels(figures.correlations(PREDICTED, PREDICTED[0], ["a", "b", "c"]))), 2),
+    **{
+        f"a plot with {name} stays a picture": (lambda add=add: panels(lines_and(add)), [])
+        for name, add in MORE.items()
+    },
     "pictures": (lambda: panels(image_grid(np.zeros((2, 1, 4, 4), np.uint8), ["a", "b"])), []),
 }
 

@@ -21,30 +21,42 @@ MOST_POINTS = 200  # of a line
 
 
 def panels(figure: Figure) -> list[dict[str, Any]]:
-    """Return the axes of a plot as the scripts draw them; none if nothing in the plot has a label.
+    """Return the axes of a plot as the scripts draw them; none for a plot that stays a picture.
 
-    Lines, points with error bars, bars and tables of colours are taken if they have a label (``label=`` of
-    matplotlib), which is their name on the page. Values, names and colours are those of the plot.
+    The scripts draw lines, points with error bars, bars and tables of colours. Each must have a label (``label=`` of
+    matplotlib), which is its name on the page; a plot that shows anything else stays a picture. Values, names and
+    colours are those of the plot.
 
     Returns:
         Of axes with lines: ``title``, ``x`` and ``y`` (title, scale, percent) and ``series``: name, look, whether a
         line joins its points, and points ``[x, y, half the error bar]``. Of a table of colours: ``title``, ``rows`` and
         ``columns`` (their names), and ``cells``: value, colour, text, and whether the text is white.
     """
+    images = [image for axis in figure.axes for image in axis.images]
+    bars = [image.colorbar.ax for image in images if image.colorbar]
+    own = [axis for axis in figure.axes if axis not in bars]
+    if not all(map(_labelled, images)) or not all(map(_known, own)):
+        return []
     found = []
-    for axis in figure.axes:
-        images = [image for image in axis.images if _labelled(image)]
+    for axis in own:
         series = _series(axis)
-        if images:
-            found.append(_colours(axis, images[0]))
+        if axis.images:
+            found.append(_colours(axis, axis.images[0]))
         elif series:
-            x, y = (_scale(figure.axes, axis, name) for name in "xy")
+            x, y = (_scale(own, axis, name) for name in "xy")
             found.append({"title": _text(axis.get_title()) or y["title"], "x": x, "y": y, "series": series})
     return found
 
 
 def _labelled(artist: Any) -> bool:
     return bool(artist.get_label()) and not artist.get_label().startswith("_")  # "_" begins matplotlib's own labels
+
+
+def _known(axis: Axes) -> bool:
+    """Return whether axes show only labelled lines, points with error bars and bars."""
+    parts = [part for container in axis.containers if _labelled(container) for part in container.get_children()]
+    others = [part for part in (*axis.lines, *axis.collections, *axis.patches) if part not in parts]
+    return all(isinstance(one, Line2D) and _labelled(one) and one.get_transform() == axis.transData for one in others)
 
 
 def _text(label: str) -> str:

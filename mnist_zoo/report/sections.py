@@ -168,7 +168,7 @@ def _curves_section(runs: TestSet) -> list[Section]:
     return [Section("Curves", blocks)]
 
 
-def _only_best(order: list[str], begin: str = "Without scripts, shown are") -> str:
+def _only_best(order: list[str], begin: str = "Without scripts:") -> str:
     """Return the end of a caption if the plot cannot show all configurations; the scripts show all in most plots."""
     return f" {begin} the {figures.PANELS} best on validation of {len(order)}." if len(order) > figures.PANELS else ""
 

@@ -38,7 +38,7 @@ def answer(runs: TestSet, name: str = "") -> Answer:
         f"mean over seeds{'' if (rows['n'] > 1).all() else '; a point without a bar is one seed'}."
     )
     if len(rows) > SHOWN:
-        caption += f" Without scripts, shown are the {SHOWN} best on validation of {len(rows)}."
+        caption += f" Without scripts: the {SHOWN} best on validation of {len(rows)}."
     return Answer(name, sentences, _cards(best), figure_block("accuracies", accuracies(rows), caption))
 
 
