@@ -75,7 +75,7 @@ def page_data(sets: Sequence[TestSet]) -> dict[str, Any]:
     measured = [name for name in map(str, table) if "_acc_" in name or name.startswith("ood_auroc")]
     data: dict[str, Any] = {
         "columns": _columns(varying, flat, measured),
-        "shared": {key: next(iter(texts.values()))[key] for key in keys if key not in varying},
+        "shared": {printable(key): next(iter(texts.values()))[key] for key in keys if key not in varying},
         "facts": FACTS,
         "curves": CURVES,
         "sets": [],
@@ -100,7 +100,7 @@ def page_data(sets: Sequence[TestSet]) -> dict[str, Any]:
                     "look": svg_look(*looks[row["label"]]),
                     "values": values,
                     "halves": halves,
-                    "settings": [[key, texts[settings][key]] for key in varying],
+                    "settings": [[printable(key), texts[settings][key]] for key in varying],
                 }
             )
         order = {label: first + number for number, label in enumerate(rows["label"])}

@@ -167,7 +167,7 @@ def commands(table: pd.DataFrame) -> list[str]:
 
 def short_names(folders: Iterable[Path]) -> list[str]:
     """Return the name of each folder, with as many folders above it as tell all of them apart."""
-    parts = [Path(folder).resolve().parts for folder in folders]
+    parts = [Path(folder).absolute().parts for folder in folders]
     depth = 1
     while len({own[-depth:] for own in parts}) < len(set(parts)):
         depth += 1

@@ -76,7 +76,8 @@ class InteractiveTable {
 
   // Returns what the reader has chosen, for `restore` after the page was loaded again.
   state() {
-    return { filter: this.filter, shown: this.shown === Infinity ? null : this.shown, sorted: this.sorted,
+    const sorted = this.sorted && { name: this.header[this.sorted.place], falling: this.sorted.falling };
+    return { filter: this.filter, shown: this.shown === Infinity ? null : this.shown, sorted,
       hidden: [...this.hidden].map((place) => this.header[place]) };
   }
 
@@ -87,8 +88,9 @@ class InteractiveTable {
     this.shown = state.shown ?? Infinity;
     this.hidden = new Set(state.hidden.map((name) => this.header.indexOf(name)));
     this.hide([]);
-    if (state.sorted) this.sort(state.sorted.place, state.sorted.falling);
-    else this.draw();
+    const place = state.sorted ? this.header.indexOf(state.sorted.name) : -1;
+    if (place < 0) this.draw();
+    else this.sort(place, state.sorted.falling);
   }
 
   addTools() {
