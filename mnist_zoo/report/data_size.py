@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -136,7 +136,7 @@ def _plot(rows: pd.DataFrame) -> Figure:
         images, errors, reach = np.array(points, dtype=float).T
         law = fit_power_law(images, errors)
         bars = [np.minimum(reach, 0.9 * errors), reach]  # a log scale has no place for 0
-        style = {"color": colour, "label": plain(str(name))}
+        style: dict[str, Any] = {"color": colour, "label": plain(str(name))}
         axis.errorbar(images, errors, bars, linestyle="none", marker=marker, capsize=2, **style)
         axis.plot(images, law.a * images**-law.b, linestyle=line, linewidth=1, **style)
     axis.set_xscale("log")

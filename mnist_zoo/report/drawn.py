@@ -59,9 +59,9 @@ def _known(axis: Axes) -> bool:
     return all(isinstance(one, Line2D) and _labelled(one) and one.get_transform() == axis.transData for one in others)
 
 
-def _text(label: str) -> str:
+def _text(label: object) -> str:
     """Return a text of a plot without the marks of `mnist_zoo.plots.style.plain`."""
-    return label.replace(r"\$", "$").strip()
+    return str(label).replace(r"\$", "$").strip()
 
 
 def _scale(axes: Sequence[Axes], axis: Axes, name: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _series(axis: Axes) -> list[dict[str, Any]]:
     return found
 
 
-def _line(axis: Axes, line: Line2D, label: str, bars: LineCollection | None) -> dict[str, Any]:
+def _line(axis: Axes, line: Line2D, label: object, bars: LineCollection | None) -> dict[str, Any]:
     x, y = (np.asarray(values, dtype=float) for values in line.get_data())
     half = np.zeros(len(y))
     if bars is not None:  # an end of an error bar may be cut off at the end of the axis: the other one is whole
@@ -115,13 +115,13 @@ def _line(axis: Axes, line: Line2D, label: str, bars: LineCollection | None) -> 
 
 def _colours(axis: Axes, image: AxesImage) -> dict[str, Any]:
     """Return a table of colours with the texts in its cells. Columns with the numbers of the rows have their names."""
-    values = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
+    values: np.ndarray = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
     rows, columns = (
         [_text(tick.get_text()) for tick in ticks] for ticks in (axis.get_yticklabels(), axis.get_xticklabels())
     )
     texts = {tuple(np.round(text.get_position()).astype(int)): text.get_text() for text in axis.texts}
-    rgb = image.cmap(image.norm(values))[..., :3]
-    white = rgb @ (0.299, 0.587, 0.114) < 0.5
+    rgb = np.asarray(image.cmap(image.norm(values)))[..., :3]
+    white = rgb @ np.array([0.299, 0.587, 0.114]) < 0.5  # dark by the luminance of its colour
     cells = [
         [
             [number(value), to_hex(rgb[y, x]), texts.get((x, y), ""), int(white[y, x])] if value == value else [None]

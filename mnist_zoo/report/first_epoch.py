@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -54,7 +56,7 @@ def draw(losses: dict[str, np.ndarray]) -> Figure:
         sums = np.cumsum(np.insert(values, 0, 0.0))
         last = np.arange(1, len(values) + 1)
         first = np.maximum(last - SMOOTHED, 0)
-        style = {"color": colour, "linestyle": line, "linewidth": 1.4}
+        style: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.4}
         axis.plot(last, (sums[last] - sums[first]) / (last - first), label=plain(label), **style)
     axis.set_xlabel("step")
     axis.set_ylabel("training loss (nats)")

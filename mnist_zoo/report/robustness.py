@@ -134,7 +134,7 @@ def _curves(group: Group) -> Figure:
         half = np.nan_to_num(half)  # of one seed
         # An interval of an accuracy ends at 0 and 100 %.
         bars = np.stack([np.minimum(half, mean), np.minimum(half, 100 - mean)])
-        style = {"color": colour, "linestyle": line, "marker": marker, "label": plain(label)}
+        style: dict[str, Any] = {"color": colour, "linestyle": line, "marker": marker, "label": plain(label)}
         axis.errorbar(strengths, mean, bars, capsize=2, markersize=4, **style)
     axis.set_xlabel(CURVES[group.test][2])
     axis.set_ylabel("accuracy (%)")
@@ -153,7 +153,7 @@ def _scatter(group: Group) -> Figure:
             colour, _, marker = drawn_as(by_label)[label]
             clean = 100 * np.mean([values["clean_accuracy"] for values in members])
             attacked = 100 * np.mean([values["accuracy"][place] for values in members])
-            style = {"color": colour, "marker": marker, "label": plain(label)}
+            style: dict[str, Any] = {"color": colour, "marker": marker, "label": plain(label)}
             axis.plot(clean, attacked, linestyle="none", markersize=7, **style)
         axis.set_title(f"epsilon {strength:g}")
         axis.set_xlabel("without attack (%)")
