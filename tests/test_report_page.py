@@ -22,13 +22,16 @@ from test_report import write_run
 
 from mnist_zoo import machine
 from mnist_zoo.plots.style import COLOURS, looks
+from mnist_zoo.plots.tables import escape
 from mnist_zoo.report import compare, gallery, group_by_images, live, read_runs, write_report
+from mnist_zoo.report import every_run as every
 from mnist_zoo.report.comparison import beside_papers, comparison
+from mnist_zoo.report.every_run import MOST_ERRORS, epoch_rows, every_run
 from mnist_zoo.report.exploring import page_data, setting
 from mnist_zoo.report.page import Page
 from mnist_zoo.report.rendering import REFRESH, embedded
 from mnist_zoo.report.sections import MOST_EMBEDDED, MOST_ROWS, Block, Section
-from mnist_zoo.report.summary import commands, training_state
+from mnist_zoo.report.summary import commands, short_names, training_state
 from mnist_zoo.report.tables import count_confusions
 from mnist_zoo.report.terms import TERMS, explanation, identifier, linked
 from mnist_zoo.report.testsets import TestSet
@@ -207,8 +210,8 @@ def test_the_page_has_the_numbers_settings_and_curves_of_every_configuration(tmp
     sets, _ = group_by_images(read_runs([tmp_path]).table)
     data = json.loads(json.dumps(page_data(sets), allow_nan=False))
     first, second = data["configurations"]
-    assert first["settings"] == {"lr": "0.01", "scheduler.name": "none"}
-    assert second["settings"] == {"lr": "0.02", "scheduler.name": "cosine"}
+    assert first["settings"] == [["lr", "0.01", "0.02 (1)"], ["scheduler.name", "none", "cosine (1)"]]
+    assert second["settings"] == [["lr", "0.02", "0.01 (1)"], ["scheduler.name", "cosine", "none (1)"]]
     assert data["shared"]["optimizer.name"] == "adam" and "lr" not in data["shared"]
     keys = [column["key"] for column in data["columns"]]
     row = compare(sets[0].table).iloc[0]
@@ -248,6 +251,72 @@ def test_published_numbers_collapse_if_none_is_comparable(tmp_path):
     ((_, block),) = (section.blocks for section in beside_papers(verdicts))
     assert block.folded == f"Published numbers of these configurations: {len(verdicts)}, none of them comparable"
     assert "verdict" not in comparison(table, verdicts).blocks[0].content
+
+
+# -- every run without scripts ---------------------------------------------------------------------------------------
+
+
+def without_scripts(page: Path) -> str:
+    """Return the part of a page that a browser shows only without scripts."""
+    (part,) = re.findall(r"<noscript>\s*(<section id=.*?)</noscript>", page.read_text(), re.DOTALL)
+    return part
+
+
+def test_without_scripts_and_in_markdown_every_run_has_all_that_the_scripts_show(page):
+    data, html, text = (
+        data_of(page),
+        without_scripts(page),
+        page.with_suffix(".md").read_text().split("## Every run")[1],
+    )
+    own = dict(re.findall(r'<div id="run-(\d+)">(.*?)</details>', html, re.DOTALL))
+    assert len(own) == len(data["runs"]) == text.count("- command: ") == 6
+    for number, run in enumerate(data["runs"]):
+        part = own[str(number)]
+        for fact in [*run["facts"], run["name"], run["command"]]:
+            assert fact in part and fact in text
+        assert part.count("<polyline") == 4 and part.count("<tr>") == 1 + 3, "two plots; 3 epochs"
+        assert f"<td>3</td><td>{run['curves'][0][2]:.4g}</td>" in part
+        assert part.count("<li>") == min(MOST_ERRORS, len(run["errors"]) // 3)
+    for label, key, value, others in [
+        (each["label"], *row) for each in data["configurations"] for row in each["settings"]
+    ]:
+        assert f"<h3>{label}</h3>" in html and f"### {label}\n" in text
+        assert f'<td class="word">{key}</td><td class="word">{value}</td><td class="word">{others}</td>' in html
+        assert f"| {escape(key)} | {value} | {escape(others)} |" in text
+    assert all(key in html and escape(key) in text for key in data["shared"])
+
+
+def test_confusions_of_a_run_are_those_of_its_predictions(page):
+    data, table = data_of(page), read_runs([page.parents[1] / "runs"]).table.set_index("folder")
+    parts = [run for own in every_run(data)["configurations"] for run in own["runs"]]
+    for part in parts:
+        row = table.loc[page.parents[1] / "runs" / part["name"]]
+        counts = count_confusions(row["labels"], row["predicted"], 10)
+        words = [word.partition(": ") for word in part["confusions"].split("; ")]
+        for pair, _, count in words:
+            true, _, wrong = pair.partition(" as ")
+            assert counts[int(true), int(wrong)] == int(count)
+        assert sum(int(count) for _, _, count in words) == (row["labels"] != row["predicted"]).sum()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "rows", "first"), [(0, 0, ""), (1, 1, "1"), (20, 20, "1"), (21, 11, "1"), (1000, 20, "50")]
+)
+def test_long_training_is_shown_in_few_epochs_with_the_last(epochs, rows, first):
+    found = epoch_rows({"val_loss": [0.5] * epochs, "val_acc": [0.97531] * epochs})
+    assert len(found) == rows and [row[0] for row in found[:1]] == [first][:rows]
+    assert found[-1:] == [[str(epochs), "0.5", "97.53"]][:rows]
+
+
+def test_pages_of_very_many_runs_say_that_some_have_no_part(page, monkeypatch):
+    monkeypatch.setattr(every, "MOST_RUNS", 4)
+    found = every.every_run(data_of(page))
+    assert found["left_out"] == 2 and sum(len(own["runs"]) for own in found["configurations"]) == 4
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders():
+    assert short_names([Path("/a/s/0"), Path("/a/s/1")]) == ["0", "1"]
+    assert short_names([Path("/a/s/0"), Path("/a/t/0"), Path("/a/t/1")]) == ["s/0", "t/0", "t/1"]
 
 
 # -- images ------------------------------------------------------------------------------------------------------------
@@ -306,7 +375,11 @@ def images_page(runs, tmp_path_factory) -> Path:
 def test_without_scripts_the_first_images_are_there(runs, images_page):
     html = images_page.read_text()
     assert html.count("<image ") == 1 and html.count('href="data:image/png') == 1
-    shown = re.findall(r'<svg viewBox="(\d+) (\d+) 5 4" role="img" aria-label="([^"]*)"><use href="#sprite-0"/>', html)
+    pattern = r'<svg viewBox="(\d+) (\d+) 5 4" role="img" aria-label="([^"]*)"><use href="#sprite-0"/>'
+    shown = re.findall(pattern, html.replace(without_scripts(images_page), ""))
+    assert len(re.findall(pattern, without_scripts(images_page))) == sum(
+        min(MOST_ERRORS, count) for count in (~runs.correct).sum(axis=1)
+    ), "the errors of each run"
     assert len(shown) == min(len(runs.missed), gallery.FIRST)
     first = runs.missed[0]
     wrong = int((~runs.correct[:, first]).sum())

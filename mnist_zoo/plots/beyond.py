@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from mnist_zoo.plots.style import drawn_as, plain
 
@@ -46,7 +45,7 @@ def corruption_accuracies(accuracies: Mapping[str, Sequence[float]], names: Sequ
     values = 100 * np.array(list(accuracies.values()))
     figure = Figure(figsize=(0.55 * len(names) + 3.4, 0.32 * len(values) + 1.5))
     axis = figure.subplots()
-    axis.imshow(values, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    axis.imshow(values, cmap="Blues", vmin=0, vmax=100, aspect="auto", label="accuracy (%)")
     for (row, column), value in np.ndenumerate(values):
         axis.text(
             column, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color="white" if value > 60 else "black"
@@ -69,10 +68,8 @@ def coverage(curves: Mapping[str, np.ndarray]) -> Figure:
     for name, curve in curves.items():
         colour, line, _ = looks[name]
         shares = np.arange(1, len(curve) + 1) / len(curve)
-        axis.plot(shares, curve, color=colour, linestyle=line, label=plain(name))
-    axis.set_xlabel("coverage: share of the images that are not rejected")
-    axis.set_ylabel("accuracy on them")
-    axis.xaxis.set_major_formatter(PercentFormatter(1))
-    axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.plot(100 * shares, 100 * curve, color=colour, linestyle=line, label=plain(name))
+    axis.set_xlabel("coverage: share of the images that are not rejected (%)")
+    axis.set_ylabel("accuracy on them (%)")
     axis.legend(loc="lower left", fontsize=8)
     return figure

@@ -22,7 +22,7 @@ def reliability(calibrations: Mapping[str, Calibration]) -> Figure:
         style = {"color": colour, "linestyle": line, "marker": marker}
         upper.plot(measured.confidence, measured.accuracy, markersize=4, label=label, **style)
     first, measured = next(iter(calibrations.items()))
-    lower.bar(measured.confidence, measured.counts, width=0.04, color=looks[first].colour)
+    lower.bar(measured.confidence, measured.counts, width=0.04, color=looks[first].colour, label=plain(first))
     lower.set_yscale("log")
     lower.set_ylabel("images")
     lower.set_xlabel("confidence: probability of the predicted class")

@@ -69,7 +69,7 @@ def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
     if rows["epochs"].isna().all():  # classical models only
         constant += ["parameters", "MFLOP", "epochs", *(f"to {goal} %" for goal in GOALS), "images/s"]
     by_rate, times = figures.learning_rates(rows), figures.times(rows) if len(rows) > 1 else None
-    longest = f" Shown are the {figures.BARS} longest of {len(rows)}." if len(rows) > figures.BARS else ""
+    longest = f" Without scripts: the {figures.BARS} longest of {len(rows)}." if len(rows) > figures.BARS else ""
     blocks = [
         Block("table", accuracy.drop(columns=constant, errors="ignore"), note, "comparison", rows),
         Block("table", cost.drop(columns=constant, errors="ignore"), costs_note, "costs", cost),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mnist_zoo.plots.style import drawn_as
+from mnist_zoo.plots.style import drawn_as, plain
 from mnist_zoo.report.figures import PANELS, accuracy_axis, legend_beside
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
 from mnist_zoo.report.statistics import accuracy_words, mean_interval, plus_minus
@@ -136,8 +136,9 @@ def _plot(rows: pd.DataFrame) -> Figure:
         images, errors, reach = np.array(points, dtype=float).T
         law = fit_power_law(images, errors)
         bars = [np.minimum(reach, 0.9 * errors), reach]  # a log scale has no place for 0
-        axis.errorbar(images, errors, bars, color=colour, linestyle="none", marker=marker, capsize=2)
-        axis.plot(images, law.a * images**-law.b, color=colour, linestyle=line, linewidth=1)
+        style: dict[str, Any] = {"color": colour, "label": plain(str(name))}
+        axis.errorbar(images, errors, bars, linestyle="none", marker=marker, capsize=2, **style)
+        axis.plot(images, law.a * images**-law.b, linestyle=line, linewidth=1, **style)
     axis.set_xscale("log")
     axis.set_xlabel("training images")
     axis.set_ylabel("test accuracy (%)")

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from mnist_zoo.errors import printable
-from mnist_zoo.plots.style import LINES, Look, drawn_as
+from mnist_zoo.plots.style import LINES, MARKERS, drawn_as, duration
 from mnist_zoo.report.reading import flatten
-from mnist_zoo.report.summary import command, training_state
+from mnist_zoo.report.summary import command, short_names, training_state
 from mnist_zoo.report.testsets import TestSet, by_validation
 from mnist_zoo.runs import CURVE_COLUMNS
 
+if TYPE_CHECKING:
+    from matplotlib.typing import LineStyleType
+
+FACTS = (
+    "validation accuracy",
+    "test accuracy",
+    "test loss",
+    "best epoch",
+    "training time",
+    "training",
+    "device",
+    "date",
+)  # of a run, as texts
 CURVES = ("train_loss", "val_loss", "train_acc", "val_acc", "lr")  # columns of curves.csv on the page
+MOST_VALUES = 6  # of a setting of the other configurations
 DIGITS = 5  # significant ones of each number
 # Key in a row of `compare`, title, unit, factor, and whether a logarithmic axis shows it best.
 COLUMNS = (
@@ -48,9 +63,9 @@ def page_data(sets: Sequence[TestSet]) -> dict[str, Any]:
 
     ``sets``: name of each data set, its number of test images of each class, and the test images that some run gets
     wrong with their true classes. ``columns``: of configurations. ``configurations``: label, set, look, values with
-    half their 95 % intervals, and settings that vary. ``shared``: the settings that do not. ``runs``: name,
-    configuration, numbers, command, curves and errors: image (its place in the list of the set), predicted class and
-    confidence in per cent, one after the other.
+    half their 95 % intervals, and settings that vary: name, value, and those of the others. ``shared``: the settings
+    that do not. ``runs``: name, configuration, seed, facts, command, curves and errors: image (its place in the list of
+    the set), predicted class and confidence in per cent, one after the other.
     """
     table = pd.concat([each.table for each in sets], ignore_index=True)
     flat = {own: flatten(json.loads(own)) for own in table["settings"].unique()}
@@ -60,13 +75,15 @@ def page_data(sets: Sequence[TestSet]) -> dict[str, Any]:
     measured = [name for name in map(str, table) if "_acc_" in name or name.startswith("ood_auroc")]
     data: dict[str, Any] = {
         "columns": _columns(varying, flat, measured),
-        "shared": {key: next(iter(texts.values()))[key] for key in keys if key not in varying},
+        "shared": {printable(key): next(iter(texts.values()))[key] for key in keys if key not in varying},
+        "facts": FACTS,
         "curves": CURVES,
         "sets": [],
         "configurations": [],
         "runs": [],
     }
     looks = drawn_as(by_validation(table))
+    names = dict(zip(table["folder"], short_names(table["folder"]), strict=True))
     for place, each in enumerate(sets):
         own_errors = _errors(each)
         counts = np.bincount(each.labels, minlength=each.classes).tolist()
@@ -80,16 +97,28 @@ def page_data(sets: Sequence[TestSet]) -> dict[str, Any]:
                 {
                     "label": printable(row["label"]),
                     "set": place,
-                    "look": _look(looks[row["label"]]),
+                    "look": svg_look(*looks[row["label"]]),
                     "values": values,
                     "halves": halves,
-                    "settings": {key: texts[settings][key] for key in varying},
+                    "settings": [[printable(key), texts[settings][key]] for key in varying],
                 }
             )
         order = {label: first + number for number, label in enumerate(rows["label"])}
         for (_, run), errors in zip(each.table.iterrows(), own_errors[1], strict=True):
-            data["runs"].append(_run(run, order[run["label"]], errors))
+            data["runs"].append(_run(run, names[run["folder"]], order[run["label"]], errors))
+    _add_others(data["configurations"])
     return data
+
+
+def _add_others(configurations: Sequence[dict[str, Any]]) -> None:
+    """Add to each setting that varies how many of the other configurations have which value."""
+    for place in range(len(configurations[0]["settings"])):
+        counts = Counter(own["settings"][place][1] for own in configurations)
+        for own in configurations:
+            others = (counts - Counter([own["settings"][place][1]])).most_common()
+            words = [f"{value} ({count})" for value, count in others[:MOST_VALUES]]
+            more = [f"and {len(others) - MOST_VALUES} more"] if len(others) > MOST_VALUES else []
+            own["settings"][place].append(", ".join(words + more))
 
 
 def setting(value: object) -> str:
@@ -136,31 +165,38 @@ def number(value: Any, factor: float = 1) -> float | None:
     return int(short) if short.is_integer() else short
 
 
-def _look(look: Look) -> list[Any]:
-    """Return colour, dashes of an SVG line and marker."""
+def svg_look(colour: str, line: LineStyleType, marker: object) -> list[str]:
+    """Return colour, dashes of an SVG line and marker of what matplotlib draws with these; a circle for no marker."""
     dashes = dict(zip(LINES, ("", "6 3", "2 3", "7 3 2 3"), strict=True))
-    return [look.colour, dashes[look.line], look.marker]
+    return [colour, dashes.get(line, ""), str(marker) if marker in MARKERS else MARKERS[0]]
 
 
-def _run(run: pd.Series, configuration: int, errors: list[int]) -> dict[str, Any]:
+def _run(run: pd.Series, name: str, configuration: int, errors: list[int]) -> dict[str, Any]:
     curves = [[number(value) for value in run["curves"][:, CURVE_COLUMNS.index(column)]] for column in CURVES]
     return {
-        "name": printable(run["folder"].name),
+        "name": printable(name),
         "c": configuration,
         "seed": number(run["seed"]),
-        "val": number(run["val_acc"], 100),
-        "test": number(run["test_acc"], 100),
-        "loss": number(run["test_loss"]),
-        "best": number(run.get("best_epoch")),
-        "epochs": number(run["epochs_run"]),
-        "seconds": number(run["fit_seconds"]),
-        "device": printable(run["device"]),
-        "date": printable(run["date"]) if isinstance(run.get("date"), str) else "",
-        "ended": training_state(run["curves"]),
+        "facts": _facts(run),
         "command": printable(command(run["overrides"])),
         "curves": curves,
         "errors": errors,
     }
+
+
+def _facts(run: pd.Series) -> list[str]:
+    """Return the texts of `FACTS`."""
+    best, date = number(run.get("best_epoch")), run.get("date")
+    return [
+        f"{100 * run['val_acc']:.2f} %",
+        f"{100 * run['test_acc']:.2f} %",
+        f"{run['test_loss']:.4f} nats",
+        "-" if best is None else f"{best} of {number(run['epochs_run'])}",
+        duration(run["fit_seconds"]),
+        training_state(run["curves"]) or "-",
+        printable(run["device"]),
+        printable(date) if isinstance(date, str) else "-",
+    ]
 
 
 def _errors(runs: TestSet) -> tuple[list[list[int]], list[list[int]]]:

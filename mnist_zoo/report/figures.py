@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PANELS = 24  # most panels or lines in one plot; more are not readable
 BARS = 48  # most bars in one plot
 RATES = 10  # most learning rates that an axis can name
+ERRORS_ON_AXIS = "errors"  # mark of an axis whose values are errors and whose labels are accuracies
 # Ticks of an accuracy axis as errors in per cent: for a long axis and for a short one.
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 90)
 FINE_ERRORS = (
@@ -48,6 +49,7 @@ def accuracy_axis(axis: Axes, images: int) -> None:
         images: that the accuracies were measured on; errors below half an image are not shown.
     """
     axis.set_yscale("log")
+    axis.yaxis.set_gid(ERRORS_ON_AXIS)
     low, high = sorted(axis.get_ylim())
     low, high = max(low, 50 / images), min(max(high, low * 1.5), 100)
     ticks = [error for error in (FINE_ERRORS if high < 8 * low else ERRORS) if low <= error <= high]
@@ -280,7 +282,7 @@ def correlations(predicted: np.ndarray, truth: np.ndarray, labels: list[str]) ->
     ):
         matrix = _correlation(values)
         low = np.nanmin(matrix)
-        image = axis.imshow(matrix, cmap="viridis", vmin=low, vmax=1)
+        image = axis.imshow(matrix, cmap="viridis", vmin=low, vmax=1, label=f"correlation of {title}")
         axis.set_xticks(range(len(labels)), [str(place) for place in range(1, len(labels) + 1)])
         axis.grid(visible=False)
         axis.set_title(f"correlation of {title}")
@@ -324,7 +326,8 @@ def differences(pairs: pd.DataFrame, labels: list[str]) -> Figure:
     axis = figure.subplots()
     # A few differences are much larger than the others: the colour scale ends at the 80 % quantile.
     limit = max(float(np.nanquantile(np.abs(matrix), 0.8)), 0.05)
-    image = axis.imshow(matrix, cmap="PuOr_r", vmin=-limit, vmax=limit)
+    unit = "points of test accuracy, row minus column"
+    image = axis.imshow(matrix, cmap="PuOr_r", vmin=-limit, vmax=limit, label=unit)
     axis.grid(visible=False)
     for (i, j), value in np.ndenumerate(matrix):
         if i != j and not math.isnan(value):
@@ -333,5 +336,5 @@ def differences(pairs: pd.DataFrame, labels: list[str]) -> Figure:
             axis.text(j, i, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "black")
     axis.set_xticks(range(count), [str(number) for number in range(1, count + 1)])
     axis.set_yticks(range(count), [f"{plain(label)}  {number}" for number, label in enumerate(labels, 1)], fontsize=9)
-    figure.colorbar(image, ax=axis, shrink=0.85, extend="both", label="points of test accuracy, row minus column")
+    figure.colorbar(image, ax=axis, shrink=0.85, extend="both", label=unit)
     return figure

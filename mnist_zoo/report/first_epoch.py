@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from mnist_zoo.plots.style import drawn_as
+from mnist_zoo.plots.style import drawn_as, plain
 from mnist_zoo.report.figures import PANELS, legend_beside
 from mnist_zoo.report.sections import Section, figure_block
 from mnist_zoo.report.testsets import TestSet
@@ -54,7 +56,8 @@ def draw(losses: dict[str, np.ndarray]) -> Figure:
         sums = np.cumsum(np.insert(values, 0, 0.0))
         last = np.arange(1, len(values) + 1)
         first = np.maximum(last - SMOOTHED, 0)
-        axis.plot(last, (sums[last] - sums[first]) / (last - first), color=colour, linestyle=line, linewidth=1.4)
+        style: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.4}
+        axis.plot(last, (sums[last] - sums[first]) / (last - first), label=plain(label), **style)
     axis.set_xlabel("step")
     axis.set_ylabel("training loss (nats)")
     axis.set_yscale("log")

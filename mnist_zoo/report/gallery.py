@@ -50,10 +50,10 @@ def all_errors(runs: TestSet, test_images: np.ndarray, class_names: Sequence[str
         often = f"\n{wrong} of {networks}" if networks > 1 else ""
         captions.append(f"true {class_names[true]}\nas {class_names[int(votes.argmax())]}{often}")
     caption = (
-        f"{len(runs.missed)} of {len(runs.labels):,} test images are misclassified by at least one of "
+        f"{len(runs.missed):,} of {len(runs.labels):,} test images are misclassified by at least one of "
         f"{networks} networks: true class, the class that most of them predict, and how many are wrong. "
         if networks > 1
-        else f"The network misclassifies {len(runs.missed)} of {len(runs.labels):,} test images. "
+        else f"The network misclassifies {len(runs.missed):,} of {len(runs.labels):,} test images. "
     )
     if len(first) < len(runs.missed):
         caption += f"Shown without scripts: the first {len(first)}. "

@@ -22,6 +22,7 @@ from mnist_zoo.plots.style import FIGURE_DPI, style
 from mnist_zoo.report.beyond import beyond_sections
 from mnist_zoo.report.comparison import beside_papers, comparison
 from mnist_zoo.report.data_size import data_size_sections
+from mnist_zoo.report.drawn import panels
 from mnist_zoo.report.exploring import page_data
 from mnist_zoo.report.first_epoch import first_epoch_sections
 from mnist_zoo.report.measurements import read_measured
@@ -43,7 +44,7 @@ from mnist_zoo.report.sections import (
     shared_sections,
 )
 from mnist_zoo.report.studies import study_sections
-from mnist_zoo.report.summary import answer, command, commands
+from mnist_zoo.report.summary import answer, command, commands, short_names
 from mnist_zoo.report.suspects import label_error_sections
 from mnist_zoo.report.testsets import TestSet, group_by_images
 from mnist_zoo.report.transfer import transfer_sections
@@ -97,7 +98,8 @@ def write_report(
         warnings.filterwarnings("ignore", message="Glyph")  # of a name in a script that matplotlib's font lacks
         found = [*table["folder"], *(folder for folder, _ in runs.skipped)]
         _fill(page, sets, table, found, data_root, damaged, countdown)
-    plain = table.drop(columns=[*NOT_IN_CSV]).assign(command=[command(asked) for asked in table["overrides"]])
+    plain = table.drop(columns=[*NOT_IN_CSV]).assign(run=short_names(table["folder"]))
+    plain["command"] = [command(asked) for asked in table["overrides"]]
     page.output.write("runs.csv", plain.to_csv(index=False))
     title = ", ".join(dict.fromkeys(Path(folder).resolve().name for folder in folders))
     skipped = [f"{folder.name}: {reason}" for folder, reason in runs.skipped]
@@ -204,9 +206,8 @@ class Page:
         self._answers: list[dict[str, Any]] = []
         self._sprites: dict[int, dict[str, int]] = {}
         self.commands: list[str] = []
-        self.data: dict[str, Any] = {
-            "tables": {}
-        }  # for the scripts, see `page_data`; the rows that the page leaves out
+        # For the scripts, see `page_data`; the rows that the page leaves out, and the values of plots by their numbers.
+        self.data: dict[str, Any] = {"tables": {}, "drawn": {}}
 
     def answer(self, found: Answer, place: int) -> None:
         """Add the answer of the test set with this number to the first screen."""
@@ -256,7 +257,9 @@ class Page:
                 self.output.write(f"{FIGURES}/{number}-{block.name}.{kind}", drawn)
         width = round(Image.open(io.BytesIO(picture)).width * CSS_DPI / FIGURE_DPI)
         found = {"kind": "figure", "file": file, "inline": base64.b64encode(picture).decode(), "width": width}
-        return found | {"caption": printable(block.caption), "name": block.name, "place": place}
+        if isinstance(content, Figure) and (values := panels(content)):
+            self.data["drawn"][number] = values
+        return found | {"caption": printable(block.caption), "name": block.name, "place": place, "number": number}
 
     def _sprite(self, content: Sprite, place: int) -> dict[str, Any]:
         names = [printable(name) for name in content.class_names]

@@ -14,11 +14,21 @@ from markupsafe import Markup
 
 from mnist_zoo import __version__
 from mnist_zoo.plots.tables import escape, markdown
+from mnist_zoo.report.every_run import every_run
 from mnist_zoo.report.terms import TERMS, explanation, identifier, linked
 
 REFRESH = 10  # seconds after which a live page loads itself again
 STYLE = "report.css"
-SCRIPTS = ("page.js", "tables.js", "charts.js", "plots.js", "images.js", "runs.js", "live.js")  # in this order
+SCRIPTS = (
+    "page.js",
+    "tables.js",
+    "charts.js",
+    "plots.js",
+    "drawn.js",
+    "images.js",
+    "runs.js",
+    "live.js",
+)  # in this order
 
 
 def render(content: dict[str, Any], data: dict[str, Any]) -> dict[str, str]:
@@ -43,6 +53,7 @@ def render(content: dict[str, Any], data: dict[str, Any]) -> dict[str, str]:
         "terms": TERMS,
         "style": Markup(style),  # files of this package
         "script": Markup(script),
+        "runs": every_run(data),
         "policy": _policy(style, script),
         "refresh": REFRESH,
         "data": embedded(data | {"refresh": REFRESH if content["live"] else 0}),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mnist_zoo.plots.style import drawn_as
+from mnist_zoo.plots.style import drawn_as, plain
 from mnist_zoo.report.figures import PANELS, legend_beside
 from mnist_zoo.report.measurements import Group, groups_of
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
@@ -134,7 +134,8 @@ def _curves(group: Group) -> Figure:
         half = np.nan_to_num(half)  # of one seed
         # An interval of an accuracy ends at 0 and 100 %.
         bars = np.stack([np.minimum(half, mean), np.minimum(half, 100 - mean)])
-        axis.errorbar(strengths, mean, bars, color=colour, linestyle=line, marker=marker, capsize=2, markersize=4)
+        style: dict[str, Any] = {"color": colour, "linestyle": line, "marker": marker, "label": plain(label)}
+        axis.errorbar(strengths, mean, bars, capsize=2, markersize=4, **style)
     axis.set_xlabel(CURVES[group.test][2])
     axis.set_ylabel("accuracy (%)")
     axis.set_ylim(-2, 102)
@@ -152,7 +153,8 @@ def _scatter(group: Group) -> Figure:
             colour, _, marker = drawn_as(by_label)[label]
             clean = 100 * np.mean([values["clean_accuracy"] for values in members])
             attacked = 100 * np.mean([values["accuracy"][place] for values in members])
-            axis.plot(clean, attacked, color=colour, marker=marker, linestyle="none", markersize=7)
+            style: dict[str, Any] = {"color": colour, "marker": marker, "label": plain(label)}
+            axis.plot(clean, attacked, linestyle="none", markersize=7, **style)
         axis.set_title(f"epsilon {strength:g}")
         axis.set_xlabel("without attack (%)")
         axis.set_ylim(-2, 102)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mnist_zoo.plots.style import duration
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section
-from mnist_zoo.report.summary import command, training_state
+from mnist_zoo.report.summary import command, short_names, training_state
 
 
 def runs_section(table: pd.DataFrame) -> Section:
@@ -17,9 +17,10 @@ def runs_section(table: pd.DataFrame) -> Section:
     Args:
         table: of `Runs`.
     """
+    table = table.assign(name=short_names(table["folder"]))
     rows = [
         {
-            "run": run["folder"].name,
+            "run": run["name"],
             "configuration": run["label"],
             "data": run["data"],
             "seed": str(run["seed"]),

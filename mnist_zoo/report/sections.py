@@ -139,8 +139,8 @@ def shared_sections(runs: TestSet) -> list[Section]:
         caption = f"Test accuracy against cost. Bars: 95 % intervals over seeds. {front}{absent}{note}"
         heat = figures.correlations(runs.predicted[first], runs.labels, order)
         alike = (
-            "Pearson's correlation between networks (the lowest seed of each configuration). Left: of the predicted "
-            f"classes, as in the papers. Right: of the errors, which shows differences better.{note}"
+            "Pearson's correlation between networks (the lowest seed of each configuration): of the predicted classes, "
+            f"as in the papers, and of the errors, which shows differences better.{_only_best(order, 'Shown are')}"
         )
         sections.append(Section("Accuracy against cost", figure_block("costs", figures.costs(rows), caption)))
         sections.append(Section("Correlation between networks", figure_block("correlations", heat, alike)))
@@ -168,9 +168,9 @@ def _curves_section(runs: TestSet) -> list[Section]:
     return [Section("Curves", blocks)]
 
 
-def _only_best(order: list[str]) -> str:
-    """Return the end of a caption if the plot cannot show all configurations."""
-    return f" Shown are the {figures.PANELS} best on validation of {len(order)}." if len(order) > figures.PANELS else ""
+def _only_best(order: list[str], begin: str = "Without scripts:") -> str:
+    """Return the end of a caption if the plot cannot show all configurations; the scripts show all in most plots."""
+    return f" {begin} the {figures.PANELS} best on validation of {len(order)}." if len(order) > figures.PANELS else ""
 
 
 def _significance_section(found: Significance) -> Section:
@@ -199,7 +199,7 @@ def _significance_section(found: Significance) -> Section:
         f"pairs (Holm)."
     )
     heat = figures.differences(found.pairs, found.labels) if len(pairs) > 1 else None
-    legend = f"Difference in mean test accuracy. A dot: neither is better.{_only_best(found.labels)}"
+    legend = f"Difference in mean test accuracy. A dot: neither is better.{_only_best(found.labels, 'Shown are')}"
     table = Block("table", shown, caption, "significance", found.pairs, folded=len(pairs) > OPEN_ROWS)
     sentences = Block("list", _significance_sentences(found))
     return Section("Significance", [sentences, *figure_block("differences", heat, legend), table])
@@ -214,9 +214,9 @@ def _significance_sentences(found: Significance) -> list[str]:
     pairs, margin = found.pairs, f"{100 * found.margin:g}"
     better, equivalent = (int(pairs["conclusion"].str.contains(word).sum()) for word in ("is better", "^equivalent"))
     sentences = [
-        f"Of {len(pairs)} pairs of configurations, one is better in {better}, {equivalent} are equivalent within "
-        f"{margin} percentage points, and {len(pairs) - better - equivalent} are undecided (95 % level, corrected for "
-        f"the number of pairs).",
+        f"Of {len(pairs):,} pairs of configurations, one is better in {better:,}, {equivalent:,} are equivalent within "
+        f"{margin} percentage points, and {len(pairs) - better - equivalent:,} are undecided (95 % level, corrected "
+        f"for the number of pairs).",
         "A difference must hold for other seeds and for other test images: the interval crosses both sources of noise. "
         f"From {PAIRED_FROM} shared seeds on, equal seeds are paired. Equivalence: two one-sided tests.",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def answer(runs: TestSet, name: str = "") -> Answer:
         f"mean over seeds{'' if (rows['n'] > 1).all() else '; a point without a bar is one seed'}."
     )
     if len(rows) > SHOWN:
-        caption += f" Shown are the {SHOWN} best on validation of {len(rows)}."
+        caption += f" Without scripts: the {SHOWN} best on validation of {len(rows)}."
     return Answer(name, sentences, _cards(best), figure_block("accuracies", accuracies(rows), caption))
 
 
@@ -163,6 +163,15 @@ def commands(table: pd.DataFrame) -> list[str]:
         else:
             found |= {command(asked): None for asked in runs["overrides"]}
     return list(found)
+
+
+def short_names(folders: Iterable[Path]) -> list[str]:
+    """Return the name of each folder, with as many folders above it as tell all of them apart."""
+    parts = [Path(folder).absolute().parts for folder in folders]
+    depth = 1
+    while len({own[-depth:] for own in parts}) < len(set(parts)):
+        depth += 1
+    return ["/".join(own[-depth:]) for own in parts]
 
 
 def command(overrides: Sequence[str], several: bool = False) -> str:

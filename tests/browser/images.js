@@ -1,3 +1,5 @@
+dispatchEvent(new Event("beforeprint"));
+// draws the images
 const figure = document.querySelector("figure[data-images=errors]");
 result.sprites = all("image").length;
 result.items = all(".images li", figure).length;
@@ -21,7 +23,6 @@ figure.querySelector(".images button").click();
 result.dialog = document.querySelector("dialog.image").textContent;
 document.querySelector("dialog.image").close();
 const confusion = document.querySelector("figure[data-plot=confusion]");
-dispatchEvent(new Event("beforeprint"));
 const cell = confusion.querySelector(".wrong button");
 cell.click();
 result.cell = cell.getAttribute("aria-label");

@@ -135,7 +135,8 @@ class Chart {
     if (!places.length) return [0, 1];
     const low = places.reduce((a, b) => Math.min(a, b)), high = places.reduce((a, b) => Math.max(a, b));
     const room = high > low ? (high - low) * 0.05 : axis.scale === "log" ? 0.3 : Math.max(Math.abs(low) * 0.05, 0.1);
-    return [low - room, high + room];
+    const within = axis.percent && scale === SCALES.linear; // no tick beyond 0 and 100 %
+    return within ? [Math.max(low - room, Math.min(low, 0)), Math.min(high + room, Math.max(high, 100))] : [low - room, high + room];
   }
 
   draw() {
@@ -184,14 +185,18 @@ class Chart {
           picture.append(svg("path", { class: "grid", d: `M${place} ${box.top}V${box.bottom}` }),
             svg("text", { x: place, y: box.bottom + 17, "text-anchor": "middle" }, text));
         } else {
-          const room = Math.max(4, Math.floor((box.left - 14) / 6.7)), cut = text.length > room ? `${text.slice(0, room - 1)}…` : text;
+          const room = Math.max(5, Math.floor((box.left - 14) / 6.7)), kept = Math.floor((room - 1) / 2);
+          const cut = text.length > room ? `${text.slice(0, room - 1 - kept)}…${text.slice(-kept)}` : text;
           picture.append(svg("path", { class: "grid", d: `M${box.left} ${place}H${box.right}` }),
             svg("text", { x: box.left - 8, y: place + 4, "text-anchor": "end" }, cut));
         }
       }
     }
-    picture.append(svg("path", { class: "axis", d: `M${box.left} ${box.top}V${box.bottom}H${box.right}` }),
-      svg("text", { x: (box.left + box.right) / 2, y: box.bottom + 36, "text-anchor": "middle" }, spec.x.title));
+    const title = svg("text", { y: box.bottom + 36, "text-anchor": "middle" }, spec.x.title);
+    picture.append(svg("path", { class: "axis", d: `M${box.left} ${box.top}V${box.bottom}H${box.right}` }), title);
+    const long = Math.min(title.getComputedTextLength(), this.width - 4);
+    if (long === this.width - 4) title.setAttribute("textLength", long); // squeezed, not cut
+    title.setAttribute("x", Math.min((box.left + box.right) / 2, this.width - 2 - long / 2));
     if (spec.y.title) {
       const middle = (box.top + box.bottom) / 2;
       picture.append(svg("text", { x: 13, y: middle, "text-anchor": "middle", transform: `rotate(-90 13 ${middle})` }, spec.y.title));
@@ -256,7 +261,7 @@ class Chart {
     if (!place) return;
     const { px, py, one, p } = place;
     this.cross.append(svg("circle", { cx: px, cy: py, r: 8 }));
-    this.tip.textContent = p.text || `${one.name}: ${this.spec.x.title} ${shortNumber(p.x)}, ${this.spec.y.title} ${shortNumber(p.y)}`;
+    this.tip.textContent = p.text || `${one.name}: ${this.spec.x.title} ${shortNumber(p.x)}, ${this.spec.y.title} ${shortNumber(p.y)}${p.half ? ` ± ${shortNumber(p.half)}` : ""}`;
     this.tip.style.left = `${Math.min(Math.max(px, 90), this.width - 90)}px`;
     this.tip.style.top = `${py + 14}px`;
   }

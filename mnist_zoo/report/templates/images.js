@@ -136,9 +136,11 @@ function openGalleries() {
   for (const figure of document.querySelectorAll("figure[data-images]")) {
     const set = Number(figure.dataset.set), list = figure.querySelector("ul");
     if (figure.dataset.images === "errors") {
-      const host = element("div", {});
-      list.replaceWith(host);
-      new Gallery(host, set, runs.filter((run) => configurations[run.c].set === set));
+      whenNear(figure, () => {
+        const host = element("div", {});
+        list.replaceWith(host);
+        new Gallery(host, set, runs.filter((run) => configurations[run.c].set === set));
+      });
     } else {
       for (const item of list.children) {
         item.replaceChildren(element("button", { type: "button", title: "Which runs get it wrong?",

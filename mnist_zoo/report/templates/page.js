@@ -48,5 +48,24 @@ function markCurrentSection() {
   }
 }
 
+// Draws what the reader comes near to, and everything before printing.
+const waiting = new Map();
+
+function drawNow(figure) {
+  const draw = waiting.get(figure);
+  near.unobserve(figure);
+  if (waiting.delete(figure)) draw();
+}
+
+const near = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) drawNow(entry.target);
+}, { rootMargin: "600px" });
+addEventListener("beforeprint", () => { for (const figure of [...waiting.keys()]) drawNow(figure); });
+
+function whenNear(figure, draw) {
+  waiting.set(figure, draw);
+  near.observe(figure);
+}
+
 chooseTheme();
 markCurrentSection();

@@ -175,23 +175,19 @@ const PLOTS = {
   },
 };
 
-// Draws the charts when the reader comes near, and all of them before printing.
+// Returns the function that draws a plot into a host; none for a picture that stays one.
+function drawing({ dataset: { plot, set, number } }) {
+  if (PLOTS[plot] && configurations.length) return (host) => PLOTS[plot](host, Number(set));
+  return data.drawn[number] && ((host) => drawPanels(host, data.drawn[number]));
+}
+
 function drawPlots() {
-  if (!configurations.length) return;
-  const waiting = new Map();
-  const draw = (figure) => {
-    if (!waiting.delete(figure)) return;
-    const host = element("div", { class: "plot" });
-    figure.querySelector("img").replaceWith(host);
-    PLOTS[figure.dataset.plot](host, Number(figure.dataset.set));
-  };
-  const near = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) { near.unobserve(entry.target); draw(entry.target); }
-  }, { rootMargin: "600px" });
   for (const figure of document.querySelectorAll("figure[data-plot]")) {
-    if (!PLOTS[figure.dataset.plot]) continue;
-    waiting.set(figure, true);
-    near.observe(figure);
+    const draw = drawing(figure);
+    if (draw) whenNear(figure, () => {
+      const host = element("div", { class: "plot" });
+      figure.querySelector("img").replaceWith(host);
+      draw(host);
+    });
   }
-  addEventListener("beforeprint", () => { for (const figure of [...waiting.keys()]) draw(figure); });
 }

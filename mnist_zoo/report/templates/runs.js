@@ -18,9 +18,7 @@ function showRun(number) {
   const run = runs[number], own = configurations[run.c], dialog = openDialog();
   const seeds = runs.map((other, place) => [other, place]).filter(([other]) => other.c === run.c);
   const plot = element("div", { class: "plot" });
-  const facts = [["validation accuracy", `${run.val} %`], ["test accuracy", `${run.test} %`], ["test loss", `${run.loss} nats`],
-    ["best epoch", run.best === null ? "-" : `${run.best} of ${run.epochs}`], ["training time", `${run.seconds} s`],
-    ["training", run.ended || "-"], ["device", run.device], ["date", run.date || "-"], ["folder", run.name]];
+  const facts = [...data.facts.map((name, place) => [name, run.facts[place]]), ["folder", run.name]];
   dialog.replaceChildren(
     element("div", { class: "tools" }, element("h2", { id: "run-title" }, `${own.label}, seed ${run.seed}`),
       element("button", { type: "button", onclick: () => dialog.close() }, "Close")),
@@ -29,12 +27,12 @@ function showRun(number) {
     element("dl", { class: "numbers" }, ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))),
     element("h3", {}, "Command"), commandOf(run),
     run.curves[0].length ? element("h3", {}, "Curves") : null, plot,
-    element("h3", {}, "Settings"), settingsOf(run, own),
+    element("h3", {}, "Settings"), settingsOf(own),
     element("h3", {}, "Confusion matrix"), confusionOf(run, own, true),
   );
   if (run.curves[0].length) curves(plot, [{ name: own.label, look: own.look, members: [run] }], "loss");
   dialog.scrollTop = 0;
-  history.replaceState(null, "", `#run=${number}`);
+  history.replaceState(null, "", `#${new URLSearchParams({ run: run.name })}`);
 }
 
 function commandOf(run) {
@@ -47,21 +45,13 @@ function commandOf(run) {
 }
 
 // The settings that differ between configurations, with how often the others have which value, and those all share.
-function settingsOf(run, own) {
-  const others = configurations.filter((one) => one !== own);
-  const rows = Object.entries(own.settings).map(([key, value]) => {
-    const counts = new Map();
-    for (const one of others) counts.set(one.settings[key], (counts.get(one.settings[key]) || 0) + 1);
-    const words = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 6).map(([other, count]) => `${other} (${count})`);
-    if (counts.size > 6) words.push(`and ${counts.size - 6} more`);
-    return [key, value, words.join(", "), !(counts.size === 1 && counts.has(value))];
-  });
+function settingsOf(own) {
   const cells = (row, tag) => row.map((text) => element(tag, { class: "word" }, text));
   const table = (head, body) => element("div", { class: "scroll" }, element("table", {}, element("thead", {}, element("tr", {}, ...cells(head, "th"))),
     element("tbody", {}, ...body.map((row) => element("tr", {}, ...cells(row, "td"))))));
   const shared = Object.entries(data.shared);
   return element("div", {},
-    rows.length ? table(["setting", "this configuration", "the others (how many)"], rows.filter((row) => row[3]).map((row) => row.slice(0, 3)))
+    own.settings.length ? table(["setting", "this configuration", "the others (how many)"], own.settings)
       : element("p", {}, "All configurations have the same settings."),
     element("details", {}, element("summary", {}, `${shared.length} settings that all configurations share`), table(["setting", "value"], shared)));
 }
@@ -94,11 +84,11 @@ function confusionOf(run, own, atOnce) {
 }
 
 function openFromAddress() {
-  const found = location.hash.match(/^#run=(\d+)$/);
-  if (found && runs[Number(found[1])]) showRun(Number(found[1]));
+  const number = runsByName.get(new URLSearchParams(location.hash.slice(1)).get("run"));
+  if (number !== undefined) showRun(number);
 }
 
-for (const table of document.querySelectorAll("table[data-number]")) new InteractiveTable(table);
+const tables = makeTables();
 drawPlots();
 openGalleries();
 openFromAddress();

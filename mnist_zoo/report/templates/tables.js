@@ -53,45 +53,66 @@ class InteractiveTable {
     for (const { row } of this.rows) if (row) this.makeOpener(row);
     this.body.addEventListener("click", (event) => this.open(event));
     this.draw();
-    if (this.rows.length > 3) {
-      this.fit();
-      this.addTools();
-      this.draw();
-    }
   }
 
-  // Hides columns that matter less until the table fits the page. Its tools show them again.
-  fit() {
-    const frame = this.table.closest(".scroll");
+  // Returns the columns to hide so that the table fits the page: those that matter less.
+  tooMuch() {
+    const frame = this.table.closest(".scroll"), found = [];
+    let wider = frame.scrollWidth - frame.clientWidth;
     for (const name of LESS_IMPORTANT) {
-      if (frame.scrollWidth <= frame.clientWidth) return;
       const place = this.header.indexOf(name);
-      if (place > 0 && !this.hidden.has(place)) {
-        this.hidden.add(place);
-        this.draw();
-      }
+      if (wider <= 0 || place < 1 || this.hidden.has(place)) continue;
+      found.push(place);
+      wider -= this.heads[place].offsetWidth;
     }
+    return found;
+  }
+
+  hide(places) {
+    for (const place of places) this.hidden.add(place);
+    for (const { box, place } of this.boxes || []) box.checked = !this.hidden.has(place);
+    if (places.length) this.draw();
+  }
+
+  // Returns what the reader has chosen, for `restore` after the page was loaded again.
+  state() {
+    const sorted = this.sorted && { name: this.header[this.sorted.place], falling: this.sorted.falling };
+    return { filter: this.filter, shown: this.shown === Infinity ? null : this.shown, sorted,
+      hidden: [...this.hidden].map((place) => this.header[place]) };
+  }
+
+  restore(state) {
+    if (!state) return;
+    this.filter = state.filter;
+    if (this.input) this.input.value = state.filter;
+    this.shown = state.shown ?? Infinity;
+    this.hidden = new Set(state.hidden.map((name) => this.header.indexOf(name)));
+    this.hide([]);
+    const place = state.sorted ? this.header.indexOf(state.sorted.name) : -1;
+    if (place < 0) this.draw();
+    else this.sort(place, state.sorted.falling);
   }
 
   addTools() {
-    const filter = element("input", { type: "search", placeholder: "Filter: cnn test>98", "aria-label": "Filter rows",
+    const filter = this.input = element("input", { type: "search", placeholder: "Filter: cnn test>98", "aria-label": "Filter rows",
       oninput: () => { this.filter = filter.value; this.shown = ROWS_AT_ONCE; this.draw(); } });
     this.count = element("span", { role: "status" });
-    const boxes = this.header.map((name, place) => {
+    this.boxes = [];
+    const labels = this.header.map((name, place) => {
       const box = element("input", { type: "checkbox", onchange: () => {
         this.hidden[box.checked ? "delete" : "add"](place);
         this.draw();
       } });
       box.checked = !this.hidden.has(place);
+      this.boxes.push({ box, place });
       return place ? element("label", {}, box, ` ${name}`) : null;
     });
     this.more = element("button", { type: "button", onclick: () => { this.shown = Infinity; this.draw(); } }, "Show all");
-    const columns = element("details", { class: "columns" }, element("summary", {}, "Columns"), element("div", {}, ...boxes));
+    const columns = element("details", { class: "columns" }, element("summary", {}, "Columns"), element("div", {}, ...labels));
     this.table.closest(".scroll").before(element("div", { class: "tools" }, filter, columns, this.count, this.more));
   }
 
-  sort(place) {
-    const falling = this.sorted && this.sorted.place === place && !this.sorted.falling;
+  sort(place, falling = Boolean(this.sorted) && this.sorted.place === place && !this.sorted.falling) {
     this.sorted = { place, falling };
     this.rows.sort((a, b) => (falling ? -1 : 1) * compareCells(a.cells[place], b.cells[place]) || 0);
     for (const [other, head] of this.heads.entries()) {
@@ -138,6 +159,21 @@ class InteractiveTable {
     if (!button || String(getSelection())) return;
     showRun(openers[this.header.find((name) => openers[name])](button.dataset.opens));
   }
+}
+
+// Makes the tables of the page interactive. Their widths are read together: each reading after a change is a layout.
+function makeTables() {
+  const made = [...document.querySelectorAll("table[data-number]")].map((table) => new InteractiveTable(table));
+  const long = made.filter((one) => one.rows.length > 3), folded = new Set(long.filter((one) => !one.table.offsetWidth));
+  for (const [place, much] of long.map((one) => one.tooMuch()).entries()) {
+    long[place].hide(much);
+    long[place].addTools();
+    long[place].draw();
+  }
+  for (const one of folded) {
+    one.table.closest("details").addEventListener("toggle", () => one.hide(one.tooMuch()), { once: true });
+  }
+  return made;
 }
 
 // Returns the number of a run by its name, and that of the first run of a configuration by its label.
