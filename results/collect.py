@@ -35,6 +35,7 @@ OF_SOME = ("lr", "epochs_run", "best_epoch", "num_params", "flops", "train_image
 SINCE_0_2 = [f"epochs_to_{goal}" for goal in GOALS]
 # Columns of runs whose labels consist of parts: pairs of digits.
 PARTS = [f"{split}_part_acc" for split in ("val", "test")]
+WHOLE = ["epochs_run", "best_epoch", "num_params", "flops"]  # whole numbers, also beside models that lack them
 VERSIONS = ("mnist_zoo", "python", "torch", "pytorch-lightning")
 VOTES_FILE = "ensemble_votes.csv"
 
@@ -70,6 +71,7 @@ def collect(
     for experiment, runs in table.groupby("experiment"):
         path = target / f"{experiment}.csv"
         rows = pd.DataFrame([_record(run) for _, run in runs.iterrows()])
+        rows[WHOLE] = rows[WHOLE].astype("Int64")
         old = _read_rows(path) if path.exists() else rows[:0]
         rows = pd.concat([old, rows]) if len(old) else rows
         rows = rows.drop_duplicates(["settings", "seed"], keep="last").sort_values(["model", "data", "lr", "seed"])

@@ -52,6 +52,9 @@ def sweep(folder: Path, wrong: int = 4, **settings) -> Path:
     return folder
 
 
+OF_NETWORKS = ("num_params", "flops", "lr", "batch_size", "epochs", "epochs_run", "train_images_per_second")
+
+
 class TestCollect:
     def test_a_new_row_replaces_that_of_the_same_configuration_and_seed(self, tmp_path):
         results = tmp_path / "results"
@@ -83,6 +86,18 @@ class TestCollect:
         assert "## The zoo with the library's defaults" in page and "| 99.00 |" in page
         assert "|" not in block, "the README has no table"
         assert re.search(r"Of \d+ comparisons with a published test accuracy 0 were run", block)
+
+    def test_rows_of_networks_do_not_depend_on_classical_models_beside_them(self, tmp_path):
+        runs = [sweep(tmp_path / "networks")]
+        collect(runs, tmp_path / "alone")
+        runs.append(write_run(tmp_path / "knn", experiment="classical", model="knn", fitted_bytes=9))
+        file = runs[-1] / "metrics.json"
+        kept = {key: value for key, value in json.loads(file.read_text()).items() if key not in OF_NETWORKS}
+        file.write_text(json.dumps(kept))
+        collect(runs, tmp_path / "both")
+        alone, both = (tmp_path / folder / "lr_sweep.csv" for folder in ("alone", "both"))
+        assert both.read_text() == alone.read_text()
+        assert (tmp_path / "both/classical.csv").exists()
 
     def test_a_run_of_an_unknown_experiment_is_refused(self, tmp_path):
         write_run(tmp_path / "run", experiment="my_own")
