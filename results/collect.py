@@ -71,9 +71,9 @@ def collect(
     for experiment, runs in table.groupby("experiment"):
         path = target / f"{experiment}.csv"
         rows = pd.DataFrame([_record(run) for _, run in runs.iterrows()])
-        rows[WHOLE] = rows[WHOLE].astype("Int64")
         old = _read_rows(path) if path.exists() else rows[:0]
         rows = pd.concat([old, rows]) if len(old) else rows
+        rows[WHOLE] = rows[WHOLE].astype("Int64")
         rows = rows.drop_duplicates(["settings", "seed"], keep="last").sort_values(["model", "data", "lr", "seed"])
         write_atomically(path, rows.to_csv(index=False))
         add_predictions(target, str(experiment), runs)
