@@ -31,7 +31,7 @@ from mnist_zoo.report.exploring import page_data, setting
 from mnist_zoo.report.page import Page
 from mnist_zoo.report.rendering import REFRESH, embedded
 from mnist_zoo.report.sections import MOST_EMBEDDED, MOST_ROWS, Block, Section
-from mnist_zoo.report.summary import commands, short_names, training_state
+from mnist_zoo.report.summary import commands, short_names, training_state, trainings_sentence
 from mnist_zoo.report.tables import count_confusions
 from mnist_zoo.report.terms import TERMS, explanation, identifier, linked
 from mnist_zoo.report.testsets import TestSet
@@ -95,6 +95,25 @@ def test_a_run_is_said_to_have_overfit_or_not_converged_by_its_losses(val, train
     rows[:, CURVE_COLUMNS.index("val_loss")] = val
     rows[:, CURVE_COLUMNS.index("train_loss")] = train
     assert training_state(rows) == state
+
+
+TRAININGS = [  # validation losses of each run, the sentence
+    ([[0.5, 0.4, 0.3]], ["The run had not converged."]),
+    ([[0.5, 0.3, 0.299]], ["The run had converged and did not overfit, by the validation loss."]),
+    ([[0.5, 0.3, 0.35]], ["The run overfit: its validation loss rose again."]),
+    ([[0.5, 0.3, 0.299], [0.5, 0.3, 0.3]], ["Each run had converged, and none overfit, by the validation loss."]),
+    ([[0.5, 0.4, 0.3], [0.5, 0.3, 0.3]], ["1 of 2 runs had not converged (cnn)."]),
+    ([[0.5], []], []),  # one epoch, and a classical model
+]
+
+
+@pytest.mark.parametrize(("losses", "sentence"), TRAININGS)
+def test_the_answer_says_how_trainings_ended_if_they_have_several_epochs(losses, sentence):
+    curves = [np.zeros((len(each), len(CURVE_COLUMNS))) for each in losses]
+    for rows, values in zip(curves, losses, strict=True):
+        rows[:, CURVE_COLUMNS.index("val_loss")] = values
+        rows[:, CURVE_COLUMNS.index("train_loss")] = np.linspace(0.5, 0.3, len(values))
+    assert trainings_sentence(pd.DataFrame({"curves": curves, "label": "cnn"})) == sentence
 
 
 def test_a_grid_is_one_command_and_other_runs_are_one_each():

@@ -32,7 +32,7 @@ def answer(runs: TestSet, name: str = "") -> Answer:
     """
     rows = runs.rows
     best: Any = next(rows.itertuples())
-    sentences = [_best(rows, best), *_not_resolved(runs, best), _cost(rows, best), _training(runs.table)]
+    sentences = [_best(rows, best), *_not_resolved(runs, best), _cost(rows, best), *trainings_sentence(runs.table)]
     caption = (
         f"Validation and test accuracy of each configuration, best on validation first. Bars: 95 % intervals of the "
         f"mean over seeds{'' if (rows['n'] > 1).all() else '; a point without a bar is one seed'}."
@@ -115,20 +115,29 @@ def training_state(curves: np.ndarray) -> str:
     return "overfit" if losses[-1] > (1 + OVERFIT) * losses[lowest] and train[-1] < train[lowest] else ""
 
 
-def _training(table: pd.DataFrame) -> str:
+def trainings_sentence(table: pd.DataFrame) -> list[str]:
+    """Return the sentence on runs that had not converged or overfit; none if no run has several epochs."""
+    table = table[[len(curves) > 1 for curves in table["curves"]]]
+    if table.empty:
+        return []
     states = pd.Series([training_state(curves) for curves in table["curves"]], index=table.index)
+    alone = len(table) == 1
+    overfit = f"overfit: {'its' if alone else 'their'} validation loss rose again"
     parts = []
-    overfit = "overfit: their validation loss rose again"
     for state, words in (("not converged", "had not converged"), ("overfit", overfit)):
         labels = table.loc[states == state, "label"]
         if len(labels):
             counts = [
                 f"{label}: {count}" if count > 1 else str(label) for label, count in labels.value_counts().items()
             ]
-            parts.append(f"{len(labels)} of {len(table)} runs {words} ({_names(counts)})")
+            parts.append(
+                f"the run {words}" if alone else f"{len(labels)} of {len(table)} runs {words} ({_names(counts)})"
+            )
     if not parts:
-        return "No run had not converged or overfit, by its validation loss."
-    return f"{'; '.join(parts)}."
+        text = "the run had converged and did not overfit" if alone else "each run had converged, and none overfit"
+        parts = [f"{text}, by the validation loss"]
+    sentence = "; ".join(parts)
+    return [f"{sentence[0].upper()}{sentence[1:]}."]
 
 
 def _cards(best: Any) -> list[Card]:
