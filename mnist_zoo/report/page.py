@@ -44,7 +44,7 @@ from mnist_zoo.report.sections import (
     shared_sections,
 )
 from mnist_zoo.report.studies import study_sections
-from mnist_zoo.report.summary import answer, command, commands, short_names
+from mnist_zoo.report.summary import answer, command, commands, enumeration, short_names
 from mnist_zoo.report.suspects import label_error_sections
 from mnist_zoo.report.testsets import TestSet, group_by_images
 from mnist_zoo.report.transfer import transfer_sections
@@ -101,7 +101,7 @@ def write_report(
     plain = table.drop(columns=[*NOT_IN_CSV]).assign(run=short_names(table["folder"]))
     plain["command"] = [command(asked) for asked in table["overrides"]]
     page.output.write("runs.csv", plain.to_csv(index=False))
-    title = ", ".join(dict.fromkeys(Path(folder).resolve().name for folder in folders))
+    title = enumeration([*dict.fromkeys(Path(folder).resolve().name for folder in folders)])
     skipped = [f"{folder.name}: {reason}" for folder, reason in runs.skipped]
     page.commands = _commands(table, folders)
     return page.write(title, _facts(table, len(skipped)), skipped)

@@ -75,12 +75,12 @@ def _not_resolved(runs: TestSet, best: Any) -> list[str]:
     }
     for kind, chosen in kinds.items():
         if chosen.any():
-            text += f"; {kind} {_names(others[chosen].tolist())}"
+            text += f"; {kind} {enumeration(others[chosen].tolist())}"
     return [f"{text}."]
 
 
-def _names(labels: Sequence[str]) -> str:
-    """Return labels as an enumeration that names at most `NAMED`."""
+def enumeration(labels: Sequence[str]) -> str:
+    """Return names as an enumeration of at most `NAMED` of them."""
     shown = list(labels[:NAMED])
     if len(labels) > NAMED:
         return f"{', '.join(shown)} and {len(labels) - NAMED} more"
@@ -131,7 +131,7 @@ def trainings_sentence(table: pd.DataFrame) -> list[str]:
                 f"{label}: {count}" if count > 1 else str(label) for label, count in labels.value_counts().items()
             ]
             parts.append(
-                f"the run {words}" if alone else f"{len(labels)} of {len(table)} runs {words} ({_names(counts)})"
+                f"the run {words}" if alone else f"{len(labels)} of {len(table)} runs {words} ({enumeration(counts)})"
             )
     if not parts:
         text = "the run had converged and did not overfit" if alone else "each run had converged, and none overfit"

@@ -151,7 +151,8 @@ class InteractiveTable {
     const cell = row.cells[place], text = cell.textContent;
     if (openers[this.header[place]](text) === undefined) return;
     row.classList.add("opens");
-    cell.replaceChildren(element("button", { type: "button", class: "open", "data-opens": text }, text));
+    const parts = text.split(/(?<=,)/).flatMap((part) => [part, element("wbr")]);  // lines break after a comma
+    cell.replaceChildren(element("button", { type: "button", class: "open", "data-opens": text }, ...parts));
   }
 
   open(event) {
