@@ -41,12 +41,12 @@ ROBUSTNESS_NOTE = (
 SEARCHES_NOTE = (
     "The space of `conf/search/inheritance.yaml`. Each search trains 48 epochs: 24 trials of two epochs, or 8 of six; "
     "no trial is pruned. Children of the genetic search start from the weights of a parent, so that its last trials "
-    "have up to six epochs behind them: compare it with 8 trials of six epochs, too. Each search is one study; its "
-    "trial with the highest validation accuracy is the one whose test accuracy counts. Means over studies, one for "
-    "each seed, with their 95 % intervals (Student's t). The command, for seed 0: `python -m mnist_zoo.search "
-    "search=inheritance algorithm=genetic trials=24 prune=false study=genetic_0 seed=0 data=mnist5k "
-    "data.val_size=1000`, the same with `tpe` and `random`, and these two with `trials=8 epochs=6 study=tpe_long_0`; "
-    "then `python -m results searches outputs/searches/*`."
+    "have up to six epochs behind them: compare it with 8 trials of six epochs, too. The first ten trials of TPE are "
+    "random: with eight it is random search. Each search is one study; its trial with the highest validation accuracy "
+    "is the one whose test accuracy counts. Means over studies, one for each seed, with their 95 % intervals "
+    "(Student's t). The command, for seed 0: `python -m mnist_zoo.search search=inheritance algorithm=genetic "
+    "trials=24 prune=false study=genetic_0 seed=0 data=mnist5k data.val_size=1000`, the same with `tpe` and `random`, "
+    "and these two with `trials=8 epochs=6 study=tpe_long_0`; then `python -m results searches outputs/searches/*`."
 )
 PAPERS = (
     Paper(
