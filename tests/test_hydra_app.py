@@ -29,7 +29,7 @@ from mnist_zoo.hydra_app.arguments import parse_arguments, prepare
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.names import NAME_LENGTH, former_job_name, job_name
-from mnist_zoo.hydra_app.overrides import grid, parse
+from mnist_zoo.hydra_app.overrides import grid, parse, quote_path
 from mnist_zoo.runs import FolderInUse, RunFolder
 from mnist_zoo.runs.identity import comparable
 
@@ -265,7 +265,7 @@ class TestResume:
         recorded = yaml.safe_load((OLD_RUN / ".hydra/overrides.yaml").read_text())
         assert before == [word for word in recorded if not word.startswith(("epochs=", "output_dir="))]
         assert (epochs, speed) == ("epochs=5", "speed=none")
-        assert (resume, run_dir) == (f"resume='{OLD_RUN}'", f"hydra.run.dir='{OLD_RUN}'")
+        assert (resume, run_dir) == (quote_path(f"resume={OLD_RUN}"), quote_path(f"hydra.run.dir={OLD_RUN}"))
 
     @pytest.mark.parametrize("word", ["trainer=cpu", "trainer.accelerator=cpu"])
     def test_a_run_may_continue_on_another_device(self, word):
@@ -482,3 +482,21 @@ class TestNames:
         given = ["-m", "model=mlp,cnn", *(f"augment.{key}=0.25" for key in ("rotate", "shift", "erase", "zoom"))]
         names = [prepare([*given, f"epochs={count}"])[-1] for count in (1, 2)]
         assert names[0] != names[1] and all(len(name) <= len("sweep=''") + NAME_LENGTH for name in names)
+
+
+@pytest.mark.parametrize(
+    ("path", "quoted"),
+    [
+        ("outputs/pretrained/dbn.safetensors", False),
+        ("/tmp/2026-11-28_10-00-00/1e-3", False),
+        ("outputs/runs/model=cnn,lr=0.1", True),
+        ("outputs/my run", True),
+        ("1e-3", True),
+        ("true", True),
+        ("o'clock", True),
+    ],
+)
+def test_a_path_is_quoted_where_hydra_would_read_it_as_something_else(path, quoted):
+    word = quote_path(f"pretrained={path}")
+    assert parse([word])[0].value() == path
+    assert ("'" in word.removeprefix("pretrained=")[:1]) is quoted

@@ -12,6 +12,8 @@ from hydra.core.override_parser.types import Override
 
 from mnist_zoo.errors import InputError
 
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_./-]*/[A-Za-z0-9_./-]*")  # text for Hydra: without a slash it may be a number
+
 
 def parse(overrides: Sequence[str]) -> list[Override]:
     """Return the parsed overrides.
@@ -37,9 +39,9 @@ def values(override: Override) -> list[object]:
 
 
 def quote_path(override: str) -> str:
-    """Return ``key=path`` with the path quoted: names of run folders contain ``=`` and ``,``."""
+    """Return ``key=path`` with the path quoted where it has to be: names of run folders contain ``=`` and ``,``."""
     key, _, value = override.partition("=")
-    if value in ("", "null") or value[0] in "'\"":
+    if value in ("", "null") or value[0] in "'\"" or PLAIN_PATH.fullmatch(value):
         return override
     return f"{key}='" + value.replace("'", "\\'") + "'"
 
