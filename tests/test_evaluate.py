@@ -107,6 +107,8 @@ def test_measurements_of_other_weights_are_removed(tmp_path):
         (["{run}", "--on", "clean", "--set", "pgdd.steps=3"], "unknown test 'pgdd'"),
         (["{run}", "--on", "clean", "--images", "0"], "images=0: it must be 1 or more"),
         (["{run}", "--on", "clean", "--seed", "-1"], "seed=-1: it must be from 0"),
+        (["{run}", "--on", ","], "no test is named: choose some of "),
+        (["{run}", "--on", "corruptions", "--set", "corruptions.names=[[fog]]"], "unknown corruption '['fog']'"),
         (["{tmp}/nothing", "--on", "clean"], "is not a run folder, a file, or a name with shipped weights"),
         (["{tmp}", "--on", "clean"], "holds no run"),
         (["cnn", "--on", "clean", "--data-root", "{tmp}"], "MNIST"),
@@ -226,6 +228,7 @@ def test_the_normalisation_of_the_data_module_is_used():
         ((torch.zeros(3, 1, 28, 28), torch.zeros(3).long()), "images must be uint8"),
         ((torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.zeros(2).long()), "labels must be integers"),
         ((torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.tensor([10])), "10 classes, and a label is 10"),
+        ((torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.tensor([-1])), "from 0, not torch.int64 .1,. from -1"),
         (3, "data must be an MNISTDataModule, or a pair"),
     ],
 )
@@ -241,6 +244,16 @@ def test_a_test_that_cannot_be_run_does_not_stop_those_after_it(finished, capsys
     assert kept["test"] == "clean"
     status, _, errors = evaluate(capsys, finished, "--on", "clean,calibration", "--split", "val")
     assert status == 1 and "calibration: " in errors and len(read_evaluation(finished)) == 1, "nothing was measured"
+
+
+@pytest.mark.parametrize(("value", "shown"), [(float("nan"), "a value is invalid"), (np.float32(1), "is invalid")])
+def test_values_that_could_not_be_read_again_are_not_kept(finished, monkeypatch, capsys, value, shown):
+    monkeypatch.setattr(registry, "_TESTS", dict(registry._TESTS))
+    register_test("odd", str)(lambda subject, images, settings, progress: Outcome({"mean": value}))
+    status, _, errors = evaluate(capsys, finished, "--on", "clean,odd", "--images", "20")
+    assert status == 1 and errors.count("\n") == 1
+    assert "what odd measured cannot be kept: " in errors and shown in errors
+    assert [each["test"] for each in read_evaluation(finished).values()] == ["clean"], "the others are not lost"
 
 
 def test_a_test_of_your_own_gets_its_settings(pair, monkeypatch):

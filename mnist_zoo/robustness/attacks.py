@@ -110,7 +110,7 @@ def fgsm(subject: Subject, images: Images, settings: FGSMSettings, progress: Pro
         right = logits.argmax(1) == targets
         clean[part] = right.cpu()
         batch, targets, direction = batch[right], targets[right], gradient[right].sign()
-        for row, epsilon in enumerate(settings.epsilons):
+        for row, epsilon in enumerate(settings.epsilons if len(batch) else ()):  # not every network takes no images
             found = subject.logits((batch + epsilon * direction).clamp(0, 1)).argmax(1)
             correct[row, part][clean[part]] = (found == targets).cpu()
         progress(part.stop / len(labels))
@@ -176,8 +176,7 @@ def _curve(subject: Subject, images: Images, settings: PGDSettings, progress: Pr
         for row, epsilon in enumerate(settings.epsilons):
             kept = break_images(subject, batch, targets, epsilon, settings, generator)
             correct[row, part][clean[part]] = kept.cpu()
-            done = (min(part.stop, len(labels)) - len(pixels[part]) * (1 - (row + 1) / len(correct))) / len(labels)
-            progress(done)
+            progress((part.start + len(pixels[part]) * (row + 1) / len(correct)) / len(labels))
     return attack_outcome(settings.norm, settings.epsilons, clean, correct, [])
 
 
