@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("run", metavar="RUN", help="a run folder")
     parser.add_argument("--out", metavar="DIR", help="where to write model_card.md and its picture (default: RUN)")
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_intermixed_args(arguments)
     with one_line_errors():
         out = path_of("--out", chosen.out)
         with waiting_for("card: reading the run ..."):
