@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
             from mnist_zoo.report.card import write_card  # after parsing: it imports pandas and Matplotlib
 
             path = write_card(chosen.run, out)
-        print(f"model card: {path} (and model_card.png beside it)")
+        print(f"model card: {path} (and its picture beside it, unless there are too many classes for one)")
 
 
 if __name__ == "__main__":
