@@ -113,7 +113,7 @@ class Adversary:
         """Return the attack of a mapping with ``name`` and options; options that are left out have their defaults.
 
         Raises:
-            InputError: unknown name or option, or a value out of range.
+            InputError: unknown name or option, or a value of another type or out of range.
         """
         name = choice["name"]
         if name not in DEFAULTS:
@@ -122,6 +122,10 @@ class Adversary:
             if key not in ("name", "mean", "std", *DEFAULTS[name]):
                 raise unknown(f"option of adversary '{name}'", key, DEFAULTS[name])
         made = cls(**{**DEFAULTS[name], **choice})
+        for key, default in DEFAULTS[name].items():
+            value, whole = getattr(made, key), isinstance(default, int)
+            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+                raise InputError(f"adversary {name}: {key}={value}: it must be {'an integer' if whole else 'a number'}")
         if name != "none" and not (0 < made.epsilon <= 1 and made.step_size > 0 and 1 <= made.steps <= MOST_STEPS):
             raise InputError(
                 f"adversary {name}: epsilon={made.epsilon} must be above 0 and at most 1, step_size={made.step_size} "

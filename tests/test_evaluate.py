@@ -15,7 +15,7 @@ from mnist_zoo import MNISTDataModule, create_model, evaluate_model
 from mnist_zoo.errors import InputError
 from mnist_zoo.evaluate import main
 from mnist_zoo.report import write_report
-from mnist_zoo.robustness import Outcome, Settings, register_test, registry
+from mnist_zoo.robustness import Images, Outcome, Settings, register_test, registry
 from mnist_zoo.robustness.registry import chosen_tests
 from mnist_zoo.runs import Damaged, DamagedFile, add_measurement, measurement_key, read_arrays, read_evaluation
 from mnist_zoo.training.run import run
@@ -235,6 +235,19 @@ def test_the_normalisation_of_the_data_module_is_used():
 def test_images_that_cannot_be_measured_are_refused(data, message):
     with pytest.raises(InputError, match=message):
         evaluate_model(create_model("mlp"), data, on=["clean"])
+
+
+@pytest.mark.parametrize("name", ["clean", "calibration", "corruptions", "fgsm", "pgd", "square", "masking"])
+def test_an_output_that_is_nan_for_a_later_image_only_is_named(name):
+    class NotANumber(nn.Module):
+        def forward(self, pixels):
+            return pixels.flatten(1)[:, :10] / (pixels.amax((1, 2, 3)) > 0)[:, None]  # 0 / 0 for black images
+
+    images, labels = torch.full((9, 1, 28, 28), 200, dtype=torch.uint8), torch.zeros(9).long()
+    images[5] = 0
+    data = Images(images, labels, images, labels)
+    with pytest.raises(InputError, match="NotANumber: the output of the network is NaN or infinite"):
+        evaluate_model(NotANumber(), data, on=[name])
 
 
 def test_a_test_that_cannot_be_run_does_not_stop_those_after_it(finished, capsys):

@@ -222,10 +222,10 @@ def loss_gradient(subject: Subject, pixels: Tensor, labels: Tensor) -> tuple[Ten
     """Return the gradient of each image's cross-entropy with respect to its pixels, and the logits.
 
     Raises:
-        InputError: if the network cannot be differentiated.
+        InputError: if the network cannot be differentiated, or its output is NaN or infinite.
     """
     pixels = pixels.detach().requires_grad_()
-    logits = subject.network(pixels)
+    logits = subject.finite(subject.network(pixels))
     if not logits.requires_grad:
         raise InputError(f"{subject.name} has no gradients with respect to its images: attack it with square")
     (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), pixels)
