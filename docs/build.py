@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_zoo import __version__ as version
+from mnist_zoo.command import one_line_errors
 from mnist_zoo.errors import install_command
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -142,6 +143,7 @@ def build(folder: Path) -> None:
     pdoc.render.configure(
         docformat="google", show_source=False, footer_text=f"mnist_zoo {version}", template_directory=TEMPLATES
     )
+    folder.mkdir(parents=True, exist_ok=True)  # before the time for the pages is spent
     _load_public_names()
     copied: set[str] = set()
     with warnings.catch_warnings(action="error"):
@@ -192,5 +194,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python docs/build.py", description="Build the documentation as a site.")
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "site", help="where to write (default: site)")
     target = parser.parse_args().folder
-    build(target)
-    print(f"wrote {target / 'index.html'}")
+    with one_line_errors():
+        build(target)
+        print(f"wrote {target / 'index.html'}")

@@ -25,6 +25,7 @@ DEFAULTS: dict[str, dict[str, float | int]] = {
     "pgd": {"epsilon": 0.3, "step_size": 0.075, "steps": 10, "warmup": 0},
 }
 MOST_STEPS = 10_000
+SHORTEST = 1e-12  # a length that is divided by, so that 0 / 0 is 0
 
 
 def random_start(
@@ -68,12 +69,12 @@ def step(attacked: Tensor, gradient: Tensor, pixels: Tensor, step_size: float, e
     change = attacked + step_size * _unit(gradient) - pixels
     length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     # Clipping to [0, 1] moves each pixel towards the image without attack: it stays in the ball.
-    return (pixels + change * (epsilon / length.clamp(min=epsilon))).clamp(0, 1)
+    return (pixels + change * (epsilon / length.clamp(min=max(epsilon, SHORTEST)))).clamp(0, 1)
 
 
 def _unit(vectors: Tensor) -> Tensor:
     """Return images divided by their Euclidean length; an image of zeros stays."""
-    return vectors / vectors.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
+    return vectors / vectors.flatten(1).norm(dim=1).clamp(min=SHORTEST).view(-1, 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Adversary:
         """Return the attack of a mapping with ``name`` and options; options that are left out have their defaults.
 
         Raises:
-            InputError: unknown name or option, or a value out of range.
+            InputError: unknown name or option, or a value of another type or out of range.
         """
         name = choice["name"]
         if name not in DEFAULTS:
@@ -121,6 +122,10 @@ class Adversary:
             if key not in ("name", "mean", "std", *DEFAULTS[name]):
                 raise unknown(f"option of adversary '{name}'", key, DEFAULTS[name])
         made = cls(**{**DEFAULTS[name], **choice})
+        for key, default in DEFAULTS[name].items():
+            value, whole = getattr(made, key), isinstance(default, int)
+            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+                raise InputError(f"adversary {name}: {key}={value}: it must be {'an integer' if whole else 'a number'}")
         if name != "none" and not (0 < made.epsilon <= 1 and made.step_size > 0 and 1 <= made.steps <= MOST_STEPS):
             raise InputError(
                 f"adversary {name}: epsilon={made.epsilon} must be above 0 and at most 1, step_size={made.step_size} "

@@ -69,4 +69,4 @@ def attribute(model: nn.Module, images: Tensor, classes: Tensor, black: float) -
         AssertionError,
     ) as error:  # torch's and captum's, of a network that is another
         raise InputError(f"the network cannot be explained ({str(error).splitlines()[0]})") from error
-    return {name: values.detach().float().numpy() for name, values in zip(METHODS, maps, strict=True)}
+    return {name: values.detach().float().cpu().numpy() for name, values in zip(METHODS, maps, strict=True)}

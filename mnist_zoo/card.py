@@ -15,14 +15,14 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("run", metavar="RUN", help="a run folder")
     parser.add_argument("--out", metavar="DIR", help="where to write model_card.md and its picture (default: RUN)")
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_intermixed_args(arguments)
     with one_line_errors():
         out = path_of("--out", chosen.out)
         with waiting_for("card: reading the run ..."):
             from mnist_zoo.report.card import write_card  # after parsing: it imports pandas and Matplotlib
 
             path = write_card(chosen.run, out)
-        print(f"model card: {path} (and model_card.png beside it)")
+        print(f"model card: {path} (and its picture beside it, unless there are too many classes for one)")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,6 @@ def classify(labels: Tensor, num_classes: int) -> Tensor:
         labels: of each image's neighbours, nearest first, int64 ``(N, K)``.
         num_classes: number of classes.
     """
-    places = torch.arange(labels.shape[1], device=labels.device)
-    weights = 1 + (len(places) - places) / (2 * len(places) ** 2)  # all extras together are less than one vote
-    return (F.one_hot(labels, num_classes) * weights[:, None]).sum(1).argmax(1)
+    votes = F.one_hot(labels, num_classes).sum(1)
+    frequent = votes.gather(1, labels) == votes.amax(1, keepdim=True)  # (N, K): neighbours of a most frequent class
+    return labels.gather(1, frequent.int().argmax(1, keepdim=True)).squeeze(1)  # argmax: the first of them

@@ -8,7 +8,7 @@ from mnist_zoo.inference.formats import SUFFIXES
 
 def main(arguments: list[str] | None = None) -> None:
     """Export a network; exit with status 1 and one line if that is impossible or the logits differ."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     with one_line_errors():
         from mnist_zoo.inference.export import TOLERANCE, export_model  # after parsing: it imports torch
         from mnist_zoo.plugins import import_plugin

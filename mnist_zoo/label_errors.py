@@ -11,7 +11,7 @@ FOLDS = "python -m mnist_zoo -m model=cnn data.folds=5 data.fold=0,1,2,3,4"
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``python -m mnist_zoo.label_errors`` and ``mnist-zoo-label-errors``."""
-    chosen = _parser().parse_args(arguments)
+    chosen = _parser().parse_intermixed_args(arguments)
     with one_line_errors():
         out, data_root = path_of("--out", chosen.out), path_of("--data-root", chosen.data_root)
         for module in chosen.plugin:

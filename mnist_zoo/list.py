@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument(
         "--plugin", action="append", default=[], metavar="MODULE", help="a module that registers parts of its own"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     with one_line_errors():
         if arguments.kind is None:
             for kind in KINDS:

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="as in training: experiment=autoencoder data=mnist5k seed=1")
     parser.add_argument("--epochs", type=int, default=10, help="of each layer (default: 10)")
     parser.add_argument("--rate", type=float, default=0.1, help="learning rate (default: 0.1)")
-    parser.add_argument("--noise", type=float, default=0.25, help="share of zeroed values, autoencoder (default: 0.25)")
+    parser.add_argument("--noise", type=float, help="share of zeroed values, of an autoencoder (default: 0.25)")
     parser.add_argument("--name", help="of the files (default: the kind)")
     parser.add_argument("--force", action="store_true", help="replace files of this name")
     arguments = parser.parse_intermixed_args()

@@ -18,7 +18,7 @@ def main() -> None:
         metavar="key=value",
         help="search=NAME or search=FILE.yaml, trials=N, algorithm=tpe|random|genetic, prune=false, ...",
     )
-    words = parser.parse_args().words
+    words = parser.parse_intermixed_args().words
     with one_line_errors("interrupted; the same command continues"):
         given, overrides = split(words)
         from mnist_zoo.hydra_app.optuna_search import search  # here: --help need not wait for Hydra

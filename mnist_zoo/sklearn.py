@@ -134,7 +134,12 @@ class ZooClassifier(ClassifierMixin, BaseEstimator):
         if self.image_shape is None:
             side = math.isqrt(features - 1) + 1
             return 1, side, side
-        channels, height, width = (int(size) for size in self.image_shape)
+        shape = tuple(self.image_shape)
+        if len(shape) != 3 or not all(isinstance(size, int | np.integer) and size > 0 for size in shape):
+            raise InputError(
+                f"image_shape={self.image_shape}: it must be (channels, height, width), such as (1, 28, 28)"
+            )
+        channels, height, width = (int(size) for size in shape)
         if channels * height * width != features:
             raise InputError(
                 f"image_shape={self.image_shape} has {channels * height * width} values, and X has {features} columns"

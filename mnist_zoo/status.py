@@ -9,7 +9,9 @@ from mnist_zoo.runs.watching import INTERVAL, watch
 
 def main() -> None:
     """Entry point of ``python -m mnist_zoo.status`` and ``mnist-zoo-status``."""
-    parser = Parser(prog="mnist-zoo-status", description="Show the state of a sweep, or of the runs below a folder.")
+    parser = Parser(
+        prog="python -m mnist_zoo.status", description="Show the state of a sweep, or of the runs below a folder."
+    )
     parser.add_argument("folders", nargs="+", help="outputs/sweeps/<name>, or any folder that contains run folders")
     parser.add_argument(
         "--watch", action="store_true", help=f"update every {INTERVAL} seconds until no run is in progress, or Ctrl-C"

@@ -7,7 +7,7 @@ A network is correct on an image with a probability that depends on the side, th
 from __future__ import annotations
 
 import csv
-import sys
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -15,6 +15,9 @@ from statistics import fmean
 import numpy as np
 from scipy import special
 
+from mnist_zoo.command import Parser, one_line_errors
+from mnist_zoo.errors import InputError
+from mnist_zoo.files import write_atomically
 from mnist_zoo.report.difference import ALPHA, Noise, differences, scores
 from mnist_zoo.versus.estimates import Estimate
 from mnist_zoo.versus.sequence import Sequence, looks
@@ -103,20 +106,26 @@ def rates(world: World, repetitions: int, seed: int = 0) -> dict[str, float]:
     return {**share, "wrong": wrong, "intervals that miss": missed, "seeds": fmean(seeds for _, seeds, _ in results)}
 
 
-def main() -> None:
-    """Simulate every world, 1,000 times or as often as the first argument says, and write the table."""
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    rows = []
-    for name, world in WORLDS.items():
-        found = rates(world, repetitions)
-        rows.append(
-            {"world": name, "repetitions": repetitions} | {key: round(value, 4) for key, value in found.items()}
-        )
-        print(rows[-1], flush=True)
-    with FILE.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+def main(arguments: list[str] | None = None) -> None:
+    """Simulate every world, 1,000 times or as often as the argument says, and write the table."""
+    parser = Parser(prog="python -m results.versus_rates", description="Simulate the error rates of versus.")
+    parser.add_argument("repetitions", nargs="?", type=int, default=1000, help="of each world (default: 1000)")
+    repetitions = parser.parse_args(arguments).repetitions
+    with one_line_errors():
+        if repetitions < 1:
+            raise InputError(f"{repetitions} repetitions: there must be at least one")
+        rows = []
+        for name, world in WORLDS.items():
+            found = rates(world, repetitions)
+            rows.append(
+                {"world": name, "repetitions": repetitions} | {key: round(value, 4) for key, value in found.items()}
+            )
+            print(rows[-1], flush=True)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+        write_atomically(FILE, table.getvalue())
 
 
 if __name__ == "__main__":

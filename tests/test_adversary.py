@@ -70,6 +70,8 @@ def test_the_attack_grows_over_the_warm_up(stripes_config, tmp_path):
         ({"name": "fgsm", "steps": 3}, "unknown option of adversary 'fgsm' 'steps'"),
         ({"name": "fgsm", "epsilon": 0}, "epsilon=0 must be above 0"),
         ({"name": "pgd", "epsilon": 1.5}, "epsilon=1.5"),
+        ({"name": "pgd", "epsilon": "0.3"}, "adversary pgd: epsilon=0.3: it must be a number"),
+        ({"name": "pgd", "steps": 2.5}, "adversary pgd: steps=2.5: it must be an integer"),
         ({"name": "pgd", "steps": 0}, "steps=0"),
         ({"name": "pgd", "step_size": 0}, "step_size=0"),
         ({"name": "pgd", "std": 0}, "adversary.std=0"),

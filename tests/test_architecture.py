@@ -340,6 +340,23 @@ def test_files_and_functions_are_short():
     assert not long, "\n" + "\n".join(long)
 
 
+def test_every_command_takes_its_words_before_between_and_after_the_options():
+    """`parse_args` takes those of one place only: `report A --out DIR B` would be an error."""
+    plain = [str(path.relative_to(ROOT)) for path in sources("mnist_zoo") if ".parse_args(" in path.read_text()]
+    assert not plain, f"use parse_intermixed_args in {', '.join(plain)}"
+
+
+def test_the_help_of_a_command_calls_it_as_the_guides_do():
+    named = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__"): re.findall(
+            r'prog="([^"]+)"', path.read_text()
+        )
+        for path in sources("mnist_zoo")
+    }
+    assert {module: names for module, names in named.items() if names not in ([], [f"python -m {module}"])} == {}
+    assert len([names for names in named.values() if names]) >= 12
+
+
 def _is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name not in PUBLIC
 

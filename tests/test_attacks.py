@@ -126,6 +126,23 @@ def test_images_that_are_wrong_without_attack_count_as_wrong(subject, images, na
     assert not (outcome.arrays["correct"][1] & ~clean.arrays["correct"]).any()
 
 
+def test_a_network_that_takes_no_empty_batches_is_attacked(images):
+    """All images of the only batch are wrong, so that none is left to be attacked."""
+
+    class Constant(nn.Module):
+        def forward(self, pixels):
+            return pixels.view(len(pixels), -1)[:, :10] * 0 + torch.tensor([0.0] * 9 + [1.0])
+
+    others = Images.of((images.test[:4], torch.zeros(4).long()))
+    for name in ("fgsm", "pgd", "pgd_l2", "square"):
+        assert evaluate_model(Constant(), others, on=[name])[name].values["accuracy"][0] == 0, name
+
+
+def test_a_step_without_length_stays_where_it_is(batch):
+    still = torch.zeros_like(batch[0])
+    assert torch.equal(step(batch[0], still, batch[0], 0.0, 0.0, "l2"), batch[0])
+
+
 def test_restarts_and_steps_make_pgd_stronger(subject, images):
     weak = measure(subject, images, "pgd", epsilons=[0.1], steps=2)
     steps = measure(subject, images, "pgd", epsilons=[0.1], steps=20)

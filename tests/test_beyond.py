@@ -175,12 +175,13 @@ def test_other_data_sets_are_used_if_they_are_on_disk_and_have_other_classes(tmp
         return sources.ImageSet(*(np.full((40, 28, 28), 7, np.uint8), np.zeros(40, int)) * 2, ("a",))
 
     monkeypatch.setitem(sources._SOURCES, "fashion_mnist", fashion)
-    images = Images(known, data.labels("test")[:30], name="mnist5k", root=tmp_path)
+    digits = tuple("0123456789")
+    images = Images(known, data.labels("test")[:30], name="csv", class_names=digits, root=tmp_path)
     assert set(strangers(known, images, None, 0)) == {*MADE}
     (tmp_path / "there").touch()
     assert strangers(known, images, None, 0)["fashion_mnist"].shape == (30, 1, 28, 28)
     for kinds, message in (
-        (["mnist"], "these are the classes that the network knows from mnist5k"),
+        (["mnist"], "these are the classes that the network knows from csv"),
         (["kmnist"], "kmnist: .*KMNIST"),
     ):
         with pytest.raises(InputError, match=message):
@@ -189,6 +190,36 @@ def test_other_data_sets_are_used_if_they_are_on_disk_and_have_other_classes(tmp
         strangers(torch.zeros(2, 1, 30, 28, dtype=torch.uint8), images, ["fashion_mnist"], 0)
     with pytest.raises(InputError, match="not square"):
         strangers(torch.zeros(2, 1, 30, 28, dtype=torch.uint8), images, ["quarter_turns"], 0)
+
+
+def test_damaged_files_of_another_data_set_are_not_passed_over(tmp_path, data):
+    raw = tmp_path / "KMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (raw / f"{name}-ubyte").write_bytes(b"no")
+    images = Images(data.images("test")[:5], data.labels("test")[:5], root=tmp_path)
+    with pytest.raises(InputError, match="train-images-idx3-ubyte is not an IDX file"):
+        strangers(images.test, images, None, 0)
+
+
+def test_other_data_sets_get_the_filters_of_the_known_images(monkeypatch):
+    from mnist_zoo.data import sources
+
+    square = np.zeros((40, 28, 28), np.uint8)
+    square[:, 9:19, 9:19] = 255
+    monkeypatch.setitem(
+        sources._SOURCES, "kmnist", lambda root: sources.ImageSet(*(square, np.zeros(40, int)) * 2, ("a",))
+    )
+    own = MNISTDataModule("stripes", train=200, test=40, normalize=False, filters={"blur": 2})
+    seen = []
+
+    class Watched(Bars):
+        def forward(self, pixels):
+            seen.append(pixels)
+            return super().forward(pixels)
+
+    evaluate_model(Watched(), own, on=["ood"], options={"ood": {"sets": ["kmnist"]}})
+    assert 0 < seen[-1][0, 0, 8, 8] < 1, "the edges of the strangers are blurred, too"
 
 
 def test_the_kinds_of_images_identify_a_measurement(tmp_path, data):

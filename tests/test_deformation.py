@@ -77,6 +77,7 @@ def test_only_the_candidates_are_compared():
 def test_the_most_frequent_class_wins_and_then_the_nearest():
     labels = torch.tensor([[4, 2, 2], [1, 0, 3], [0, 0, 0]])
     assert classify(labels, 5).tolist() == [2, 1, 0]
+    assert classify(torch.tensor([[1, 0, 0, 0, 1, 1], [3, 2, 2, 4, 4, 1]]), 5).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,15 @@ def test_an_option_that_the_build_does_not_know_is_no_folder(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    pytest.importorskip("pdoc")
+    (tmp_path / "file").touch()
+    line = [sys.executable, str(ROOT / "docs" / "build.py"), str(tmp_path / "file" / "site")]
+    done = subprocess.run(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {tmp_path / 'file' / 'site'}: ") and done.stderr.count("\n") == 1
+
+
 def test_without_pdoc_one_line_says_what_to_install(tmp_path):
     (tmp_path / "pdoc.py").write_text("raise ImportError('no pdoc')\n")
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}

@@ -15,7 +15,7 @@ from mnist_zoo import MNISTDataModule, create_model, evaluate_model
 from mnist_zoo.errors import InputError
 from mnist_zoo.evaluate import main
 from mnist_zoo.report import write_report
-from mnist_zoo.robustness import Outcome, Settings, register_test, registry
+from mnist_zoo.robustness import Images, Outcome, Settings, register_test, registry
 from mnist_zoo.robustness.registry import chosen_tests
 from mnist_zoo.runs import Damaged, DamagedFile, add_measurement, measurement_key, read_arrays, read_evaluation
 from mnist_zoo.training.run import run
@@ -107,6 +107,8 @@ def test_measurements_of_other_weights_are_removed(tmp_path):
         (["{run}", "--on", "clean", "--set", "pgdd.steps=3"], "unknown test 'pgdd'"),
         (["{run}", "--on", "clean", "--images", "0"], "images=0: it must be 1 or more"),
         (["{run}", "--on", "clean", "--seed", "-1"], "seed=-1: it must be from 0"),
+        (["{run}", "--on", ","], "no test is named: choose some of "),
+        (["{run}", "--on", "corruptions", "--set", "corruptions.names=[[fog]]"], "unknown corruption '['fog']'"),
         (["{tmp}/nothing", "--on", "clean"], "is not a run folder, a file, or a name with shipped weights"),
         (["{tmp}", "--on", "clean"], "holds no run"),
         (["cnn", "--on", "clean", "--data-root", "{tmp}"], "MNIST"),
@@ -226,12 +228,26 @@ def test_the_normalisation_of_the_data_module_is_used():
         ((torch.zeros(3, 1, 28, 28), torch.zeros(3).long()), "images must be uint8"),
         ((torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.zeros(2).long()), "labels must be integers"),
         ((torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.tensor([10])), "10 classes, and a label is 10"),
+        ((torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.tensor([-1])), "from 0, not torch.int64 .1,. from -1"),
         (3, "data must be an MNISTDataModule, or a pair"),
     ],
 )
 def test_images_that_cannot_be_measured_are_refused(data, message):
     with pytest.raises(InputError, match=message):
         evaluate_model(create_model("mlp"), data, on=["clean"])
+
+
+@pytest.mark.parametrize("name", ["clean", "calibration", "corruptions", "fgsm", "pgd", "square", "masking"])
+def test_an_output_that_is_nan_for_a_later_image_only_is_named(name):
+    class NotANumber(nn.Module):
+        def forward(self, pixels):
+            return pixels.flatten(1)[:, :10] / (pixels.amax((1, 2, 3)) > 0)[:, None]  # 0 / 0 for black images
+
+    images, labels = torch.full((9, 1, 28, 28), 200, dtype=torch.uint8), torch.zeros(9).long()
+    images[5] = 0
+    data = Images(images, labels, images, labels)
+    with pytest.raises(InputError, match="NotANumber: the output of the network is NaN or infinite"):
+        evaluate_model(NotANumber(), data, on=[name])
 
 
 def test_a_test_that_cannot_be_run_does_not_stop_those_after_it(finished, capsys):
@@ -241,6 +257,16 @@ def test_a_test_that_cannot_be_run_does_not_stop_those_after_it(finished, capsys
     assert kept["test"] == "clean"
     status, _, errors = evaluate(capsys, finished, "--on", "clean,calibration", "--split", "val")
     assert status == 1 and "calibration: " in errors and len(read_evaluation(finished)) == 1, "nothing was measured"
+
+
+@pytest.mark.parametrize(("value", "shown"), [(float("nan"), "a value is invalid"), (np.float32(1), "is invalid")])
+def test_values_that_could_not_be_read_again_are_not_kept(finished, monkeypatch, capsys, value, shown):
+    monkeypatch.setattr(registry, "_TESTS", dict(registry._TESTS))
+    register_test("odd", str)(lambda subject, images, settings, progress: Outcome({"mean": value}))
+    status, _, errors = evaluate(capsys, finished, "--on", "clean,odd", "--images", "20")
+    assert status == 1 and errors.count("\n") == 1
+    assert "what odd measured cannot be kept: " in errors and shown in errors
+    assert [each["test"] for each in read_evaluation(finished).values()] == ["clean"], "the others are not lost"
 
 
 def test_a_test_of_your_own_gets_its_settings(pair, monkeypatch):

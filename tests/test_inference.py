@@ -352,12 +352,16 @@ class TestExport:
         assert exported.path.name == "b.onnx" and exported.difference < 1e-4
         assert exported.input == "images Nx3x20x20 uint8 0-255"
 
-    def test_a_network_with_other_logits_is_not_written(self, monkeypatch):
-        def wrong(model, example, weights):
-            return b"x", lambda images: model(images) + 1e-3
-
-        monkeypatch.setitem(_FORMATS, "onnx", wrong)
-        with pytest.raises(ExportError, match=r"logits differ by 0\.001, more than 0\.0001: nothing written"):
+    @pytest.mark.parametrize(
+        ("wrong", "shown"),
+        [(lambda images: 1e-3, r"0\.001"), (lambda images: 0.0 if len(images) < 3 else float("nan"), "nan")],
+        ids=["different", "NaN in the last batch"],
+    )
+    def test_a_network_with_other_logits_is_not_written(self, monkeypatch, wrong, shown):
+        monkeypatch.setitem(
+            _FORMATS, "onnx", lambda model, example, weights: (b"x", lambda images: model(images) + wrong(images))
+        )
+        with pytest.raises(ExportError, match=rf"logits differ by {shown}, more than 0\.0001: nothing written"):
             export_model("lenet5")
         assert list(Path().iterdir()) == []
 

@@ -46,6 +46,13 @@ def test_the_losses_are_those_of_training_with_these_learning_rates(config):
     assert found.losses[: len(losses)] == pytest.approx(losses, rel=1e-4)
 
 
+def test_the_network_is_trained_against_the_adversary(config):
+    plain, attacked = (
+        find_lr(config(*SMALL, *more), low=1e-4, high=1e-2, steps=20) for more in ((), ("adversary=fgsm",))
+    )
+    assert attacked.losses[0] > plain.losses[0]
+
+
 def test_the_suggestion_is_the_steepest_point_before_the_lowest():
     rates = np.geomspace(1e-4, 1, 41)
     smoothed = 2 - 1.5 / (1 + np.exp(-4 * (np.log10(rates) + 2))) + np.where(rates > 0.1, rates * 5, 0)

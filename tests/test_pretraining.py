@@ -74,8 +74,14 @@ def test_every_layer_learns_to_reconstruct_and_the_last_one_stays_random(config,
     assert again.losses == found.losses, "the seed decides"
 
 
+def test_the_last_layer_has_the_weights_that_were_chosen(config):
+    head = pretrain(config(*SMALL, "model.init=normal"), "dbn", epochs=1).network.state_dict()["head.weight"]
+    torch.manual_seed(0)
+    assert torch.equal(head, create_model("mlp", hidden=[32, 16], activation="sigmoid", init="normal").head.weight)
+
+
 def test_a_run_starts_from_the_weights_and_the_frozen_one_keeps_them(config, tmp_path):
-    _, path = pretrain_and_write("dbn", [*SMALL, f"output_dir={tmp_path}"], "mine", False, 2, 0.1, 0.25)
+    _, path = pretrain_and_write("dbn", [*SMALL, f"output_dir={tmp_path}"], "mine", False, 2, 0.1, None)
     start = read_weights(path).state
     common = (*SMALL, f"pretrained={path}", "epochs=1", "lr=1e-3", "trainer=cpu", "progress=none", "logger=none")
     for name, *words in (("tuned",), ("frozen", FROZEN)):
@@ -104,7 +110,8 @@ def test_frozen_features_need_a_last_layer_with_weights(config, tmp_path):
         (["data.normalize=true"], {}, "pretraining needs pixels from 0 to 1: use data.normalize=false"),
         ([], {"epochs": 0}, "epochs=0: it must be from 1 to 10,000"),
         ([], {"rate": 0}, "rate=0: it must be above 0 and at most 10"),
-        ([], {"noise": 1}, "noise=1: it must be 0 or more and below 1"),
+        ([], {"noise": 1, "kind": "autoencoder"}, "noise=1: it must be 0 or more and below 1"),
+        ([], {"noise": 0.1}, "noise=0.1: a dbn has none, only an autoencoder: leave it out"),
         ([], {"kind": "gan"}, "gan: it must be one of autoencoder, dbn"),
     ],
 )

@@ -569,6 +569,9 @@ class TestStatus:
         assert sweep_status([tmp_path]) == sweep_status([sweep])
         assert run_status(sweep / "lr=0.2").val_acc == 0.75
 
+    def test_a_run_of_two_given_folders_is_shown_once(self, sweep, tmp_path):
+        assert sweep_status([tmp_path, sweep, sweep / "lr=0.2"]) == sweep_status([sweep])
+
     @pytest.mark.parametrize(("seconds", "left"), [(1, "8 s"), (60, "8 min 00 s"), (450, "1 h 00 min")])
     def test_the_remaining_time_is_readable(self, tmp_path, seconds, left):
         with RunFolder(tmp_path) as folder:

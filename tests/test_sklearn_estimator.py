@@ -84,6 +84,8 @@ def test_a_cnn_takes_images_of_the_shape_that_is_named():
         ({"epochs": 0}, "epochs=0: it must be an integer of 1 or more"),
         ({"batch_size": 2.5}, "batch_size=2.5: it must be an integer"),
         ({"lr": -1}, "lr=-1: the learning rate must be above 0"),
+        ({"image_shape": (8, 8)}, r"image_shape=\(8, 8\): it must be \(channels, height, width\)"),
+        ({"image_shape": (1, -8, -8)}, r"image_shape=\(1, -8, -8\): it must be"),
         ({"image_shape": (1, 7, 7)}, r"image_shape=\(1, 7, 7\) has 49 values, and X has 64 columns"),
         ({"model": "lenet5", "image_shape": (1, 4, 16)}, "a 4x16 image has no pixels left in LeNet-5"),
     ],

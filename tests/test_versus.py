@@ -34,6 +34,7 @@ from mnist_zoo.versus.sequence import Sequence, looks, spent
 from mnist_zoo.versus.words import answer_lines
 from results.versus_questions import QUESTIONS, chosen
 from results.versus_rates import FILE, WORLDS, rates
+from results.versus_rates import main as simulate_all
 
 LABELS = np.arange(1000) % 10
 SMALL = ("data=custom", "data.name=stripes", "model=mlp", "trainer=cpu", "logger=none")
@@ -99,6 +100,13 @@ def test_without_a_difference_few_answers_are_wrong_over_all_stopping_times():
     assert found["wrong"] <= most_errors(200) and found["intervals that miss"] <= most_errors(200)
     large = rates(WORLDS["1 point, 5,000 images"], 40)
     assert large["better"] > 0.9 and large["seeds"] < 12, "a large difference is found with few seeds"
+
+
+@pytest.mark.parametrize(("count", "message"), [("many", "invalid int value: 'many'"), ("0", "must be at least one")])
+def test_a_count_that_is_none_is_one_line(capsys, count, message):
+    with pytest.raises(SystemExit):
+        simulate_all([count])
+    assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.slow

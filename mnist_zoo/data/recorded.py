@@ -15,6 +15,7 @@ from types import NoneType
 from typing import Any
 
 from mnist_zoo.data.datamodule import MNISTDataModule
+from mnist_zoo.data.filters import MOST_BLUR
 from mnist_zoo.data.offline import no_downloads
 from mnist_zoo.data.sources import list_datasets
 from mnist_zoo.errors import InputError, unknown
@@ -22,7 +23,7 @@ from mnist_zoo.errors import InputError, unknown
 ROOT = "data"  # of the data files, as in training
 PATHS = ("folder", "npz")  # data sets whose root is a path of the user's own
 GREATEST = 10_000_000  # of a number in a config
-MOST_BLUR = 100
+MOST_SEED = 2**32 - 1
 WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")  # a text that cannot name a file of another folder
 # Keys of ``data`` that say how the images of a data set are split and scaled. All others are options of the data set.
 COMMON: dict[str, type | tuple[type, ...]] = {
@@ -78,7 +79,8 @@ def _simple(key: str, value: object, kind: type | tuple[type, ...] = object) -> 
         return {name: _simple(f"{key}.{name}", item) for name, item in value.items()}
     if isinstance(value, list):
         return [_simple(key, item) for item in value]
-    number = isinstance(value, (int, float)) and math.isfinite(value) and abs(value) <= GREATEST
+    greatest = MOST_SEED if key == "data.split_seed" else GREATEST
+    number = isinstance(value, (int, float)) and math.isfinite(value) and abs(value) <= greatest
     if key == "data.filters.blur" and not (number and value <= MOST_BLUR):  # type: ignore[operator]
         raise InputError(f"{key}={value} in the run's config: from 0 to {MOST_BLUR} is expected")
     if value is None or number or (isinstance(value, str) and WORD.fullmatch(value)):

@@ -22,7 +22,7 @@ USED = ("experiment", "model", "data", "batch_size", "seed", "output_dir", "plug
 
 
 def pretrain_and_write(
-    kind: str, overrides: Sequence[str], name: str, force: bool, epochs: int, rate: float, noise: float
+    kind: str, overrides: Sequence[str], name: str, force: bool, epochs: int, rate: float, noise: float | None
 ) -> tuple[Pretrained, Path]:
     """Pretrain an MLP, and write weights, reconstructions and losses to ``<output_dir>/pretrained/<name>.*``.
 

@@ -232,7 +232,8 @@ def _difference(model: nn.Module, exported: Network, known: Description, pixels:
     """Return the largest absolute difference between two networks' logits over batches of several sizes."""
     with torch.inference_mode():
         batches = [_images(known, count, pixels) for count in CHECKED_BATCHES]
-        return max((model(images) - exported(images)).abs().max().item() for images in batches)
+        # torch's maximum, which is NaN if a difference is; Python's passes over it.
+        return torch.stack([(model(images) - exported(images)).abs().max() for images in batches]).max().item()
 
 
 def _milliseconds(network: Network, image: Tensor) -> float:

@@ -19,6 +19,7 @@ from mnist_zoo.weights import Description
 
 KINDS = ("autoencoder", "dbn")
 MOST_EPOCHS = 10_000
+NOISE = 0.25  # share of zeroed values
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Pretrained:
     reconstructions: Tensor
 
 
-def pretrain(cfg: Mapping[str, Any], kind: str, epochs: int = 10, rate: float = 0.1, noise: float = 0.25) -> Pretrained:
+def pretrain(
+    cfg: Mapping[str, Any], kind: str, epochs: int = 10, rate: float = 0.1, noise: float | None = None
+) -> Pretrained:
     """Train the hidden layers of an MLP on the training images, without labels, from the bottom to the top.
 
     Args:
@@ -51,7 +54,7 @@ def pretrain(cfg: Mapping[str, Any], kind: str, epochs: int = 10, rate: float = 
             together a deep belief network (Hinton et al. 2006).
         epochs: of each layer.
         rate: learning rate.
-        noise: share of the values that an autoencoder does not see.
+        noise: share of the values that an autoencoder does not see; None: 0.25. Not of ``dbn``.
 
     Raises:
         InputError: if the network is no MLP of sigmoid units, images are not scaled to 0-1, or an argument is invalid.
@@ -68,7 +71,7 @@ def pretrain(cfg: Mapping[str, Any], kind: str, epochs: int = 10, rate: float = 
     with torch.no_grad():
         for target in linear:
             sizes = target.in_features, target.out_features
-            layer = RBM(*sizes) if kind == "dbn" else DenoisingAutoencoder(*sizes, noise)
+            layer = RBM(*sizes) if kind == "dbn" else DenoisingAutoencoder(*sizes, NOISE if noise is None else noise)
             losses.append(_train(layer, visible, epochs, rate, cfg["batch_size"]))
             target.weight.copy_(layer.weight)
             target.bias.copy_(layer.hidden_bias)
@@ -80,7 +83,7 @@ def pretrain(cfg: Mapping[str, Any], kind: str, epochs: int = 10, rate: float = 
     return Pretrained(network, description, losses, images, corrupted, drawn)
 
 
-def _check(cfg: Mapping[str, Any], kind: str, epochs: int, rate: float, noise: float) -> None:
+def _check(cfg: Mapping[str, Any], kind: str, epochs: int, rate: float, noise: float | None) -> None:
     """Raise InputError for a configuration or an argument that pretraining cannot use."""
     if kind not in KINDS:
         raise InputError(f"{kind}: it must be one of {', '.join(KINDS)}")
@@ -96,7 +99,9 @@ def _check(cfg: Mapping[str, Any], kind: str, epochs: int, rate: float, noise: f
         raise InputError(f"epochs={epochs}: it must be from 1 to {MOST_EPOCHS:,}")
     if not 0 < rate <= 10:
         raise InputError(f"rate={rate}: it must be above 0 and at most 10")
-    if not 0 <= noise < 1:
+    if noise is not None and kind == "dbn":
+        raise InputError(f"noise={noise}: a dbn has none, only an autoencoder: leave it out")
+    if noise is not None and not 0 <= noise < 1:
         raise InputError(f"noise={noise}: it must be 0 or more and below 1")
 
 
@@ -104,7 +109,8 @@ def _network(cfg: Mapping[str, Any], data: MNISTDataModule) -> tuple[nn.Module, 
     """Return the MLP of a configuration, and its description."""
     options = {key: value for key, value in cfg["model"].items() if key != "init"}
     options = fit_to_images(options["name"], options, data.image_shape)
-    network = create_model(**options, num_classes=data.num_classes, in_chans=data.image_shape[0])
+    init = cfg["model"].get("init", "default")  # of the last layer, which is not pretrained
+    network = create_model(**options, init=init, num_classes=data.num_classes, in_chans=data.image_shape[0])
     description = Description(
         model=options,
         num_classes=data.num_classes,

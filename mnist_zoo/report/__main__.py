@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument(
         "--live", action="store_true", help="write it again while runs are in progress, or until Ctrl-C"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     with one_line_errors("the runs continue without --live" if arguments.live else "interrupted"), one_line_warnings():
         folders = [path_of("FOLDER", folder) or Path(folder) for folder in arguments.folders]
         out, data_root = path_of("--out", arguments.out), path_of("--data-root", arguments.data_root)

@@ -110,7 +110,7 @@ def fgsm(subject: Subject, images: Images, settings: FGSMSettings, progress: Pro
         right = logits.argmax(1) == targets
         clean[part] = right.cpu()
         batch, targets, direction = batch[right], targets[right], gradient[right].sign()
-        for row, epsilon in enumerate(settings.epsilons):
+        for row, epsilon in enumerate(settings.epsilons if len(batch) else ()):  # not every network takes no images
             found = subject.logits((batch + epsilon * direction).clamp(0, 1)).argmax(1)
             correct[row, part][clean[part]] = (found == targets).cpu()
         progress(part.stop / len(labels))
@@ -176,8 +176,7 @@ def _curve(subject: Subject, images: Images, settings: PGDSettings, progress: Pr
         for row, epsilon in enumerate(settings.epsilons):
             kept = break_images(subject, batch, targets, epsilon, settings, generator)
             correct[row, part][clean[part]] = kept.cpu()
-            done = (min(part.stop, len(labels)) - len(pixels[part]) * (1 - (row + 1) / len(correct))) / len(labels)
-            progress(done)
+            progress((part.start + len(pixels[part]) * (row + 1) / len(correct)) / len(labels))
     return attack_outcome(settings.norm, settings.epsilons, clean, correct, [])
 
 
@@ -223,10 +222,10 @@ def loss_gradient(subject: Subject, pixels: Tensor, labels: Tensor) -> tuple[Ten
     """Return the gradient of each image's cross-entropy with respect to its pixels, and the logits.
 
     Raises:
-        InputError: if the network cannot be differentiated.
+        InputError: if the network cannot be differentiated, or its output is NaN or infinite.
     """
     pixels = pixels.detach().requires_grad_()
-    logits = subject.network(pixels)
+    logits = subject.finite(subject.network(pixels))
     if not logits.requires_grad:
         raise InputError(f"{subject.name} has no gradients with respect to its images: attack it with square")
     (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), pixels)

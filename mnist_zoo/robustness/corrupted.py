@@ -36,7 +36,7 @@ class CorruptionSettings(Settings):
         if not isinstance(self.names, tuple) or not self.names:
             raise InputError(f"names={self.names}: it must be a list of corruptions, such as [fog,shear]")
         for name in self.names:
-            if name not in CORRUPTIONS:
+            if name not in (*CORRUPTIONS,):  # which also compares what cannot be a key
                 raise unknown("corruption", name, CORRUPTIONS)
         if len(set(self.names)) < len(self.names):
             raise InputError(f"names={list(self.names)}: a corruption is named twice")
@@ -67,7 +67,7 @@ def measure_corruptions(subject: Subject, images: Images, settings: CorruptionSe
             if part.start < PICTURES:
                 shown = corrupted[: PICTURES - part.start]
                 pictures[number, part.start : part.start + len(shown)] = (255 * shown).round().byte().cpu()
-        progress(min(1.0, part.stop / len(labels)))
+        progress(part.stop / len(labels))
     accuracy = correct.double().mean(dim=1)
     values = {
         "names": list(settings.names),

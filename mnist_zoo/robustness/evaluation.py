@@ -77,8 +77,8 @@ def run_test(
     Raises:
         InputError: if the network does not take the images, or the test cannot be run on them.
     """
-    pixels, labels = images.split(settings.split, settings.images)
-    classes = subject.check(pixels)
-    if labels.max() >= classes:
-        raise InputError(f"{subject.name} has {classes} classes, and a label is {int(labels.max())}")
+    classes = subject.check(images.split(settings.split, 2)[0])
+    highest = max(int(labels.max()) for labels in (images.test_labels, images.val_labels) if labels is not None)
+    if highest >= classes:
+        raise InputError(f"{subject.name} has {classes} classes, and a label is {highest}")
     return test.measure(subject, images, settings, progress)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Images:
         fingerprint: of the data set and its split; empty if unknown.
         class_names: name of each label, in order.
         root: folder in which further data sets may lie.
+        filters: which the images have passed, as arguments of `mnist_zoo.data.filters.apply_filters`.
     """
 
     test: Tensor
@@ -42,27 +43,31 @@ class Images:
     fingerprint: str = ""
     class_names: tuple[str, ...] = ()
     root: Path = Path("data")
+    filters: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: Any) -> Images:
         """Return the images of an `MNISTDataModule`, or of a pair ``(images, labels)``.
 
         Raises:
-            InputError: if it is neither, or the pair is not uint8 ``(N, C, H, W)`` and integers ``(N,)``.
+            InputError: if it is neither, or the pair is not uint8 ``(N, C, H, W)`` and integers ``(N,)`` from 0.
         """
         if isinstance(data, Images):
             return data
         if isinstance(data, MNISTDataModule):
             test, val = ((data.images(split), data.labels(split)) for split in ("test", "val"))
-            return cls(*test, *val, data.name, data.fingerprint, data.class_names, data.root)
+            return cls(*test, *val, data.name, data.fingerprint, data.class_names, data.root, data.filters)
         try:
             pixels, labels = (torch.as_tensor(part) for part in data)
         except (TypeError, ValueError) as error:
             raise InputError("data must be an MNISTDataModule, or a pair (images, labels)") from error
         if pixels.dtype != torch.uint8 or pixels.ndim != 4 or len(pixels) == 0:
             raise InputError(f"images must be uint8 (N, C, H, W), not {pixels.dtype} {tuple(pixels.shape)}")
-        if labels.shape != pixels.shape[:1] or labels.is_floating_point():
-            raise InputError(f"labels must be integers ({len(pixels)},), not {labels.dtype} {tuple(labels.shape)}")
+        if labels.shape != pixels.shape[:1] or labels.is_floating_point() or labels.min() < 0:
+            raise InputError(
+                f"labels must be integers ({len(pixels)},) from 0, not {labels.dtype} {tuple(labels.shape)} from "
+                f"{labels.min() if len(labels) else 'none'}"
+            )
         return cls(pixels, labels.long())
 
     def split(self, name: str, count: int | None = None) -> tuple[Tensor, Tensor]:
@@ -87,7 +92,7 @@ def in_batches(images: Tensor, labels: Tensor, device: torch.device) -> Iterator
     """
     size = max(SMALLEST_BATCH, BATCH_VALUES // math.prod(images.shape[1:]))
     for start in range(0, len(images), size):
-        part = slice(start, start + size)
+        part = slice(start, min(start + size, len(images)))
         yield part, images[part].to(device).float() / 255, labels[part].to(device)
 
 
@@ -102,5 +107,5 @@ def logits_of(subject: Subject, images: Tensor, progress: Callable[[float], None
     parts = []
     for part, batch, _ in in_batches(images, torch.zeros(len(images), dtype=torch.int64), subject.device):
         parts.append(subject.logits(batch).float().cpu())
-        progress(min(1.0, part.stop / len(images)))
+        progress(part.stop / len(images))
     return torch.cat(parts).numpy()

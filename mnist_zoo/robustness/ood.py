@@ -78,13 +78,12 @@ def measure_ood(subject: Subject, images: Images, settings: OodSettings, progres
     """
     pixels, _ = images.split(settings.split, settings.images)
     kinds = strangers(pixels, images, settings.sets, settings.seed)
-    filters = subject.description.filters if subject.description else {}
     known = score_images(subject, pixels)
     measured, counts = {}, {}
     for number, (kind, others) in enumerate(kinds.items(), 1):
         progress(number / (len(kinds) + 1))
-        if kind in OTHERS and any(filters.values()):
-            others = apply_filters(others, **filters)
+        if kind in OTHERS:
+            others = apply_filters(others, **images.filters)
         strange = score_images(subject, others)
         counts[kind] = len(others)
         measured[kind] = {

@@ -141,8 +141,10 @@ def chosen_tests(
         common: options of all of them, such as ``images``.
 
     Raises:
-        InputError: unknown test, options of a test that is not chosen, or an invalid option.
+        InputError: no or an unknown test, options of a test that is not chosen, or an invalid option.
     """
+    if not on:
+        raise InputError(f"no test is named: choose some of {', '.join(_TESTS)}")
     for name in (*on, *options):
         if name not in _TESTS:
             raise unknown("test", name, _TESTS)

@@ -136,7 +136,7 @@ def _side(images: Tensor, query: int, settings: SquareSettings) -> int:
     height, width = images.shape[2:]
     place = query / settings.queries * 10_000
     share = settings.first_share / 2 ** sum(place > limit for limit in HALVED_AT)
-    return min(max(round((share * height * width) ** 0.5), 1), height - 1, width - 1)
+    return max(1, min(round((share * height * width) ** 0.5), height - 1, width - 1))
 
 
 def _with_squares(start: Tensor, best: Tensor, epsilon: float, side: int, generator: torch.Generator) -> Tensor:

@@ -11,12 +11,10 @@ from torch import Tensor
 
 from mnist_zoo.data import no_downloads
 from mnist_zoo.data.batches import mix
-from mnist_zoo.data.sources import load
+from mnist_zoo.data.sources import DIGITS, DataUnavailable, load
 from mnist_zoo.errors import InputError
 from mnist_zoo.robustness.images import Images
 
-EMNIST = ("emnist_digits", "emnist_mnist", "emnist_balanced", "emnist_byclass", "emnist_bymerge")
-DIGITS = ("mnist", "mnist5k", "qmnist", "svhn", *EMNIST)  # data sets with digits among their classes
 OTHERS = ("mnist", "fashion_mnist", "kmnist", "cifar10")  # data sets that may be on disk
 NUMBERS = {"noise": 1, "blank": 2, "quarter_turns": 3, "two_digits": 4}  # of the random numbers of each kind
 
@@ -67,7 +65,8 @@ def strangers(pixels: Tensor, images: Images, kinds: Sequence[str] | None, seed:
         seed: of the random numbers.
 
     Raises:
-        InputError: if a kind that was asked for has the network's own classes, another image size, or no files.
+        InputError: if a kind that was asked for has the network's own classes, another image size, or no files, or if
+            files are damaged.
     """
     found = {}
     for kind in kinds or (*MADE, *OTHERS):
@@ -78,7 +77,7 @@ def strangers(pixels: Tensor, images: Images, kinds: Sequence[str] | None, seed:
                 problem = None
                 found[kind] = MADE[kind](pixels, torch.Generator().manual_seed(mix(seed, NUMBERS[kind])))
         else:
-            problem = _same_classes(kind, images.name)
+            problem = _same_classes(kind, images)
             if problem is None:
                 others = _on_disk(kind, images.root, tuple(pixels.shape[1:]))
                 if isinstance(others, str):
@@ -90,19 +89,26 @@ def strangers(pixels: Tensor, images: Images, kinds: Sequence[str] | None, seed:
     return found
 
 
-def _same_classes(kind: str, name: str) -> str | None:
-    """Return why a data set is no stranger to a network, or None."""
-    if kind == name or {kind, name} <= set(DIGITS):
-        return f"these are the classes that the network knows from {name}"
+def _same_classes(kind: str, images: Images) -> str | None:
+    """Return why a data set is no stranger to a network, or None.
+
+    Classes that are named 0 to 9 count as digits: what is behind the numbers of a CSV file or an archive is not known.
+    """
+    if kind == images.name or (kind == "mnist" and not set(DIGITS).isdisjoint(images.class_names)):
+        return f"these are the classes that the network knows from {images.name}"
     return None
 
 
 def _on_disk(kind: str, root: Path, shape: tuple[int, ...]) -> Tensor | str:
-    """Return the test images of a data set, or why there are none. Nothing is downloaded."""
+    """Return the test images of a data set, or why there are none. Nothing is downloaded.
+
+    Raises:
+        InputError: if its files are damaged.
+    """
     try:
         with no_downloads():
             pixels = torch.from_numpy(load(kind, root, {}).test_images.copy())
-    except InputError as error:
+    except DataUnavailable as error:
         return str(error)
     pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels
     if tuple(pixels.shape[1:]) != shape:

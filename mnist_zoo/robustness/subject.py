@@ -64,7 +64,16 @@ class Subject:
     device: torch.device = CPU
 
     def logits(self, pixels: Tensor) -> Tensor:
-        """Return the logits of pixels, without gradients."""
+        """Return the logits of pixels, without gradients. Raises InputError as `finite`."""
+        return self.finite(self._output(pixels))
+
+    def finite(self, logits: Tensor) -> Tensor:
+        """Return logits; raise InputError if one is NaN, whose image would count as one of class 0, or infinite."""
+        if not logits.isfinite().all():
+            raise InputError(f"{self.name}: the output of the network is NaN or infinite")
+        return logits
+
+    def _output(self, pixels: Tensor) -> Tensor:
         with torch.inference_mode():
             return self.network(pixels)
 
@@ -76,14 +85,12 @@ class Subject:
         """
         size = "x".join(map(str, images.shape[1:]))
         try:
-            logits = self.logits(images[:2].to(self.device).float() / 255)
+            logits = self._output(images[:2].to(self.device).float() / 255)
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{self.name} does not take images of size {size} ({summary(error)})") from error
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images[:2]):
             raise InputError(f"{self.name}: the output of the network for images of size {size} is not one of logits")
-        if not logits.isfinite().all():
-            raise InputError(f"{self.name}: the output of the network is NaN or infinite")
-        return logits.shape[1]
+        return self.finite(logits).shape[1]
 
 
 @contextmanager

@@ -89,11 +89,16 @@ def add_measurement(
     """Add a measurement to a folder, over the old one of this key; those of other weights are removed.
 
     Raises:
-        InputError: if another process, such as a training, holds the folder.
+        InputError: if `read_evaluation` would refuse it, for example because a value is NaN; or if another process,
+            such as a training, holds the folder.
         StorageError: if a file cannot be written.
     """
     import numpy as np  # here: --help and status need not wait for it
 
+    added = {**measurement, "arrays": [*arrays]}
+    problem = check_measurement(key, added)
+    if problem is not None:
+        raise InputError(f"what {measurement['test']} measured cannot be kept: {problem}")
     place = Path(folder)
     with _only_writer(place):
         try:
@@ -116,7 +121,7 @@ def add_measurement(
         buffer = io.BytesIO()
         np.savez(buffer, **contents)  # type: ignore[arg-type]  # numpy types ** as allow_pickle: bool
         write_atomically(place / EVALUATION_ARRAYS_FILE, buffer.getvalue())
-        record = {"measurements": {**kept, key: {**measurement, "arrays": [*arrays]}}}
+        record = {"measurements": {**kept, key: added}}
         write_atomically(place / EVALUATION_FILE, to_json(record))
 
 

@@ -82,17 +82,18 @@ def sweep_status(folders: Iterable[str | Path]) -> list[RunStatus]:
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}")
-        before = len(found)
+        own: dict[Path, RunStatus | None] = {}
         for sweep in _sweeps(folder):
             try:
                 jobs = read_sweep(sweep)
             except DamagedFile as error:
-                found[sweep] = RunStatus(sweep.name, "damaged", f"{error.path.name}: {error.what}; {error.cure}")
+                own[sweep] = RunStatus(sweep.name, "damaged", f"{error.path.name}: {error.what}; {error.cure}")
             else:
-                found |= dict.fromkeys(sweep / name for name in jobs)
-        found |= dict.fromkeys(find_runs([folder]))
-        if len(found) == before:
+                own |= dict.fromkeys(sweep / name for name in jobs)
+        own |= dict.fromkeys(find_runs([folder]))
+        if not own:
             raise InputError(f"{folder} holds no run and no sweep")
+        found |= own
     return [status or run_status(path) for path, status in found.items()]
 
 

@@ -15,7 +15,7 @@ from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data import load_data
 from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.settings import check
-from mnist_zoo.training.network import network_of
+from mnist_zoo.training.network import classifier_options
 from mnist_zoo.training.precision import products, with_precision
 from mnist_zoo.training.quiet import quiet_lightning
 from mnist_zoo.training.seeding import EpochSeed
@@ -74,15 +74,8 @@ def find_lr(cfg: Mapping[str, Any], low: float = 1e-6, high: float = 1.0, steps:
         raise InputError(f"steps={steps}: it must be from {LEAST_STEPS} to 100,000")
     pl.seed_everything(cfg["seed"], verbose=False)
     data = load_data(cfg)
-    options: dict[str, Any] = {
-        "model": network_of(cfg),
-        "lr": low,
-        "optimizer": cfg["optimizer"],
-        "loss": cfg.get("loss", "cross_entropy"),
-        "label_smoothing": cfg["label_smoothing"],
-        "num_classes": data.num_classes,
-        "image_shape": data.image_shape,
-    }
+    data.setup()
+    options = classifier_options(cfg, data) | {"lr": low, "scheduler": "none"}
     classifier = LitClassifier(**options)
     growing = _Growing(low, high, steps)
     with quiet_lightning(), products(cfg["trainer"]["matmul_precision"]):

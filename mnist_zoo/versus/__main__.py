@@ -31,7 +31,7 @@ def main() -> None:
     add("--b-seed-offset", type=int, default=0, help="added to the seeds of all sides but the first (default: 0)")
     add("--test", action="store_true", help="also show the test metrics at the end")
     add("--name", help="of the folder below outputs/versus (default: from the overrides)")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     with one_line_errors("interrupted; the same command continues"), one_line_warnings():
         from mnist_zoo.hydra_app.quiet_sweep import quiet_sweep  # here: --help need not wait for it
         from mnist_zoo.versus.comparing import compare
