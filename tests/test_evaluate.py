@@ -177,6 +177,20 @@ def test_sources_of_one_name_do_not_replace_each_others_results(finished, tmp_pa
     assert read_evaluation(finished) == {}
 
 
+@pytest.mark.parametrize("more", [(), ("--ensemble",)])
+def test_results_of_other_weights_are_not_replaced_without_force(finished, tmp_path, capsys, more):
+    arguments = (finished, "--on", "clean", "--out", tmp_path / "out", *more)
+    assert evaluate(capsys, *arguments)[0] == 0
+    file = tmp_path / "out" / "evaluation.json"
+    (held,) = read_evaluation(file.parent).values()
+    file.write_text(before := file.read_text().replace(held["weights"], "0" * len(held["weights"])))
+    status, _, err = evaluate(capsys, *arguments)
+    assert status == 1 and f"out holds results of {held['network']} with other weights: name another folder" in err
+    assert file.read_text() == before
+    assert evaluate(capsys, *arguments, "--force")[0] == 0
+    assert next(iter(read_evaluation(file.parent).values()))["weights"] == held["weights"]
+
+
 def test_an_ensemble_has_the_mean_probabilities(finished, pair, tmp_path, capsys):
     out = tmp_path / "out"
     status, printed, _ = evaluate(capsys, finished, finished, "--on", "clean", "--ensemble", "--out", out)

@@ -104,6 +104,8 @@ def evaluate_sources(
             if folder is not None:
                 require_finished(folder)
             subject, weights = read_subject(source, place)
+            if not force:
+                _require_own(out and places[source], subject)
             _measure(subject, cache.of(source, folder, weights), chosen, places[source], force)
         except InputError as error:
             if len(sources) == 1:
@@ -133,8 +135,11 @@ def _measure_ensemble(
         images = its
         subjects.append(subject)
     assert images is not None  # find_sources raises if there is none
+    whole = ensemble(subjects)
+    if not force:
+        _require_own(out, whole)
     print(f"ensemble of {len(subjects)}", flush=True)
-    _measure(ensemble(subjects), images, chosen, out, force)
+    _measure(whole, images, chosen, out, force)
 
 
 def _places(sources: Sequence[tuple[str, Path | None]], out: Path | None) -> dict[str, Path | None]:
@@ -154,6 +159,17 @@ def _places(sources: Sequence[tuple[str, Path | None]], out: Path | None) -> dic
             raise InputError(f"--out {out}: two sources are named {place.name}: measure them in two commands")
         places[source] = place
     return places
+
+
+def _require_own(out: Path | None, subject: Subject) -> None:
+    """Raise InputError if a folder of ``--out`` holds results of other weights, which would be removed."""
+    held = read_evaluation(out).values() if out else ()
+    others = sorted({record["network"] for record in held if record["weights"] != subject.digest})
+    if others:
+        raise InputError(
+            f"--out {out} holds results of {', '.join(others)} with other weights: name another folder, or replace "
+            f"them with --force"
+        )
 
 
 def _measure(subject: Subject, images: Images, chosen: Chosen, folder: Path | None, force: bool) -> None:
