@@ -31,6 +31,9 @@ UNUSED = {
     "sweep": "the test trains one network",
     "on_change": "the test trains one network",
     "callbacks": "the test has its own",
+    "speed": "its steps are those of plain PyTorch",
+    "logger": "the test writes a table and a plot",
+    "progress": "the test shows none",
 }
 
 
