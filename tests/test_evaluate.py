@@ -193,7 +193,8 @@ def test_results_of_other_weights_are_not_replaced_without_force(finished, tmp_p
 
 def test_an_ensemble_has_the_mean_probabilities(finished, pair, tmp_path, capsys):
     out = tmp_path / "out"
-    status, printed, _ = evaluate(capsys, finished, finished, "--on", "clean", "--ensemble", "--out", out)
+    again = finished.parent / ".." / finished.parent.name / finished.name
+    status, printed, _ = evaluate(capsys, finished, again, "--on", "clean", "--ensemble", "--out", out)
     assert status == 0 and "ensemble of 1" in printed, "the same source counts once"
     evaluate(capsys, finished, "--on", "clean")
     one, same = (next(iter(read_evaluation(folder).values()))["values"] for folder in (finished, out))

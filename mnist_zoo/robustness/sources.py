@@ -21,6 +21,8 @@ MOST_NAMES = 12
 def find_sources(given: Iterable[str]) -> list[tuple[str, Path | None]]:
     """Return each source with its run folder, or None for a file or a shipped name; a sweep gives all of its runs.
 
+    A source that is named in several ways counts once.
+
     Raises:
         InputError: if a folder holds no run.
     """
@@ -33,7 +35,10 @@ def find_sources(given: Iterable[str]) -> list[tuple[str, Path | None]]:
         if not runs:
             raise InputError(f"{source} holds no run: name a run folder, a sweep, a checkpoint or a shipped network")
         found += runs
-    return list(dict.fromkeys(found))
+    unique: dict[str | Path, tuple[str, Path | None]] = {}
+    for source, folder in found:
+        unique.setdefault(source if source in list_pretrained() else Path(source).resolve(), (source, folder))
+    return [*unique.values()]
 
 
 def require_finished(folder: Path) -> None:
