@@ -92,9 +92,9 @@ PLAN: tuple[Planned, ...] = (
         "ensemble_augmentation",
         3,
         4,
-        *(f"augment.rotate={r} augment.shift={s}" for r in (0.0, 20.0) for s in (0.0, 0.2)),
+        *(f"model=simple_m5 augment.rotate={r} augment.shift={s}" for r in (0.0, 20.0) for s in (0.0, 0.2)),
     ),
-    *_grid("ensemble_batchnorm", 3, 4, *(f"model.batch_norm={choice}" for choice in ("true", "false"))),
+    *_grid("ensemble_batchnorm", 3, 4, *(f"model=simple_m5 model.batch_norm={choice}" for choice in ("true", "false"))),
     *_grid("committee", 5, 0.5, *(f"data.filters.width={width}" for width in ("null", 10, 12, 14, 16, 18, 20))),
     *_grid(
         "autoencoder",
@@ -176,7 +176,7 @@ def train(
             return None
         if status == 0:
             with collecting:
-                collect([output_dir / "sweeps"], results)
+                collect(sweeps_of(output_dir, planned.experiment), results)
         return status
 
     with ThreadPoolExecutor(at_once) as pool:
@@ -187,6 +187,15 @@ def train(
     if failed:
         raise InputError(f"{failed} trainings failed, for the reasons above: the same command continues them")
     return None not in statuses
+
+
+def sweeps_of(output_dir: Path, experiment: str) -> list[Path]:
+    """Return the folders of an experiment's sweeps with their default names.
+
+    Two experiments may share a configuration, and a run that repeats another one below the same folders is not read.
+    """
+    found = (output_dir / "sweeps").iterdir()
+    return sorted(each for each in found if each.name.partition(",")[0] == experiment)
 
 
 def missing(results: Path, experiment: str | None = None) -> Iterator[Missing]:
@@ -217,7 +226,9 @@ def _done(results: Path, planned: Planned, table: pd.DataFrame | None) -> set[in
     """Return the seeds of a configuration with a row and with stored predictions."""
     if table is None:
         return set()
-    rows = table[[set(asked).difference(DEVICES) == set(planned.settings) for asked in table["overrides"]]]
+    wanted = {word.lower() for word in planned.settings}  # a sweep writes true as True
+    asked = ({word.lower() for word in words if word not in DEVICES} for words in table["overrides"])
+    rows = table[[words == wanted for words in asked]]
     done: set[int] = set()
     for (label, settings), own in rows.groupby(["label", "settings"]):
         path = path_of(results, planned.experiment, str(label), str(settings))

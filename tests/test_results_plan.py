@@ -14,7 +14,7 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.report import read_runs, significance
 from results.collect import collect, read_results
-from results.plan import PLAN, RATES, Missing, missing, train
+from results.plan import PLAN, RATES, Missing, missing, sweeps_of, train
 from results.predictions import add, path_of, read, with_predictions
 
 
@@ -104,7 +104,7 @@ class TestPlan:
             assert "OMP_NUM_THREADS" in env or at_once == 1
             if seed == 2:
                 raise subprocess.TimeoutExpired(command, timeout)
-            mlp(tmp_path / "out=1" / "sweeps" / f"{seed}", seed)
+            mlp(tmp_path / "out=1" / "sweeps" / f"lr_sweep,seed={seed}", seed)
             return subprocess.CompletedProcess(command, 3 if seed == 5 else 0)
 
         monkeypatch.setattr("results.plan.subprocess.run", trained)
@@ -120,6 +120,19 @@ class TestPlan:
             train_seeds(5, 6)
         assert {0, 1, 3, 6} <= set(read_results(tmp_path, "lr_sweep")["seed"])
         assert not train_seeds(7, left=-1.0)
+
+    def test_only_sweeps_of_the_experiment_are_collected(self, tmp_path):
+        for name in ("dropout", "dropout,seed=0", "dropout_search,seed=0", "zoo"):
+            (tmp_path / "sweeps" / name).mkdir(parents=True)
+        assert [each.name for each in sweeps_of(tmp_path, "dropout")] == ["dropout", "dropout,seed=0"]
+        assert [each.name for each in sweeps_of(tmp_path, "zoo")] == ["zoo"]
+
+    def test_a_sweep_writes_true_as_the_plan_does_not(self, tmp_path):
+        write_run(
+            tmp_path / "run", experiment="ensemble_batchnorm", overrides=["model.batch_norm=True", "model=simple_m5"]
+        )
+        collect([tmp_path / "run"], tmp_path)
+        assert next(missing(tmp_path, "ensemble_batchnorm")).seeds == (1, 2)
 
     def test_an_unknown_experiment_and_no_processes_are_named(self, tmp_path):
         with pytest.raises(InputError, match="unknown experiment 'lr_swep'; did you mean lr_sweep"):
