@@ -42,6 +42,7 @@ def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
 )
 def test_options_may_come_between_other_words(monkeypatch, capsys, door, words, message):
     monkeypatch.setattr(sys, "argv", [door, *words])
+    monkeypatch.setattr("mnist_zoo.runs.watching.PATIENCE", 0)  # status --watch waits for a folder
     with pytest.raises(SystemExit, match="1"):
         importlib.import_module(f"mnist_zoo.{door}").main()
     assert message in capsys.readouterr().err
