@@ -17,8 +17,10 @@ def main(arguments: list[str] | None = None) -> None:
         for module in chosen.plugin:
             import_plugin(module)
         with loading_torch("label_errors"):
-            from mnist_zoo.report.label_errors import find_label_errors, write_label_errors  # after parsing
+            # After parsing: imports torch.
+            from mnist_zoo.report.label_errors import check_most, find_label_errors, write_label_errors
 
+        check_most(chosen.most)
         found = find_label_errors(chosen.sweep, data_root)
         folder = write_label_errors(found, out or chosen.sweep, most=chosen.most)
         for line in found.summary(chosen.most):

@@ -150,9 +150,9 @@ def set_data(folder, **settings):
 
 
 @pytest.mark.parametrize(("most", "message"), [("0", "it must be from 1 to 500"), ("501", "--most 501")])
-def test_the_number_of_pictures_has_limits(sweep, cleanlab, capsys, most, message):
+def test_the_number_of_pictures_is_checked_before_anything_is_read(capsys, most, message):
     with pytest.raises(SystemExit):
-        main([str(sweep), "--most", most])
+        main(["no-such-folder", "--most", most])
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 

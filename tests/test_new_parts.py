@@ -85,6 +85,8 @@ class TestOptimizers:
             ({"name": "muon"}, "mlp_128", "muon': the network has no hidden weight matrix"),
             ({"name": "muon", "momentum": 1.0}, "mlp", "muon': .*momentum=1.0"),
             ({"name": "lion", "betas": [1.0, 0.9]}, "mlp", "lion': .*out of range"),
+            ({"name": "lion", "betas": [0.9]}, "mlp", "lion': betas=.*must have 2 entries"),
+            ({"name": "muon", "betas": [0.9, 0.99, 0.9]}, "mlp", "muon': betas=.*must have 2 entries"),
             ({"name": "lion", "beta": 0.9}, "mlp", "unknown option of optimizer 'lion' 'beta'; did you mean betas"),
         ],
     )

@@ -31,6 +31,8 @@ class Lion(Optimizer):
     def __init__(
         self, params: Iterable[Tensor], lr: float, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0
     ):
+        if len(betas) != 2:
+            raise ValueError(f"betas={betas}: it must have 2 entries")
         if not lr >= 0 or not all(0 <= beta < 1 for beta in betas) or not weight_decay >= 0:
             raise ValueError(f"lr={lr}, betas={betas}, weight_decay={weight_decay}: one of them is out of range")
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "weight_decay": weight_decay})

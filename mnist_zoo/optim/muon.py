@@ -51,6 +51,8 @@ class Muon(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ):
+        if len(betas) != 2:
+            raise ValueError(f"betas={betas}: it must have 2 entries")
         if not lr >= 0 or not all(0 <= beta < 1 for beta in (momentum, *betas)) or iterations < 1 or weight_decay < 0:
             raise ValueError(f"lr={lr}, momentum={momentum}, betas={betas}, iterations={iterations}: out of range")
         weights = list(params)

@@ -191,6 +191,12 @@ def _ranked(labels: np.ndarray, probabilities: np.ndarray, names: tuple[str, ...
     )
 
 
+def check_most(most: int) -> None:
+    """Raise InputError unless `most`, a number of images to draw, is in range."""
+    if not 1 <= most <= 500:
+        raise InputError(f"--most {most}: it must be from 1 to 500")
+
+
 def write_label_errors(found: LabelErrors, place: str | Path, *, most: int = 50) -> Path:
     """Write ``train.csv`` and ``test.csv`` (the first `most` images and all that cleanlab marks) and pictures.
 
@@ -206,8 +212,7 @@ def write_label_errors(found: LabelErrors, place: str | Path, *, most: int = 50)
         InputError: if `most` is out of range, or the folder is a symbolic link.
         StorageError: if it cannot be written.
     """
-    if not 1 <= most <= 500:
-        raise InputError(f"--most {most}: it must be from 1 to 500")
+    check_most(most)
     folder = Path(place) / FOLDER
     if folder.is_symlink():
         raise InputError(f"{folder} is a symbolic link: remove it, or choose another folder with --out DIR")
