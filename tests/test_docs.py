@@ -20,6 +20,7 @@ from mnist_zoo.hydra_app.arguments import parse_arguments
 from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.hydra_app.names import register_resolvers
 from mnist_zoo.hydra_app.overrides import grid, parse
+from results.experiments import OWN
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = [name for name in mnist_zoo.__all__ if name != "__version__"]
@@ -170,7 +171,7 @@ def test_the_readme_is_short_and_counts_right():
     assert text.count("\n") <= 250
     experiments = {path.stem for path in (ROOT / "conf/experiment").glob("*.yaml")}
     assert f"with {len(networks())} networks" in " ".join(text.split())
-    assert f"{len(experiments - {'fast99', 'fast995', 'photo', 'robust'})} experiments of papers" in text
+    assert f"{len(experiments - {'photo', *OWN})} experiments of papers" in text
 
 
 def test_the_guide_to_papers_and_the_one_to_models_name_all_of_them():

@@ -140,7 +140,24 @@ FAST995 = {
     "augment.zoom": 0.1,
     "trainer.precision": "bf16-mixed",
 }
-OWN = [("fast99", FAST99, 1), ("fast995", FAST995, 1), ("robust", ROBUST, 1), ("photo", PHOTO, 1)]
+TINY = {
+    "model.name": "cnn",
+    "model.channels": [[8, 12], [16, 16], [16]],
+    "model.dense": [],
+    "model.batch_norm": True,
+    "optimizer.name": "muon",
+    "scheduler.name": "onecycle",
+    "lr": 0.02,
+    "batch_size": 128,
+    "epochs": 24,
+    "ema": 0.99,
+    "augment.shift": 0.07,
+    "augment.rotate": 7.0,
+}
+OWN = [
+    *(("fast99", FAST99, 1), ("fast995", FAST995, 1), ("tiny", TINY, 1)),
+    *(("robust", ROBUST, 1), ("photo", PHOTO, 1)),
+]
 
 
 @pytest.mark.parametrize(("name", "recipe", "jobs"), RECIPES + OWN, ids=[row[0] for row in RECIPES + OWN])
