@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import shlex
@@ -78,26 +79,14 @@ def search(
         SearchFailed: if every trial failed.
         KeyboardInterrupt: after Ctrl-C; its message says how to continue.
     """
-    if algorithm not in ALGORITHMS:
-        raise unknown("algorithm", algorithm, ALGORITHMS)
     space = read_space(name)
     study = (Path(name).stem if is_file(name) else name) if study is None else study
-    for key, value, problem in (("trials", trials, _TRIALS(trials)), ("study", study, file_name(study))):
-        if problem:
-            raise InputError(f"{key}={value}: {problem}")
-    _check_words(overrides, space["space"])
+    _check_words(study, trials, algorithm, overrides, space["space"])
     overrides = [*space["overrides"], *overrides]
     cfg = compose_config(overrides)  # an invalid setting raises before a study exists
     check(cfg)
     _check_values(overrides, space["space"])
-    try:
-        import optuna  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"search needs a package that is not installed: {install_command('search')}") from error
-
-    folder = Path(cfg["output_dir"]) / "searches" / study
-    if "?" in str(folder):  # the address of a database ends there: it would be another file
-        raise InputError(f"output_dir={cfg['output_dir']}: a search needs a folder without ? in its name")
+    folder = _folder(cfg["output_dir"], study)
     folder.mkdir(parents=True, exist_ok=True)
 
     def objective(trial: optuna.Trial) -> float:
@@ -150,8 +139,23 @@ def _open_study(name: str, folder: Path, algorithm: str = "tpe", seed: int = 0, 
     )
 
 
-def _check_words(overrides: Sequence[str], space: Mapping[str, Any]) -> None:
-    """Raise InputError for overrides that a search would ignore."""
+def _folder(output_dir: str, study: str) -> Path:
+    """Return the folder of a study. Raises InputError if Optuna is not installed, or cannot have a database there."""
+    if importlib.util.find_spec("optuna") is None:
+        raise InputError(f"search needs a package that is not installed: {install_command('search')}")
+    folder = Path(output_dir) / "searches" / study
+    if "?" in str(folder):  # the address of a database ends there: it would be another file
+        raise InputError(f"output_dir={output_dir}: a search needs a folder without ? in its name")
+    return folder
+
+
+def _check_words(study: str, trials: int, algorithm: str, overrides: Sequence[str], space: Mapping[str, Any]) -> None:
+    """Raise InputError for an invalid setting of a search, and for overrides that it would ignore."""
+    if algorithm not in ALGORITHMS:
+        raise unknown("algorithm", algorithm, ALGORITHMS)
+    for key, value, problem in (("trials", trials, _TRIALS(trials)), ("study", study, file_name(study))):
+        if problem:
+            raise InputError(f"{key}={value}: {problem}")
     for override in parsed_words(overrides):
         key = override.key_or_group
         if top_level_key(key) in REFUSED:
