@@ -321,6 +321,18 @@ def test_a_schedule_that_is_planned_for_all_epochs_is_not_continued_beyond_them(
     assert second == pytest.approx(first / 2), "half of the cosine is over after one of two epochs"
 
 
+def test_a_finished_run_that_cannot_be_continued_keeps_its_results(stripes_config, tmp_path, monkeypatch):
+    def no_device(*_):
+        raise InputError("trainer=cuda, but torch sees no CUDA device")
+
+    run(stripes_config("epochs=1"), tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in ("metrics.json", "predictions.npz", "status.json")}
+    monkeypatch.setattr("mnist_zoo.training.run.build_trainer", no_device)
+    with pytest.raises(InputError, match="no CUDA device"):
+        run(stripes_config("epochs=3", f"resume={tmp_path}"), tmp_path)
+    assert before == {name: (tmp_path / name).read_bytes() for name in before}
+
+
 def test_a_finished_run_that_continues_counts_as_unfinished_until_its_end(stripes_config, tmp_path, monkeypatch):
     run(stripes_config("epochs=1"), tmp_path)
     longer = stripes_config("epochs=3", f"resume={tmp_path}")
