@@ -224,6 +224,7 @@ def test_an_entry_of_a_space_that_has_neither_choices_nor_a_range_is_named(tmp_p
         ("{low: small, high: 9}", "needs numbers as low: and high:"),
         ("{low: null, high: 9}", "needs numbers as low: and high:"),
         ("{low: 0.1, high: .inf}", "needs numbers as low: and high:"),
+        ("{low: 1, high: 1" + "0" * 400 + "}", "needs numbers as low: and high:"),
         ("{choices: []}", "needs choices: a list of values"),
         ("{choices: 0.1}", "needs choices: a list of values"),
     ],

@@ -65,7 +65,7 @@ def _problem(entry: object) -> str | None:
         return None if isinstance(entry["choices"], list) and entry["choices"] else "needs choices: a list of values"
     try:
         low, high = _bounds(entry)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last one: of an integer with hundreds of digits
         return "needs numbers as low: and high:"
     log, step = entry.get("log", False), entry.get("step", 1)
     if not low <= high:
