@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from mnist_zoo.command import INTERRUPTED, stop
+from mnist_zoo.command import INTERRUPTED, leave_closed_pipe, stop
 from mnist_zoo.errors import ZooError, printable
 from mnist_zoo.hydra_app.arguments import prepare, require_multirun
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, require_all_values
@@ -85,8 +85,11 @@ def main() -> None:
         sys.argv[1:] = prepare(arguments)
         with lazy_help():
             program()
+        sys.stdout.flush()  # here, so that a closed pipe shows within this block
     except KeyboardInterrupt as error:
         stop(str(error) or "interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        leave_closed_pipe()
     except Exception as error:
         message = str(error) if isinstance(error, ZooError) else explain(error, arguments)
         if message is None or "debug=true" in arguments:

@@ -22,6 +22,12 @@ def stop(message: object, status: int = FAILED) -> NoReturn:
     sys.exit(status)
 
 
+def leave_closed_pipe() -> NoReturn:
+    """Leave the program: the reader of its output, such as head, has read enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports it again at its end
+    sys.exit(FAILED)
+
+
 class Parser(argparse.ArgumentParser):
     """Parser of a command's words. A word with control characters cannot give commands to the terminal."""
 
@@ -44,9 +50,8 @@ def one_line_errors(interrupted: str = "interrupted") -> Iterator[None]:
         stop(error)
     except KeyboardInterrupt as error:
         stop(str(error) or interrupted, INTERRUPTED)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports it again at its end
-        sys.exit(FAILED)
+    except BrokenPipeError:
+        leave_closed_pipe()
     except OSError as error:
         if error.filename is None:
             raise

@@ -411,6 +411,11 @@ INVALID = [
     ("+trainer.limit_val_batches=0", "trainer.limit_val_batches=0: it must be a number of batches"),
     ("+trainer.limit_train_batches=1.5", "trainer.limit_train_batches=1.5: it must be a number of batches"),
     ("+trainer.max_time=soon", "trainer.max_time=soon: it must be days, hours, minutes and seconds: DD:HH:MM:SS"),
+    ("+trainer.max_time=00:00:00:00", "trainer.max_time=00:00:00:00: it must be above 0"),
+    (
+        "+trainer.gradient_clip_algorithm=value",
+        "trainer.gradient_clip_algorithm=value clips nothing without a limit: add grad_clip=NUMBER",
+    ),
     ("+trainer.fast_dev_run=true", "trainer.fast_dev_run: use trainer=smoke instead"),
     ("+trainer.default_root_dir=/x", "trainer.default_root_dir: use output_dir=DIR instead"),
     ("+trainer.callbacks=[x]", "trainer.callbacks: use callbacks=[my_package.my_module.MyCallback] instead"),
@@ -438,8 +443,9 @@ INVALID = [
     ("data.filters.sharpen=xxx", "data.filters.sharpen=xxx: it must be true or false"),
     ("+data.filters.width=0", "data.filters.width=0: it must be 1 or more"),
     ("data.fallback=mnst5k", "data.fallback=mnst5k: unknown data set 'mnst5k'; did you mean mnist5k"),
-    ("data.root=", "data.root=: it must not be empty"),
-    ("data.root=null", "data.root=null: it must be a text"),
+    ("data.root=", "data.root=: it must name a folder"),
+    ("data.root=null", "data.root=null: it must name a folder"),
+    ("data.root='~/x'", "data.root=~/x: ~ is not replaced here: write $HOME, or the whole path"),
     (
         "model.image_size=0",
         "model.image_size=0: it must be 1 or more: a number of pixels, or a list of height and width",

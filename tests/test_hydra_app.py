@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -100,6 +101,8 @@ class TestErrorsAreOneLine:
             (["-m", "model=mlp,lenet", "lr=0.1"], "unknown model 'lenet'; did you mean lenet5"),
             (["-m", "lr=0.1,-1"], "lr=-1: it must be above 0"),
             (["-m", "lr=interval(0,1)"], "lr=interval(0,1): a sweep needs a list of values, such as lr=0.1,0.01"),
+            (["-m", "seed=range(0)"], "seed=range(0): this gives seed no value, and the sweep would have no jobs"),
+            (["-m", "model=glob(mpl*)"], "model=glob(mpl*): this gives model no value"),
             (["-m", "model=mlp,cnn", "lrr=1,2"], "unknown setting 'lrr'; did you mean lr?"),
             (["model"], "'model' is not an override: write key=value"),
             (["=0"], "'=0' is not an override: write key=value"),
@@ -206,6 +209,12 @@ class TestErrorsAreOneLine:
         said = "error: terminated (SIGTERM); nothing was trained yet: give the same command again\n"
         assert main("model=mlp") == (130, "", said)
 
+    def test_a_closed_pipe_is_no_traceback(self):
+        line = [sys.executable, "-m", "mnist_zoo", "--help"]
+        with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done:
+            done.stdout.close()  # as head does
+            assert (done.stderr.read(), done.wait()) == ("", 1)
+
     def test_only_errors_of_hydra_are_explained(self):
         assert explain(RuntimeError("something else"), []) is None
 
@@ -223,6 +232,10 @@ class TestRun:
         assert folder.parent == tmp_path / "runs" and folder.name.endswith("_lr=0.5,model=mlp")
         assert options == {"resume": None, "tune_process": True, "brief": False}
         assert yaml.safe_load((folder / ".hydra/overrides.yaml").read_text())[:2] == ["lr=0.5", "model=mlp"]
+
+    def test_a_glob_chooses_the_options_of_a_group(self, main, fake_run):
+        assert main("-m", *SMALL[:2], "model=glob(mlp_*,exclude=*_128_128)", "progress=none")[0] == 0
+        assert [cfg.model.name for cfg, _, _ in fake_run] == ["mlp_128"]
 
     @pytest.mark.slow
     def test_jobs_of_a_sweep_resume_and_a_failed_one_does_not_stop_the_others(self, main, fake_run, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -26,6 +27,8 @@ from mnist_zoo.errors import InputError
 from mnist_zoo.inference.digitise import digitise
 from mnist_zoo.inference.export import _FORMATS, ExportError
 from mnist_zoo.inference.images import find_images, open_image
+from mnist_zoo.inference.output import table
+from mnist_zoo.inference.predict import Prediction
 from mnist_zoo.weights import Description, pack, read_weights
 
 ROOT = Path(__file__).parents[1]
@@ -399,6 +402,25 @@ class TestExport:
         assert first.startswith("mlp-mnist.pt2: ") and "float32 (brightness - mean) / std" in first
         assert "limit 0.0001" in difference and " ms; in PyTorch " in speed
         assert loading == '  load it: torch.export.load("mlp-mnist.pt2").module()(images)'
+
+
+def test_an_image_that_is_named_twice_is_not_one_of_two_digits():
+    boxes = ((0.1, 0.1, 0.4, 0.9), (0.5, 0.1, 0.9, 0.9))
+    first, second = (
+        Prediction("a.png", label, 1.0, {label: 1.0}, box=box) for label, box in zip("37", boxes, strict=True)
+    )
+    assert table([first, second]).splitlines()[-1] == "a.png: 3 7" == table([first, second] * 2).splitlines()[-1]
+    assert len(table([first, first]).splitlines()) == 3
+    raw = Prediction("a.png", "3", 1.0, {"3": 1.0})
+    assert len(table([raw, raw]).splitlines()) == 3
+
+
+def test_the_line_that_loads_an_export_is_python_whatever_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("mnist_zoo.inference.export.TIMED", 0.001)
+    path = tmp_path / 'a"b\\n.safetensors'
+    loading = export_model("mlp", path, format="safetensors").loading
+    (word,) = ast.parse(loading, mode="eval").body.keywords
+    assert (word.arg, ast.literal_eval(word.value)) == ("pretrained", str(path))
 
 
 @pytest.mark.parametrize("command", [predict_command, export_command])

@@ -110,6 +110,14 @@ def test_warm_up_and_cosine_meet_at_the_learning_rate():
     assert rates[3:] == pytest.approx(expected) and rates[10] == pytest.approx(0.04)
 
 
+def test_a_one_cycle_that_cannot_divide_its_steps_says_so():
+    optimizer = build_optimizer({"name": "adam"}, torch.nn.Linear(2, 2).parameters(), 0.1)
+    with pytest.raises(
+        InputError, match=r"cannot divide 2 steps into its phases: choose other options, such as pct_st"
+    ):
+        build_scheduler({"name": "onecycle", "pct_start": 0.5}, optimizer, 2, 2)
+
+
 class TestLosses:
     def test_focal_loss_is_equation_4(self):
         logits, labels = torch.randn(6, 4, generator=draws()), torch.tensor([0, 1, 2, 3, 0, 1])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_zoo.errors import InputError, StorageError
+from mnist_zoo.errors import DivergedError, InputError, StorageError
 from mnist_zoo.hydra_app import optuna_search, search_space
 from mnist_zoo.hydra_app.compose import CONFIG_DIR, compose_config
 from mnist_zoo.hydra_app.optuna_search import SearchFailed, search
@@ -150,6 +150,7 @@ def test_trials_of_equal_accuracy_have_no_importances(values, drawn, tmp_path, c
         (["search=dropout", "seed=1,2"], "seed=1,2: in a search each setting has one value"),
         (["search=dropout", "batch_size=0"], "batch_size=0: it must be 1 or more"),
         (["search=dropout", "model.dropout=2"], "model.dropout=2: it must be below 1"),
+        (["search=dropout", "output_dir=a?b"], "output_dir=a?b: a search needs a folder without ? in its name"),
         (["search=dropout", "output_dir="], "output_dir=: it must name a folder"),
         (["search=dropout", "+x=1"], "unknown setting 'x'"),
         (["search=dropout", "x"], "'x' is not an override"),
@@ -209,6 +210,85 @@ def test_an_entry_of_a_space_that_has_neither_choices_nor_a_range_is_named(tmp_p
     monkeypatch.setattr(search_space, "CONFIG_DIR", tmp_path)
     with pytest.raises(InputError, match=r"conf/search/odd\.yaml: lr needs choices"):
         read_space("odd")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{low: 0.2, high: 0.1}", "needs a low: that is not above high:"),
+        ("{low: 0, high: 0.1, log: true}", "needs log: false, or log: true and a low: above 0"),
+        ("{low: 1, high: 2, log: maybe}", "needs log: false, or log: true"),
+        ("{low: 1, high: 9, log: true, step: 2}", "needs either log: or step:"),
+        ("{low: 1, high: 9, step: 0.5}", "needs an integer above 0 as step:"),
+        ("{low: 1.0, high: 9, step: 0}", "needs a number above 0 as step:"),
+        ("{low: small, high: 9}", "needs numbers as low: and high:"),
+        ("{low: null, high: 9}", "needs numbers as low: and high:"),
+        ("{low: 0.1, high: .inf}", "needs numbers as low: and high:"),
+        ("{low: 1, high: 1" + "0" * 400 + "}", "needs numbers as low: and high:"),
+        ("{choices: []}", "needs choices: a list of values"),
+        ("{choices: 0.1}", "needs choices: a list of values"),
+    ],
+)
+def test_a_range_that_has_no_values_is_named(tmp_path, entry, message):
+    (tmp_path / "odd.yaml").write_text(f"space:\n  lr: {entry}\n")
+    with pytest.raises(InputError, match=rf"odd\.yaml: lr {message}.*, not \{{"):
+        read_space(str(tmp_path / "odd.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"lrr": {"choices": [1e-3]}}, "unknown setting 'lrr'; did you mean lr"),
+        ({"lr": {"choices": [1e-3, -1]}}, "lr=-1: it must be above 0"),
+        ({"model.dropout": {"low": 0.0, "high": 2.0}}, r"model.dropout=2.0: it must be below 1"),
+        ({1: {"choices": [1]}}, "'1=1' is not an override"),
+    ],
+)
+def test_a_wrong_setting_of_a_space_is_named_before_a_study_exists(tmp_path, monkeypatch, space, message):
+    monkeypatch.setattr(optuna_search, "read_space", lambda name: {"overrides": [*SMALL], "space": space})
+    with pytest.raises(InputError, match=message):
+        search("mine", 1, overrides=[f"output_dir={tmp_path}"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_choice_may_be_null_a_boolean_or_a_list(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("optuna")
+    seen = []
+
+    def run(cfg, folder, **_):
+        seen.append((cfg["grad_clip"], cfg["model"]["hidden"], cfg["data"]["normalize"]))
+        raise DivergedError("as it would train")
+
+    choices = {"grad_clip": [None], "model.hidden": [[32, 16]], "data.normalize": [False]}
+    space = {"overrides": [*SMALL], "space": {key: {"choices": values} for key, values in choices.items()}}
+    monkeypatch.setattr(optuna_search, "read_space", lambda name: space)
+    monkeypatch.setattr(optuna_search, "load_run", lambda cfg: run)
+    with pytest.raises(SearchFailed):
+        search("mine", 1, overrides=[f"output_dir={tmp_path}"])
+    assert seen == [(None, [32, 16], False)]
+    assert "trial 0: grad_clip=null model.hidden=[32, 16] data.normalize=false\n" in capsys.readouterr().out
+
+
+def test_an_interrupted_trial_does_not_count(tmp_path, monkeypatch, capfd):
+    optuna = pytest.importorskip("optuna")
+
+    def run(cfg, folder, **_):
+        raise KeyboardInterrupt("interrupted; the last whole epoch is in a folder")
+
+    def diverges(cfg, folder, **_):
+        raise DivergedError("as it would train")
+
+    space = {"overrides": [*SMALL], "space": {"lr": {"choices": [1e-3]}}}
+    monkeypatch.setattr(optuna_search, "read_space", lambda name: space)
+    monkeypatch.setattr(optuna_search, "load_run", lambda cfg: run)
+    with pytest.raises(KeyboardInterrupt, match="interrupted; the same command continues the search"):
+        search("mine", 1, overrides=[f"output_dir={tmp_path}"])
+    monkeypatch.setattr(optuna_search, "load_run", lambda cfg: diverges)
+    with pytest.raises(SearchFailed):
+        search("mine", 1, overrides=[f"output_dir={tmp_path}"])
+    study = optuna.load_study(study_name="mine", storage=f"sqlite:///{tmp_path}/searches/mine/study.db")
+    assert [trial.state.name for trial in study.trials] == ["RUNNING", "FAIL"]
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_study_of_version_0_1_0_continues(tmp_path):

@@ -28,7 +28,7 @@ from mnist_zoo.hydra_app.launching import Failed
 from mnist_zoo.hydra_app.names import NAME_LENGTH, former_job_name, job_name
 from mnist_zoo.hydra_app.overrides import parse
 from mnist_zoo.hydra_app.places import default_sweep
-from mnist_zoo.hydra_app.plan import write_job_record
+from mnist_zoo.hydra_app.plan import Current, write_job_record
 from mnist_zoo.hydra_app.sweep import SweepFailed, run_sweep
 from mnist_zoo.runs import RunFolder, in_use, read_curves, read_metrics, read_sweep
 from mnist_zoo.runs.identity import comparable
@@ -150,6 +150,20 @@ class TestPlan:
         assert grid.launched == [] and math.isnan(objectives[0])
         assert "2 finished, 1 run by another process" in capsys.readouterr().out
         assert not in_use(folder)
+
+
+def test_an_interpolation_may_have_another_value_now(tmp_path, monkeypatch):
+    monkeypatch.setattr("mnist_zoo.data.load_data", lambda cfg: type("Data", (), {"fingerprint": FINGERPRINT}))
+    words = ["data=mnist5k", "pretrained=${oc.env:WEIGHTS}"]
+    monkeypatch.setenv("WEIGHTS", "old.ckpt")
+    write_job_record(tmp_path, words)
+    status = {"config": comparable(compose_config(words)), "version": plan_module.__version__}
+    current = Current(lambda given: OmegaConf.create(compose_config(given)))
+    assert current.changes(words, tmp_path, status | {"data_fingerprint": FINGERPRINT}) == []
+    monkeypatch.setenv("WEIGHTS", "new.ckpt")
+    assert current.changes(words, tmp_path, status | {"data_fingerprint": FINGERPRINT}) == [
+        "pretrained: old.ckpt -> new.ckpt"
+    ]
 
 
 class TestFailures:

@@ -304,6 +304,35 @@ def test_a_finished_run_continues_when_asked_for_more_epochs(stripes_config, tmp
     assert longer == whole and longer["metrics"]["epochs_run"] == 4
 
 
+def test_a_schedule_that_is_planned_for_all_epochs_is_not_continued_beyond_them(stripes_config, tmp_path):
+    def settings(epochs, *further):
+        return stripes_config("scheduler=cosine", f"epochs={epochs}", f"resume={tmp_path}", *further)
+
+    run(settings(1), tmp_path)
+    before = (tmp_path / "metrics.json").read_bytes()
+    with pytest.raises(
+        InputError, match=r"made with other settings \(epochs of scheduler=cosine: 1 -> 2\): choose on_ch"
+    ):
+        run(settings(2), tmp_path)
+    assert (tmp_path / "metrics.json").read_bytes() == before, "the finished run is kept"
+    with pytest.warns(UserWarning, match="was tested 1 time already"):
+        run(settings(2, "on_change=rerun"), tmp_path)
+    first, second = (row["lr"] for row in read_curves(tmp_path))
+    assert second == pytest.approx(first / 2), "half of the cosine is over after one of two epochs"
+
+
+def test_a_finished_run_that_cannot_be_continued_keeps_its_results(stripes_config, tmp_path, monkeypatch):
+    def no_device(*_):
+        raise InputError("trainer=cuda, but torch sees no CUDA device")
+
+    run(stripes_config("epochs=1"), tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in ("metrics.json", "predictions.npz", "status.json")}
+    monkeypatch.setattr("mnist_zoo.training.run.build_trainer", no_device)
+    with pytest.raises(InputError, match="no CUDA device"):
+        run(stripes_config("epochs=3", f"resume={tmp_path}"), tmp_path)
+    assert before == {name: (tmp_path / name).read_bytes() for name in before}
+
+
 def test_a_finished_run_that_continues_counts_as_unfinished_until_its_end(stripes_config, tmp_path, monkeypatch):
     run(stripes_config("epochs=1"), tmp_path)
     longer = stripes_config("epochs=3", f"resume={tmp_path}")

@@ -51,6 +51,22 @@ def test_the_looks_grow_and_end_with_the_last_seed(most, expected):
     assert list(looks(most)) == expected
 
 
+@pytest.mark.parametrize(
+    ("most", "earlier", "expected"),
+    [
+        (8, [4, 5], [4, 5, 6, 8]),
+        (7, [4, 5, 6], [4, 5, 6, 7]),
+        (12, [4, 5, 6, 7], [4, 5, 6, 7, 8, 12]),
+        (6, [4, 6, 8], [4, 6]),
+        (7, [4, 6, 8], [4, 6]),
+        (2, [4, 6], [2]),
+        (20, [4, 6, 8, 12, 16, 20], [4, 6, 8, 12, 16, 20]),
+    ],
+)
+def test_a_comparison_that_continues_repeats_its_looks(most, earlier, expected):
+    assert list(looks(most, earlier)) == expected
+
+
 def test_the_errors_of_all_looks_add_up_to_alpha():
     assert sum(spent(look, 0.05) for look in range(1, 5000)) == pytest.approx(0.05, rel=1e-3)
     assert sum(spent(look, 0.05) for look in range(1, 5000)) < 0.05
@@ -191,6 +207,11 @@ def test_metrics_of_the_curves(tmp_path):
     assert estimate("accuracy_at_equal_time", slow, fast).sides == (50.0, 95.0), "within 15 s, one epoch of the slow"
     assert estimate("seconds_to", slow, fast, target=0.9).sides == (30.0, 15.0)
     assert estimate("epochs_to", slow, fast, target=0.7).sides == (2.0, 2.0)
+    late = {seed: write_curves(tmp_path / f"c{seed}", [0.9, 0.99], 20.0) for seed in range(2)}
+    with pytest.raises(
+        InputError, match=r"c0: its first epoch took 20 s, and the whole training of the other side 15 s"
+    ):
+        estimate("accuracy_at_equal_time", fast, late)
     with pytest.raises(InputError, match=r"never reached --target 0.99 \(its best: 0.9500\): lower it"):
         estimate("epochs_to", slow, fast, target=0.99)
 
@@ -245,6 +266,7 @@ TWO = (("lr=0.1",), ("lr=0.2",))
         ({"name": "../x"}, "--name ../x: it must be the name of a folder"),
         ({"sides": (("lr=0.1",), ("lr=x",))}, "lr=x: it must be a number"),
         ({"sides": (("lr=0.1",), ("seed=3",))}, "seed=3: not in a comparison: it trains seeds 0, 1, 2"),
+        ({"sides": (("lr=[",), ("lr=1",))}, r"'lr=\[' is not an override: write key=value"),
         ({"sides": (("lr=0.1",), ("lr=0.1,0.2",))}, "side B has several values for a setting"),
         ({"sides": (("output_dir=x",), ("lr=1",))}, "output_dir=x: not in a comparison: give it before --a"),
         ({"sides": (("data.val_size=9",), ("lr=1",))}, "the sides differ in data"),
@@ -333,6 +355,24 @@ def test_it_stops_undecided_and_goes_on_if_more_seeds_are_allowed(tmp_path):
     found = compare(asked(tmp_path, 1, 1, margin=0.01, max_seeds=8, b_seed_offset=1000), more)
     assert len(more.trained) == 4 and len(found.candidates[0].sequence.looks) == 3
     assert answer_lines(found)[0].startswith("undecided after 8 seeds: B (lr=1) and A (lr=1) may differ by 0.01 points")
+
+
+@pytest.mark.filterwarnings("ignore:a margin of")
+def test_a_look_keeps_its_level_however_often_more_seeds_are_allowed(tmp_path):
+    def interrupted(words):
+        raise KeyboardInterrupt
+
+    def asked_for(seeds):
+        return asked(tmp_path, 1, 1, margin=0.01, max_seeds=seeds, b_seed_offset=1000)
+
+    for most in (5, 7):
+        first = compare(asked_for(most), FakeSweep())
+    with pytest.raises(KeyboardInterrupt):
+        compare(asked_for(8), interrupted)
+    record = json.loads((tmp_path / "versus/mine" / RECORD).read_text())
+    assert record["looked"] == [4, 5, 6, 7], "an interruption forgets no look"
+    again = compare(asked_for(8), FakeSweep()).candidates[0].sequence.looks
+    assert [look.seeds for look in again] == [4, 5, 6, 7, 8] and again[:4] == first.candidates[0].sequence.looks
 
 
 @pytest.mark.filterwarnings("ignore:a margin of")

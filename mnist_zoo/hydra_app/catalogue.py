@@ -12,6 +12,7 @@ import yaml
 
 from mnist_zoo.errors import unknown
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR
+from mnist_zoo.hydra_app.overrides import value_text
 
 # What is listed, and the key with which the command line chooses it: a folder of conf/.
 KINDS = {
@@ -89,12 +90,7 @@ def _options(path: Path) -> dict[str, Any]:
     for base in content.pop("defaults", []):
         if isinstance(base, str) and base != "_self_" and not base.startswith("/"):  # "/": settings of other groups
             found |= _options(path.with_name(f"{base}.yaml"))
-    return {key: _word(value) for key, value in {**found, **content}.items() if key != "name"}
-
-
-def _word(value: Any) -> Any:
-    """Return a value as the command line takes it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+    return {key: value_text(value) for key, value in {**found, **content}.items() if key != "name"}
 
 
 def _of_plugins(kind: str, plugins: Iterable[str], known: set[str]) -> list[Choice]:
@@ -128,7 +124,7 @@ def _described(name: str, function: Any, plugin: str) -> Choice:
     """Return the choice of a registered function or class, from its docstring and its parameters."""
     about = (inspect.getdoc(function) or "").partition("\n")[0]
     options = {
-        key: _word(parameter.default)
+        key: value_text(parameter.default)
         for key, parameter in inspect.signature(function).parameters.items()
         if key not in ("num_classes", "in_chans", "root", "lr") and parameter.default is not parameter.empty
     }

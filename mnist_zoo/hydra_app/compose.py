@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -16,7 +17,7 @@ from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.overrides import parse, quote_paths
 from mnist_zoo.hydra_app.plugin_names import offer_plugin_names
 
-__all__ = ["CONFIG_DIR", "compose_config", "require_all_values"]
+__all__ = ["CONFIG_DIR", "compose_config", "parsed_words", "require_all_values"]
 
 
 def compose_config(overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -35,6 +36,14 @@ def compose_config(overrides: Sequence[str] = ()) -> dict[str, Any]:
         return resolved(cfg)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(explain(error, overrides)) from error
+
+
+def parsed_words(words: Sequence[str]) -> list[Override]:
+    """Return the parsed words of a command. Raises InputError, of one line, if one is not an override."""
+    try:
+        return parse(words)
+    except HydraException as error:
+        raise InputError(explain(error, words)) from error
 
 
 def require_all_values(cfg: DictConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import shlex
@@ -12,15 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.errors import HydraException
-
 from mnist_zoo.errors import InputError, StorageError, ZooError, install_command, unknown
 from mnist_zoo.hydra_app.answer import result_text
-from mnist_zoo.hydra_app.compose import compose_config
-from mnist_zoo.hydra_app.explain import explain
-from mnist_zoo.hydra_app.overrides import parse, top_level_key
+from mnist_zoo.hydra_app.compose import compose_config, parsed_words
+from mnist_zoo.hydra_app.overrides import top_level_key, value_text
 from mnist_zoo.hydra_app.running import load_run
-from mnist_zoo.hydra_app.search_space import is_file, read_space, suggest
+from mnist_zoo.hydra_app.search_space import is_file, read_space, suggest, values_of
 from mnist_zoo.runs import read_metrics
 from mnist_zoo.runs.identity import comparable, differences
 from mnist_zoo.settings import check
@@ -46,6 +44,10 @@ class SearchFailed(ZooError):
     """Every trial of a study failed."""
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C within a trial. Optuna would record KeyboardInterrupt as a failure, which counts as a trial."""
+
+
 def search(
     name: str,
     trials: int,
@@ -58,7 +60,8 @@ def search(
 
     The folder ``<output_dir>/searches/<study>/`` holds ``study.db`` (sqlite; several processes with the same command
     share it), ``trials/<number>/`` (a run folder each), ``trials.csv`` and plots. The same command continues a study. A
-    trial whose process was killed does not count. With one process, the same `seed` suggests the same settings again.
+    trial that was interrupted, or whose process was killed, does not count. With one process, the same `seed` suggests
+    the same settings again.
 
     Args:
         name: a file of ``conf/search``, or the path of a YAML file (see `read_space`).
@@ -74,34 +77,33 @@ def search(
             installed.
         StorageError: if the study's database is damaged, locked, or cannot be written.
         SearchFailed: if every trial failed.
+        KeyboardInterrupt: after Ctrl-C; its message says how to continue.
     """
-    if algorithm not in ALGORITHMS:
-        raise unknown("algorithm", algorithm, ALGORITHMS)
     space = read_space(name)
     study = (Path(name).stem if is_file(name) else name) if study is None else study
-    for key, value, problem in (("trials", trials, _TRIALS(trials)), ("study", study, file_name(study))):
-        if problem:
-            raise InputError(f"{key}={value}: {problem}")
-    _check_words(overrides, space["space"])
+    _check_words(study, trials, algorithm, overrides, space["space"])
     overrides = [*space["overrides"], *overrides]
     cfg = compose_config(overrides)  # an invalid setting raises before a study exists
     check(cfg)
-    try:
-        import optuna  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"search needs a package that is not installed: {install_command('search')}") from error
-
-    folder = Path(cfg["output_dir"]) / "searches" / study
+    _check_values(overrides, space["space"])
+    folder = _folder(cfg["output_dir"], study)
     folder.mkdir(parents=True, exist_ok=True)
 
     def objective(trial: optuna.Trial) -> float:
         trial.set_user_attr("algorithm", algorithm)
-        return _run_trial(trial, space["space"], overrides, folder / "trials" / str(trial.number))
+        try:
+            return _run_trial(trial, space["space"], overrides, folder / "trials" / str(trial.number))
+        except KeyboardInterrupt as error:
+            raise _Interrupted from error
 
     with _database_errors(folder / "study.db"):
         found = _open_study(study, folder, algorithm, cfg["seed"], prune)
         _require_same(found, folder, _made_with(space, cfg, algorithm, prune))
-        _complete(found, trials, objective, folder)
+        try:
+            _complete(found, trials, objective, folder)
+        except _Interrupted as error:
+            message = "interrupted; the same command continues the search, and the trial under way does not count"
+            raise KeyboardInterrupt(message) from error
     return folder
 
 
@@ -137,13 +139,24 @@ def _open_study(name: str, folder: Path, algorithm: str = "tpe", seed: int = 0, 
     )
 
 
-def _check_words(overrides: Sequence[str], space: Mapping[str, Any]) -> None:
-    """Raise InputError for overrides that a search would ignore."""
-    try:
-        parsed = parse(overrides)
-    except HydraException as error:
-        raise InputError(explain(error, overrides)) from error
-    for override in parsed:
+def _folder(output_dir: str, study: str) -> Path:
+    """Return the folder of a study. Raises InputError if Optuna is not installed, or cannot have a database there."""
+    if importlib.util.find_spec("optuna") is None:
+        raise InputError(f"search needs a package that is not installed: {install_command('search')}")
+    folder = Path(output_dir) / "searches" / study
+    if "?" in str(folder):  # the address of a database ends there: it would be another file
+        raise InputError(f"output_dir={output_dir}: a search needs a folder without ? in its name")
+    return folder
+
+
+def _check_words(study: str, trials: int, algorithm: str, overrides: Sequence[str], space: Mapping[str, Any]) -> None:
+    """Raise InputError for an invalid setting of a search, and for overrides that it would ignore."""
+    if algorithm not in ALGORITHMS:
+        raise unknown("algorithm", algorithm, ALGORITHMS)
+    for key, value, problem in (("trials", trials, _TRIALS(trials)), ("study", study, file_name(study))):
+        if problem:
+            raise InputError(f"{key}={value}: {problem}")
+    for override in parsed_words(overrides):
         key = override.key_or_group
         if top_level_key(key) in REFUSED:
             raise InputError(f"{override.input_line}: not in a search: {REFUSED[top_level_key(key)]}")
@@ -151,6 +164,21 @@ def _check_words(overrides: Sequence[str], space: Mapping[str, Any]) -> None:
             raise InputError(f"{override.input_line}: {key} is one of the searched settings: {', '.join(space)}")
         if override.is_sweep_override():
             raise InputError(f"{override.input_line}: in a search each setting has one value, or is part of the space")
+
+
+def _check_values(overrides: Sequence[str], space: Mapping[str, Any]) -> None:
+    """Raise InputError for a setting of a space that does not exist, or a choice or an end of a range that is invalid.
+
+    The first values of all settings are checked together, then the second ones, and so on.
+    """
+    values = {key: values_of(entry) for key, entry in space.items()}
+    for number in range(max(map(len, values.values()))):
+        words = [_word(key, each[min(number, len(each) - 1)]) for key, each in values.items()]
+        check(compose_config([*overrides, *words]))
+
+
+def _word(key: str, value: object) -> str:
+    return f"{key}={value_text(value)}"
 
 
 def _made_with(space: Mapping[str, Any], cfg: Mapping[str, Any], algorithm: str, prune: bool) -> dict[str, Any]:
@@ -198,12 +226,12 @@ def _run_trial(trial: optuna.Trial, space: Mapping[str, Any], overrides: Sequenc
     """Return the validation accuracy of one trial, or NaN, which Optuna records as a failed trial."""
     from mnist_zoo.hydra_app.genetic import inherited_weights  # here: it imports Optuna
 
-    suggested = [f"{key}={suggest(trial, key, entry)}" for key, entry in space.items()]
+    suggested = [_word(key, suggest(trial, key, entry)) for key, entry in space.items()]
     inherited = inherited_weights(trial, folder.parent)
     print(f"trial {trial.number}: {' '.join([*suggested, *inherited])}", flush=True)
-    cfg = compose_config([*overrides, *suggested, *inherited])
-    run = load_run(cfg)
     try:
+        cfg = compose_config([*overrides, *suggested, *inherited])
+        run = load_run(cfg)
         accuracy = run(cfg, folder, callbacks=[_pruning(trial)], brief=True)
     except ZooError as error:  # such as a learning rate with which training diverges: the search continues
         print(f"trial {trial.number} failed: {error}", flush=True)
@@ -240,7 +268,7 @@ def _write_results(study: optuna.Study, folder: Path) -> None:
         return
     _draw(study, folder)
     best = study.best_trial
-    settings = " ".join(f"{key}={value}" for key, value in best.params.items())
+    settings = " ".join(_word(key, value) for key, value in best.params.items())
     print(f"best by validation: trial {best.number}, val {best.value:.4f}: {settings}")
     print(f"  run folder: {folder / 'trials' / str(best.number)}")
     print(f"next: python -m mnist_zoo.report {shlex.quote(str(folder))} --open")
@@ -295,4 +323,4 @@ def best_settings(folder: Path) -> list[str]:
     """
     with _database_errors(folder / "study.db"):
         best = _open_study(folder.name, folder).best_trial
-        return [f"{key}={value}" for key, value in best.params.items()]
+        return [_word(key, value) for key, value in best.params.items()]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 
 from mnist_zoo.errors import InputError
 
@@ -30,10 +30,13 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def values(override: Override) -> list[object]:
-    """Return the values that an override gives to its key: one, or those of a sweep (none for an interval)."""
+    """Return the values that an override gives to its key: one, or those of a sweep.
+
+    There are none for an interval, and for a glob: its values are names of files, which Hydra looks up later.
+    """
     if not override.is_sweep_override():
         return [override.value()]
-    if not override.is_discrete_sweep():
+    if not override.is_discrete_sweep() or isinstance(override.value(), Glob):
         return []
     return [parse([f"x={text}"])[0].value() for text in override.sweep_string_iterator()]
 
@@ -56,6 +59,11 @@ def _is_path(word: str, key: str) -> bool:
     return word.startswith(key) and Path(word.removeprefix(key)).exists()
 
 
+def value_text(value: object) -> object:
+    """Return a value as the command line takes it: ``null``, ``true`` and ``false`` for those of Python."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+
+
 def top_level_key(override: str) -> str:
     """Return the first part of an override's key: ``model`` for ``+model.width=3``."""
     return re.split(r"[.=/@]", override.lstrip("+~"))[0]
@@ -67,7 +75,7 @@ def grid(overrides: Sequence[Override]) -> list[list[str]]:
     If a key occurs twice, its last override counts.
 
     Raises:
-        InputError: if an override has infinitely many values, such as ``lr=interval(0,1)``.
+        InputError: if an override has infinitely many values, such as ``lr=interval(0,1)``, or none, as ``range(0)``.
     """
     choices: dict[str, list[str]] = {}
     for override in overrides:
@@ -78,4 +86,6 @@ def grid(overrides: Sequence[Override]) -> list[list[str]]:
             choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             raise InputError(f"{override.input_line}: a sweep needs a list of values, such as {key}=0.1,0.01")
+        if not choices[key]:
+            raise InputError(f"{override.input_line}: this gives {key} no value, and the sweep would have no jobs")
     return [list(job) for job in itertools.product(*choices.values())]

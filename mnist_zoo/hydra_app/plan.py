@@ -89,7 +89,8 @@ class Current:
 
     To compose a configuration takes a tenth of a second, which is long for a sweep of a thousand jobs. If the
     overrides and the files of ``conf/`` are those in the folder's ``job.json``, the configuration is the one in its
-    ``status.json``. Only other jobs are composed. Data are loaded once for each distinct data configuration.
+    ``status.json``. Only other jobs are composed, and those with interpolations, which may have another value now. Data
+    are loaded once for each distinct data configuration.
     """
 
     def __init__(self, compose: Compose, folders: Sequence[Path] = (CONFIG_DIR,)):
@@ -98,7 +99,8 @@ class Current:
 
     def changes(self, overrides: Sequence[str], folder: Path, status: Mapping[str, Any]) -> list[str]:
         """Return how the run in `folder` differs: ``key: old -> new`` for each setting, the version and the data."""
-        unchanged = _recorded_job(folder) == job_record(overrides, self._folders)
+        fixed = not any("$" in word for word in overrides)
+        unchanged = fixed and _recorded_job(folder) == job_record(overrides, self._folders)
         cfg = None if unchanged else self.config(overrides)
         found = [] if cfg is None else differences(status["config"], comparable(cfg))
         if status["version"] != __version__:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import json
 import logging
 import re
 import warnings
@@ -113,7 +114,7 @@ def export_model(
         milliseconds=_milliseconds(exported, one),
         torch_milliseconds=_milliseconds(model, one),
         input=_input(known, with_normalize),
-        loading=LOADING[format].format(path=path, model=known.name),
+        loading=LOADING[format].format(path=json.dumps(str(path), ensure_ascii=False), model=known.name),
     )
 
 

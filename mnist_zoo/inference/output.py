@@ -118,7 +118,7 @@ def _auto() -> str:
 def table(predictions: Sequence[Prediction]) -> str:
     """Return one line for each prediction: its three most probable classes with their probabilities, and a note.
 
-    If an image has several predictions, a last line for it shows their labels together.
+    If several digits of an image are predicted, a last line for it shows their labels together.
     """
     names = [printable(prediction.image) for prediction in predictions]
     width = max([5, *map(len, names)])
@@ -127,10 +127,10 @@ def table(predictions: Sequence[Prediction]) -> str:
         cells = [f"{printable(label)} {probability:.4f}" for label, probability in prediction.top()]
         text = "could not be read" if prediction.error else "".join(f"{cell:18}" for cell in cells)
         lines.append(f"{name:{width}}  {text}{printable(prediction.warning or '')}".rstrip())
-    together: dict[str, list[str]] = {}
+    together: dict[str, dict[object, str]] = {}  # labels by box: an image that was named twice has the same ones again
     for name, prediction in zip(names, predictions, strict=True):
-        together.setdefault(name, []).append(printable(prediction.label))
-    lines += [f"{name}: {' '.join(labels)}" for name, labels in together.items() if len(labels) > 1]
+        together.setdefault(name, {})[prediction.box] = printable(prediction.label)
+    lines += [f"{name}: {' '.join(labels.values())}" for name, labels in together.items() if len(labels) > 1]
     return "\n".join(lines) + "\n"
 
 

@@ -148,6 +148,9 @@ def build_scheduler(
         if isinstance(error, InputError):
             raise
         raise InputError(f"scheduler '{name}': {error}") from error
+    except ZeroDivisionError as error:  # of OneCycleLR, if the learning rate rises for exactly one step
+        cure = "choose other options, such as pct_start, or train for more steps"
+        raise InputError(f"scheduler '{name}' cannot divide {steps} steps into its phases: {cure}") from error
     if isinstance(config["scheduler"], lr_scheduler.ReduceLROnPlateau) and "monitor" not in config:
         raise InputError(f"scheduler '{name}' follows a metric: give it an option monitor, such as monitor='val_acc'")
     return config

@@ -75,6 +75,9 @@ def warmup_cosine(
 def onecycle(optimizer: Optimizer, steps: int, **options: Any) -> lr_scheduler.OneCycleLR:
     """Raise the learning rate to its largest value, ``lr``, then lower it to almost 0 (Smith & Topin 2018).
 
+    As in the paper, momentum goes the other way: from 0.95 to 0.85 and back. It takes the place of the optimizer's own
+    ``momentum``, or of the first of its ``betas``, also where that is 0; ``cycle_momentum=False`` keeps it.
+
     Args:
         optimizer: whose learning rate changes.
         steps: optimizer steps of the whole training.

@@ -110,7 +110,7 @@ def folder(value: object) -> str | None:
 def duration(value: object) -> str | None:
     """Check a length of time as Lightning's Trainer takes it."""
     if isinstance(value, str) and DURATION.fullmatch(value):
-        return None
+        return None if value.strip("0:") else "it must be above 0"
     return "it must be days, hours, minutes and seconds: DD:HH:MM:SS"
 
 

@@ -150,6 +150,9 @@ def _check_together(cfg: Mapping[str, Any]) -> None:
     optimizer = cfg["optimizer"]
     if optimizer["name"] == "sgd" and optimizer.get("nesterov") and not optimizer.get("momentum"):
         raise InputError("optimizer.nesterov=true needs optimizer.momentum above 0: set optimizer.nesterov=false")
+    if cfg["trainer"].get("gradient_clip_algorithm") is not None and cfg["grad_clip"] is None:
+        shown = f"trainer.gradient_clip_algorithm={cfg['trainer']['gradient_clip_algorithm']}"
+        raise InputError(f"{shown} clips nothing without a limit: add grad_clip=NUMBER")
     warmup = cfg.get("adversary", {}).get("warmup", 0)
     if warmup and warmup >= cfg["epochs"]:
         raise InputError(f"adversary.warmup={warmup}: it must be below epochs={cfg['epochs']}")

@@ -225,7 +225,7 @@ _CNNS = (
 )
 _INIT = {"init": one_of(*SCHEMES)}
 _DATA = {
-    "root": text,
+    "root": folder,
     "val_size": _val_size,
     "split_seed": integer(0, LARGEST_SEED),
     "folds": optional(integer(2, MOST_FOLDS)),

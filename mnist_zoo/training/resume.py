@@ -21,6 +21,7 @@ from mnist_zoo.speed.several_steps import BatchLists
 from mnist_zoo.weights import read_archive
 
 VERSION = "mnist_zoo"  # the key of the version among the differences
+PLANNED = ("cosine", "warmup_cosine", "onecycle")  # schedules that divide all epochs: with more, the first ones differ
 IMAGES_PER_LIST = 2048  # of version 0.1.0
 
 
@@ -54,10 +55,10 @@ def complete(folder: RunFolder) -> None:
 def continue_from(cfg: Mapping[str, Any], data_fingerprint: str, folder: RunFolder) -> tuple[Path | None, list[str]]:
     """Return the checkpoint from which a run continues, and what has changed since it was made.
 
-    A run continues as what it is: with the same settings (except for more ``epochs`` and those that cannot change a
-    result), images and version of this library, as in a sweep. If they differ, ``cfg["on_change"]`` decides: ``keep``
-    continues with another version, but never with other settings or images, because images of the test split may then
-    be trained on; ``rerun`` starts again.
+    A run continues as what it is: with the same settings (except for those that cannot change a result, and for more
+    ``epochs``, unless its schedule is one of `PLANNED`), images and version of this library, as in a sweep. If they
+    differ, ``cfg["on_change"]`` decides: ``keep`` continues with another version, but never with other settings or
+    images, because images of the test split may then be trained on; ``rerun`` starts again.
 
     Args:
         cfg: a composed config.
@@ -102,8 +103,14 @@ def recorded_origin(folder: RunFolder) -> dict[str, Any]:
 
 
 def _as_settings(made_with: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run is made with as settings that can be compared. Epochs do not count: it may have more."""
+    """Return what a run is made with as settings that can be compared.
+
+    Epochs count only if its schedule is planned for their number. Otherwise it may have more.
+    """
     config = {key: value for key, value in made_with["config"].items() if key != "epochs"}
+    schedule = dict(config.get("scheduler") or {}).get("name")
+    if schedule in PLANNED:
+        config[f"epochs of scheduler={schedule}"] = made_with["config"].get("epochs")
     return config | {"data fingerprint": made_with["data_fingerprint"], VERSION: made_with["version"]}
 
 

@@ -149,11 +149,6 @@ def _train_and_test(
     checkpoint, changes = continue_from(cfg, data.fingerprint, folder) if resume else (None, [])
     options = classifier_options(cfg, data)
     cfg = with_precision(cfg, None if checkpoint is None else folder, options, switched_off(cfg), brief=brief)
-    if finished is not None:
-        _reopen(folder, finished)
-    folder.start(identity=identity(cfg, data.fingerprint), **origin(cfg, data.fingerprint))
-    if changes:
-        folder.update(changes=[*folder.status.get("changes", []), *changes])
     recorder = Recorder(folder, cfg["monitor"], cfg.get("adversary", {}).get("warmup", 0))
     callbacks = [*callbacks, *load_callbacks(cfg.get("callbacks", ()))]
     settings = ProcessSettings(cfg["trainer"]["matmul_precision"], None if tuned is None else switched_off(cfg))
@@ -164,6 +159,11 @@ def _train_and_test(
     classifier = (DistributedClassifier if trainer.world_size > 1 else LitClassifier)(**options)
     optimisations = speed.apply(classifier, data, trainer, switched_off(cfg), capture=_capture(cfg)) + (tuned or [])
     warn_of_waits(trainer.precision, trainer.strategy.root_device, classifier.hparams["optimizer"])
+    if finished is not None:  # only now: a run that cannot be continued keeps its results
+        _reopen(folder, finished)
+    folder.start(identity=identity(cfg, data.fingerprint), **origin(cfg, data.fingerprint))
+    if changes:
+        folder.update(changes=[*folder.status.get("changes", []), *changes])
     try:
         with resumed.restoring(checkpoint), deterministic_or_one_line():
             trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -61,6 +61,7 @@ class Comparison:
         images: number of validation images that are measured.
         candidates: all sides but the baseline.
         runs: of each side, folders by number of the seed, counted from 0.
+        looked: number of seeds at each look, also at those of earlier commands.
         tuned: settings that `tune` found for each side.
         attacks: of the metrics `fgsm` and `pgd`.
     """
@@ -70,6 +71,7 @@ class Comparison:
     images: int
     candidates: list[Side]
     runs: list[dict[int, Path]]
+    looked: list[int] = field(default_factory=list)
     tuned: list[list[str]] = field(default_factory=list)
     attacks: Attacks | None = None
 
@@ -89,7 +91,7 @@ def compare(question: Question, sweep: Sweep, *, test: bool = False) -> Comparis
         raise InputError(f"--test: {question.metric} is a metric of training and validation only")
     configs = check_question(question)
     folder = question.folder(configs[0]["output_dir"])
-    _require_same(folder, question)
+    looked = _earlier_looks(folder, question)
     images, attacks = len(load_data(configs[0]).labels("val")), None
     if question.metric in ATTACKS:
         assert question.epsilon is not None  # check_question raises
@@ -98,17 +100,18 @@ def compare(question: Question, sweep: Sweep, *, test: bool = False) -> Comparis
         warnings.warn(warning, stacklevel=2)
     sides = range(len(question.sides))
     candidates = [Side(place, ConfidenceSequence(question.allowed, question.alpha)) for place in sides[1:]]
-    found = Comparison(question, folder, images, candidates, [{} for _ in sides], attacks=attacks)
+    found = Comparison(question, folder, images, candidates, [{} for _ in sides], [*looked], attacks=attacks)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     _write(found)
     found.tuned = [_tune(question, folder, side) for side in sides]
-    for seeds in looks(question.max_seeds):
+    for seeds in looks(question.max_seeds, looked):
         active = [side for side in candidates if side.answer == "undecided"]
         if not active:
             break
         for place in (0, *(side.place for side in active)):
             _train(found, place, seeds, sweep)
+        found.looked = sorted({*found.looked, seeds})
         for side in active:
             _look(found, side, seeds)
         _write(found)
@@ -119,19 +122,29 @@ def compare(question: Question, sweep: Sweep, *, test: bool = False) -> Comparis
     return found
 
 
-def _require_same(folder: Path, question: Question) -> None:
-    """Raise InputError if the folder holds another comparison, or its record is damaged."""
+def _earlier_looks(folder: Path, question: Question) -> tuple[int, ...]:
+    """Return the numbers of seeds at the looks of earlier commands; none for a new comparison.
+
+    Raises:
+        InputError: if the folder holds another comparison, or its record is damaged.
+    """
     path = folder / RECORD
     if not path.exists():
-        return
+        return ()
     try:
-        recorded = json.loads(path.read_text())["question"]
+        record = json.loads(path.read_text())
+        recorded = record["question"]
+        of_sides = [[look["seeds"] for look in side["looks"]] for side in record["candidates"]]
+        looked = record.get("looked", max(of_sides, key=len))  # which older records lack
+        if not all(isinstance(seeds, int) for seeds in looked) or sorted({*looked}) != looked:
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged: delete it; the same command writes it again") from error
     asked = json.loads(json.dumps(question.record()))
     if recorded != asked:
         differing = [key for key in asked if not isinstance(recorded, dict) or recorded.get(key) != asked[key]]
         raise InputError(f"{folder} holds another comparison ({', '.join(differing)} differ): choose another --name")
+    return tuple(looked)
 
 
 def _tune(question: Question, folder: Path, side: int) -> list[str]:
@@ -234,6 +247,7 @@ def _write(found: Comparison) -> None:
         "alpha": question.alpha,
         "max_seeds": question.max_seeds,
         "validation_images": found.images,
+        "looked": found.looked,
         "tuned": found.tuned,
         "candidates": [_side_record(found, side) for side in found.candidates],
         "version": __version__,

@@ -99,7 +99,8 @@ def estimate(
         attacks: for the metrics in `ATTACKS`.
 
     Raises:
-        InputError: if a run did not reach the target or cannot be attacked, or the sides have other images.
+        InputError: if a run did not reach the target, cannot be attacked, or has no epoch within the time of the other
+            side, or the sides have other images.
         DamagedFile: if a file of a run is damaged.
     """
     unit = METRICS[metric]
@@ -189,7 +190,12 @@ def _at_equal_time(baseline: Runs, candidate: Runs, split: str, target: float | 
         limit = min(sum(row["seconds"] for row in rows) for rows in curves)
         for side, rows in enumerate(curves):
             seconds = np.cumsum([row["seconds"] for row in rows])
-            within = max(1, int((seconds <= limit * (1 + 1e-9)).sum()))
+            within = int((seconds <= limit * (1 + 1e-9)).sum())
+            if not within:
+                raise InputError(
+                    f"{pair[side]}: its first epoch took {seconds[0]:.3g} s, and the whole training of the other side "
+                    f"{limit:.3g} s: no accuracies at equal time; raise epochs of the faster side"
+                )
             found[side].append(max(row["val_acc"] for row in rows[:within]))
     return found
 

@@ -11,9 +11,9 @@ from typing import Any
 from scipy import stats
 
 from mnist_zoo.errors import InputError, unknown
-from mnist_zoo.hydra_app.compose import compose_config
+from mnist_zoo.hydra_app.compose import compose_config, parsed_words
 from mnist_zoo.hydra_app.names import job_name
-from mnist_zoo.hydra_app.overrides import parse, top_level_key
+from mnist_zoo.hydra_app.overrides import top_level_key
 from mnist_zoo.report.difference import ALPHA
 from mnist_zoo.settings import check
 from mnist_zoo.settings.checks import file_name
@@ -145,7 +145,7 @@ def check_question(question: Question) -> list[dict[str, Any]]:
             if key in CHOSEN and not (key == "output_dir" and word in question.common):
                 raise InputError(f"{word}: not in a comparison: {CHOSEN[key]}")
         own = [word for word in question.words(side) if top_level_key(word) != "hydra"]
-        if any(override.is_sweep_override() for override in parse(own)):
+        if any(override.is_sweep_override() for override in parsed_words(own)):
             raise InputError(f"side {LETTERS[side]} has several values for a setting: give each value a --b of its own")
         cfg = compose_config(own)
         check(cfg)

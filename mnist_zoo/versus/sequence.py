@@ -4,12 +4,13 @@ Look k = 1, 2, ... has an interval of level ``1 - alpha / (k (k + 1))``. These e
 inequality all intervals contain the true difference with probability ``1 - alpha``, whatever the looks have in common:
 seeds of earlier looks, and always the same images. The numbers of seeds at the looks grow by about a half from look to
 look, which keeps the price low: the stitching of Darling & Robbins 1967 and Howard et al. 2021. There is no last look:
-``--max-seeds`` may be raised later. `results/versus_rates.csv` has simulated error rates.
+``--max-seeds`` may be raised later. A comparison that continues repeats its looks, so that each keeps its level: the
+errors of a look that is forgotten would not be counted. `results/versus_rates.csv` has simulated error rates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from scipy import stats
@@ -19,15 +20,26 @@ from mnist_zoo.versus.estimates import Estimate
 FIRST_LOOK = 4  # seeds
 
 
-def looks(most: int) -> Iterator[int]:
-    """Yield the number of seeds at each look: 4, 6, 8, 12, 16, 24, 32, ... and last `most`."""
+def looks(most: int, earlier: Collection[int] = ()) -> Iterator[int]:
+    """Yield the number of seeds at each look: the `earlier` ones, then 4, 6, 8, 12, 16, 24, 32, ... and last `most`.
+
+    Args:
+        most: largest number.
+        earlier: numbers of the looks of a comparison that continues. If it has gone beyond `most` already, only those
+            up to `most` are repeated.
+    """
+    repeated = [seeds for seeds in earlier if seeds <= most]
+    yield from repeated
+    last = max(earlier, default=0) if repeated else 0
     count, step = FIRST_LOOK, 2
     while count < most:
-        yield count
+        if count > last:
+            yield count
         count += step
         if count & (count - 1) == 0:  # a power of two: the steps double
             step = count // 2
-    yield most
+    if most > last:
+        yield most
 
 
 def spent(look: int, alpha: float) -> float:
