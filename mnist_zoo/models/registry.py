@@ -103,7 +103,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     """
     parameters = parameters_of(name)
     num_classes, in_chans = options["num_classes"], options["in_chans"]
-    if not all(isinstance(number, Integral) and number >= 1 for number in (num_classes, in_chans)):
+    if not all(isinstance(number, Integral) and int(number) >= 1 for number in (num_classes, in_chans)):
         raise InputError(
             f"num_classes and in_chans must be 1 or more, and integers: not {num_classes!r} and {in_chans!r}"
         )
