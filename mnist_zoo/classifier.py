@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +21,10 @@ from mnist_zoo.models import create_model
 from mnist_zoo.models.pretrained import without_pretrained
 from mnist_zoo.models.registry import fit_to_images, without_unset_size
 from mnist_zoo.optim import build_optimizer, build_scheduler
+from mnist_zoo.registry import is_plain, plain
 from mnist_zoo.weights import check_archive
 
+ROUNDED = 0.02  # difference of a mean or standard deviation that was typed with two digits
 AUXILIARY_WEIGHT = 0.3  # of each auxiliary head's loss: Szegedy et al. 2015, section 5
 
 
@@ -113,18 +116,21 @@ class LitClassifier(pl.LightningModule):
         image_shape: Sequence[int] | None = None,
     ):
         super().__init__()
-        if not lr > 0:
-            raise InputError(f"lr={lr}: the learning rate must be above 0")
-        if not 0 <= label_smoothing < 1:
-            raise InputError(f"label_smoothing={label_smoothing}: it must lie in [0, 1)")
+        lr, label_smoothing, num_classes, in_chans = map(plain, (lr, label_smoothing, num_classes, in_chans))
+        if not isinstance(lr, (int, float, Tensor)) or not 0 < lr < math.inf:
+            raise InputError(f"lr={lr!r}: the learning rate must be above 0, and a finite number")
+        if not isinstance(label_smoothing, (int, float)) or not 0 <= label_smoothing < 1:
+            raise InputError(f"label_smoothing={label_smoothing!r}: it must lie in [0, 1)")
         # Plain values only, so that a checkpoint loads with weights_only=True and without further arguments.
-        model, optimizer, scheduler, loss = _named(model), _named(optimizer), _named(scheduler), _named(loss)
-        self.adversary = Adversary.of(_named(adversary))
+        model, optimizer = _named("model", model), _named("optimizer", optimizer)
+        scheduler, loss = _named("scheduler", scheduler), _named("loss", loss)
+        self.adversary = Adversary.of(_named("adversary", adversary))
         adversary = self.adversary.options()
         if image_shape is None:
             model = without_unset_size(model)
         else:
-            model, in_chans = fit_to_images(model["name"], model, image_shape), image_shape[0]
+            shape = plain(image_shape)
+            model, in_chans = fit_to_images(model["name"], model, shape), shape[0]
         network = create_model(**model, num_classes=num_classes, in_chans=in_chans)
         # A checkpoint must be readable without the weights that training started from.
         model = without_pretrained(model, num_classes, in_chans)
@@ -152,6 +158,34 @@ class LitClassifier(pl.LightningModule):
         if isinstance(checkpoint_path, (str, Path)) and Path(checkpoint_path).exists():  # else a URL, or an open file
             check_archive(Path(checkpoint_path))
         return super().load_from_checkpoint(checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs)
+
+    def setup(self, stage: str) -> None:
+        """Forget what an interrupted epoch counted. The sums of a checkpoint that is resumed are restored later.
+
+        Raises:
+            InputError: if the network has other outputs than the DataModule of a training has `class_names`, or attacks
+                images with another mean and standard deviation than theirs.
+        """
+        for metrics in (self.train_metrics, self.val_metrics, self.test_metrics):
+            metrics.reset()
+        if stage == "fit":
+            self._require_fitting_data(getattr(self.trainer, "datamodule", None))
+
+    def _require_fitting_data(self, data: Any) -> None:
+        names, width = getattr(data, "class_names", None), self.hparams["num_classes"]
+        if names is not None and len(names) != width:  # its checkpoints could not be read
+            raise InputError(
+                f"num_classes={width}, and the data set has {len(names)} classes: use "
+                f"LitClassifier(..., num_classes={len(names)})"
+            )
+        mean, std, attack = getattr(data, "mean", None), getattr(data, "std", None), self.adversary
+        if attack.name == "none" or not isinstance(mean, float) or not isinstance(std, float):
+            return
+        if max(abs(attack.mean - mean), abs(attack.std - std)) > ROUNDED:  # black would not be the lowest pixel
+            raise InputError(
+                f"adversary: mean={attack.mean:.3g} and std={attack.std:.3g}, and the images are scaled with "
+                f"mean={mean:.3g} and std={std:.3g}: give the adversary these (data.mean and data.std)"
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
@@ -228,32 +262,48 @@ class LitClassifier(pl.LightningModule):
             setattr(self.train_metrics, name, value.to(self.device))
 
     def count_steps(self) -> tuple[int, int]:
-        """Return the optimizer steps of the whole training and the batches of one epoch; loads the training data."""
-        return int(self.trainer.estimated_stepping_batches), int(self.trainer.num_training_batches)
+        """Return the optimizer steps of the whole training and the batches of one epoch; loads the training data.
+
+        Raises:
+            InputError: if training has no end, or the loader no length.
+        """
+        steps, batches = self.trainer.estimated_stepping_batches, self.trainer.num_training_batches
+        if math.inf in (steps, batches):
+            raise InputError(
+                "a schedule of the learning rate needs the number of steps: give the Trainer max_epochs, and "
+                "limit_train_batches=N if the loader has no length"
+            )
+        return int(steps), int(batches)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and the schedule named by the hyper-parameters, in Lightning's form."""
         optimizer = build_optimizer(self.hparams["optimizer"], self.model.parameters(), self.hparams["lr"])
         if self.hparams["scheduler"]["name"] == "none":
             return optimizer
-        steps, steps_per_epoch = self.count_steps()
-        schedule = build_scheduler(self.hparams["scheduler"], optimizer, steps, steps_per_epoch)
+        steps, batches = self.count_steps()
+        schedule = build_scheduler(
+            self.hparams["scheduler"], optimizer, steps, batches, self.trainer.accumulate_grad_batches
+        )
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def _named(choice: str | Mapping) -> dict[str, Any]:
+def _named(setting: str, choice: str | Mapping) -> dict[str, Any]:
     """Return a choice as a plain dict with ``name`` and options."""
+    choice = plain(choice)
     if isinstance(choice, str):
         return {"name": choice}
+    if not isinstance(choice, dict):
+        own = "; register_model gives a name to a network of your own" if setting == "model" else ""
+        raise InputError(
+            f"{setting} is a {type(choice).__name__}: it must be a registered name, or a dict with a name and its "
+            f"options{own}"
+        )
     if "name" not in choice:
-        raise InputError(f"{dict(choice)} has no 'name': give a name, or a dict with a name and its options")
-    return {str(key): _plain(value) for key, value in choice.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Return nested mappings and sequences of any kind as dicts and lists."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return value
+        raise InputError(f"{choice} has no 'name': give a name, or a dict with a name and its options")
+    for key, value in choice.items():
+        if not is_plain(value):
+            raise InputError(
+                f"{setting}: {key}={value}: a checkpoint cannot hold a {type(value).__name__}: use numbers, texts, "
+                f"truth values, and lists and dicts of them"
+            )
+    return choice

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from mnist_zoo.errors import InputError, unknown
@@ -86,3 +87,26 @@ class Registry(Generic[Part]):
 def registered(kind: str) -> list[str]:
     """Return the names of a kind that this process has registered so far, sorted."""
     return list(_ALL[kind]) if kind in _ALL else []
+
+
+def plain(value: Any) -> Any:
+    """Return a value as a checkpoint can hold it: nested mappings and sequences as dicts and lists, paths as texts.
+
+    Numbers, texts and arrays of NumPy become those of Python. Other objects are returned as they are.
+    """
+    if type(value).__module__ == "numpy":  # which is not imported here
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return [plain(item) for item in value]
+    return value
+
+
+def is_plain(value: object) -> bool:
+    """Return whether a checkpoint can hold what `plain` returned and be read again without running code."""
+    if isinstance(value, (dict, list)):
+        return all(map(is_plain, value.values() if isinstance(value, dict) else value))
+    return value is None or isinstance(value, (bool, int, float, str)) or type(value).__module__ == "torch"

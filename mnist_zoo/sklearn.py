@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mnist_zoo.classifier import LitClassifier
 from mnist_zoo.data.batches import Batches
-from mnist_zoo.errors import InputError
+from mnist_zoo.errors import DivergedError, InputError
 from mnist_zoo.training.quiet import quiet_lightning
 
 PREDICTED_AT_ONCE = 500  # images
@@ -52,6 +52,7 @@ class ZooClassifier(ClassifierMixin, BaseEstimator):
 
     Raises:
         InputError: (a ValueError) by `fit`, if a name or value is invalid, or the network cannot take such images.
+        DivergedError: (an ArithmeticError) by `fit`, if the weights are NaN or infinite after training.
 
     Example:
         >>> import numpy as np
@@ -112,6 +113,8 @@ class ZooClassifier(ClassifierMixin, BaseEstimator):
                 image_shape=self.image_shape_,
             )
             self._train(classifier, self._images(X), torch.from_numpy(labels.reshape(-1)), seed)
+        if not all(parameter.isfinite().all() for parameter in classifier.model.parameters()):
+            raise DivergedError(f"training diverged: the weights became NaN or infinite: use an lr below {self.lr}")
         self.network_ = classifier.model.cpu().eval()
         return self
 

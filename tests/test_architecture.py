@@ -39,7 +39,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "models": ("weights", "names", "errors"),
     "optim": ("registry", "errors"),
     "losses": ("registry", "errors"),
-    "classifier": ("optim", "losses", "models", "weights", "errors"),
+    "classifier": ("optim", "losses", "models", "weights", "registry", "errors"),
     "runs": ("files", "errors", "machine", "splits"),
     "data": ("splits", "files", "errors", "plugins", "registry"),
     "plots": ("confidence", "runs", "files", "errors"),

@@ -468,6 +468,8 @@ class TestImageSet:
             ({"train_labels": np.zeros(4)}, r"train labels must be integers \(N,\), not float64"),
             ({"class_names": ("a", "a")}, "two classes have the same name: a, a"),
             ({"train_labels": np.array([0, -1, 0, 0])}, "train label -1 of image 1 .* is outside 0-1"),
+            ({"train_labels": [0, 0, 0, 0]}, "an ImageSet holds NumPy arrays, not a list"),
+            ({"test_images": torch.zeros(4, 8, 8, dtype=torch.uint8)}, "an ImageSet holds NumPy arrays, not a Tensor"),
         ],
     )
     def test_inconsistent_arrays_are_refused(self, changed, message):
@@ -475,6 +477,11 @@ class TestImageSet:
         arrays |= {"train_labels": self.LABELS, "test_labels": self.LABELS}
         with pytest.raises(InputError, match=message):
             ImageSet(**arrays | {"class_names": ("a", "b")} | changed)
+
+    @pytest.mark.parametrize("names", [(0, 1), range(2), np.array(["0", "1"]), ["0", "1"]])
+    def test_class_names_are_texts_which_every_checkpoint_can_hold(self, names):
+        found = ImageSet(self.IMAGES, self.LABELS, self.IMAGES, self.LABELS, names).class_names
+        assert found == ("0", "1") and {type(name) for name in found} == {str}
 
 
 class TestSplit:

@@ -232,6 +232,8 @@ def test_densenet121_is_torchvisions_on_images_padded_to_32x32():
         ("simple_m7", {"image_size": 20}, "has no pixels left after 4 valid convolutions 7x7"),
         ("simple_c1", {"image_size": 3}, "has no pixels left after 2 poolings"),
         ("mlp", {"num_classes": 0}, "num_classes and in_chans must be 1 or more"),
+        ("mlp", {"num_classes": "10"}, "num_classes and in_chans must be 1 or more, and integers: not '10' and 1"),
+        ("cnn", {"pretrained": True}, "pretrained=True: it must be the path of weights, a name such as 'mnist'"),
     ],
 )
 def test_bad_requests_name_culprit_and_cure(name, options, message):

@@ -14,16 +14,24 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from PIL import Image
+from pytorch_lightning.callbacks import Callback
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from mnist_zoo import LitClassifier, MNISTDataModule, create_model
-from mnist_zoo.data import sources
+from mnist_zoo import (
+    LitClassifier,
+    MNISTDataModule,
+    create_model,
+    register_dataset,
+    register_model,
+    register_scheduler,
+)
+from mnist_zoo.data import ImageSet, sources
 from mnist_zoo.errors import InputError
 from mnist_zoo.models import registry
 from mnist_zoo.models.pretrained import build_trained
 from mnist_zoo.predict import main
-from mnist_zoo.weights import Description, pack, read_weights
+from mnist_zoo.weights import Description, pack, read_weights, unpack
 
 ROOT = Path(__file__).parents[1]
 SILENT = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -92,6 +100,208 @@ def test_the_data_module_works_with_another_lightning_module(tmp_path):
     trainer.fit(model, datamodule=data)
     [metrics] = trainer.test(model, datamodule=data, verbose=False)
     assert metrics["accuracy"] > 0.8
+
+
+# -- checkpoints ---------------------------------------------------------------------------------------------------
+
+
+def plain_trainer(tmp_path, *callbacks, **options):
+    given = {"max_epochs": 1, "accelerator": "cpu", "default_root_dir": tmp_path, "callbacks": list(callbacks)}
+    return pl.Trainer(**given | SILENT | options)
+
+
+def test_a_checkpoint_can_be_read_when_settings_were_numbers_of_numpy_and_paths(tmp_path):
+    model = LitClassifier(
+        {"name": "mlp_128", "dropout": np.float64(0.25), "hidden": np.array([8, 4])},
+        lr=np.logspace(-3, -1, 3)[0],
+        optimizer={"name": "sgd", "momentum": np.float64(0.5)},
+        label_smoothing=np.float64(0.1),
+        num_classes=np.arange(10).max() + 1,
+        image_shape=np.array([1, 28, 28]),
+    )
+    options = {"train_fraction": np.float64(0.5), "val_size": np.int64(20), "train": np.int64(100)}
+    data = MNISTDataModule("stripes", root=tmp_path, augment={"rotate": np.float64(3)}, **options)
+    assert data.class_counts["val"] == [2] * 10
+    own = plain_trainer(tmp_path, limit_train_batches=1)
+    own.fit(model, datamodule=data)
+    own.save_checkpoint(tmp_path / "mine.ckpt")
+    assert read_weights(tmp_path / "mine.ckpt").description.model == {
+        "name": "mlp_128",
+        "dropout": 0.25,
+        "hidden": [8, 4],
+    }
+    again = LitClassifier.load_from_checkpoint(tmp_path / "mine.ckpt")
+    assert torch.equal(again.model.head.weight, model.model.head.weight)
+    kept = torch.load(tmp_path / "mine.ckpt", weights_only=True)["datamodule_hyper_parameters"]
+    assert (kept["root"], kept["train"], kept["augment"]) == (str(tmp_path), 100, {"rotate": 3.0})
+
+
+def test_images_that_are_options_of_a_data_set_are_not_kept_in_checkpoints(monkeypatch):
+    monkeypatch.setattr(sources, "_SOURCES", dict(sources._SOURCES))
+    register_dataset("arrays")(lambda root, images, labels: ImageSet(images, labels, images, labels))
+    images, labels = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 10
+    data = MNISTDataModule("arrays", images=images, labels=labels, val_size=10)
+    assert data.image_shape == (1, 8, 8) and {"images", "labels"}.isdisjoint(data.hparams)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"name": "mlp", "activation": nn.ReLU}, "model: activation=.*ReLU.*: a checkpoint cannot hold a type"),
+        (nn.Linear(784, 10), "model is a Linear: it must be a registered name, .* register_model gives a name"),
+        (None, "model is a NoneType: it must be a registered name"),
+    ],
+)
+def test_what_a_checkpoint_cannot_hold_is_refused_before_training(model, message):
+    with pytest.raises(InputError, match=message):
+        LitClassifier(model)
+
+
+def test_a_network_with_other_outputs_than_the_data_set_has_classes_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"num_classes=3, and the data set has 10 classes: use .*num_classes=10"):
+        plain_trainer(tmp_path).fit(LitClassifier("mlp_128", num_classes=3), datamodule=MNISTDataModule("stripes"))
+
+
+def test_an_attack_on_pixels_of_another_scale_is_refused(tmp_path):
+    data, options = MNISTDataModule("stripes", batch_size=16), {"limit_train_batches": 1}
+    data.setup()
+    with pytest.raises(InputError, match=r"adversary: mean=0 and std=1, and the images are scaled with mean=0\.\d"):
+        plain_trainer(tmp_path, **options).fit(LitClassifier("mlp_128", adversary="fgsm"), datamodule=data)
+    known = {"name": "fgsm", "mean": round(data.mean, 2), "std": round(data.std, 2)}
+    plain_trainer(tmp_path, **options).fit(LitClassifier("mlp_128", adversary=known), datamodule=data)
+
+
+def test_a_data_module_of_a_subclass_describes_the_images_in_the_checkpoint(tmp_path):
+    class Mine(MNISTDataModule):
+        pass
+
+    own, data = plain_trainer(tmp_path, limit_train_batches=1), Mine("stripes", filters={"blur": 1})
+    own.fit(LitClassifier("mlp"), datamodule=data)
+    own.save_checkpoint(tmp_path / "mine.ckpt")
+    known = read_weights(tmp_path / "mine.ckpt").description
+    assert (known.data, known.mean, known.std) == ("stripes", data.mean, data.std)
+
+
+def test_training_with_a_limit_of_batches_resumes_exactly(tmp_path):
+    def train(epochs, checkpoint=None):
+        torch.manual_seed(0)
+        own, model = plain_trainer(tmp_path, max_epochs=epochs, limit_train_batches=4), LitClassifier("mlp_128")
+        own.fit(model, datamodule=MNISTDataModule("stripes", batch_size=16), ckpt_path=checkpoint)
+        own.save_checkpoint(tmp_path / f"{epochs}.ckpt")
+        return model.model.head.weight, own.callback_metrics["train_loss"]
+
+    through = train(2)
+    train(1)
+    resumed = train(2, tmp_path / "1.ckpt")
+    assert torch.equal(through[0], resumed[0]) and through[1] == resumed[1]
+
+
+class Peek(Callback):
+    """Looks at training images, as callbacks do that draw some, and saves a checkpoint after the second batch."""
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        next(iter(trainer.datamodule.train_dataloader()))
+        if batch_idx == 1:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "second.ckpt")
+
+
+class Count(Callback):
+    """Counts the images of the training metrics at the end of an epoch."""
+
+    def on_validation_epoch_end(self, trainer, module):
+        self.images = float(module.train_metrics.images)
+
+
+@pytest.mark.filterwarnings("ignore:You're resuming")  # Lightning does not know that the DataModule resumes
+def test_a_checkpoint_within_an_epoch_matters_only_to_the_training_that_it_resumes(tmp_path):
+    data, model = MNISTDataModule("stripes", batch_size=16), LitClassifier("mlp_128")
+    plain_trainer(tmp_path, Peek()).fit(model, datamodule=data)
+    place = tmp_path / "second.ckpt"
+    assert torch.load(place)["MNISTDataModule"]["position"] == {"batch": 2, "of": 11}
+    plain_trainer(tmp_path).test(model, datamodule=data, ckpt_path=place, verbose=False)
+    images = len(data.labels("train"))
+    for again in (model, LitClassifier.load_from_checkpoint(place)):
+        plain_trainer(tmp_path, count := Count(), num_sanity_val_steps=0).fit(again, datamodule=data)
+        assert count.images == images
+    own = plain_trainer(tmp_path, count := Count(), num_sanity_val_steps=0)
+    own.fit(model, datamodule=data, ckpt_path=place)
+    assert count.images == images
+
+
+def test_an_interrupted_validation_does_not_count(tmp_path):
+    data, model = MNISTDataModule("stripes"), LitClassifier("mlp_128")
+    [expected] = plain_trainer(tmp_path).validate(model, datamodule=data, verbose=False)
+    model.validation_step(next(iter(data.train_dataloader())), 0)
+    assert plain_trainer(tmp_path).validate(model, datamodule=data, verbose=False) == [expected]
+
+
+def test_a_checkpoint_is_saved_after_a_look_at_images_and_a_validation(tmp_path):
+    data, model, own = MNISTDataModule("stripes"), LitClassifier("mlp_128"), plain_trainer(tmp_path)
+    next(iter(data.train_dataloader()))
+    own.validate(model, datamodule=data, verbose=False)
+    own.save_checkpoint(tmp_path / "looked.ckpt")
+    assert torch.load(tmp_path / "looked.ckpt")["MNISTDataModule"]["position"] == {"batch": 0, "of": 0}
+
+
+def test_a_network_with_shared_weights_is_packed():
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    second.weight = first.weight
+    state = nn.Sequential(first, second).state_dict()
+    known = Description({"name": "my_net"}, 4, 1, (1, 2, 2), None, None, None, tuple("abcd"), {})
+    assert torch.equal(unpack(pack(state, known), Path("mine")).state["1.weight"], first.weight)
+
+
+# -- schedules and registration ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accumulated", [1, 4])
+def test_a_schedule_by_epoch_is_told_the_number_of_epochs(own_parts, tmp_path, accumulated):
+    told = []
+
+    @register_scheduler("spy", every="epoch")
+    def spy(optimizer, steps):
+        told.append(steps)
+        return torch.optim.lr_scheduler.ConstantLR(optimizer)
+
+    own = plain_trainer(tmp_path, max_epochs=3, accumulate_grad_batches=accumulated)
+    own.fit(LitClassifier("mlp_128", scheduler="spy"), datamodule=MNISTDataModule("stripes", batch_size=16))
+    assert told == [3]
+
+
+def test_a_schedule_of_a_training_without_end_is_refused(tmp_path):
+    own = plain_trainer(tmp_path, max_epochs=-1)
+    with pytest.raises(InputError, match="needs the number of steps: give the Trainer max_epochs, and limit_train"):
+        own.fit(LitClassifier("mlp_128", scheduler="cosine"), datamodule=MNISTDataModule("stripes"))
+
+
+@pytest.mark.parametrize("register", [register_dataset, register_model], ids=["data set", "model"])
+@pytest.mark.parametrize("name", [3, ""])
+def test_a_registration_without_name_is_refused(register, name):
+    with pytest.raises(InputError, match=f"{register.__name__} needs a name: @{register.__name__}"):
+        register(name)
+
+
+def test_a_data_set_that_is_registered_without_parentheses_is_refused():
+    with pytest.raises(InputError, match="register_dataset needs a name"):
+
+        @register_dataset
+        def mine(root):
+            raise AssertionError
+
+
+def test_a_builder_that_returns_no_network_is_named(monkeypatch):
+    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
+    register_model("forgot")(lambda num_classes, in_chans: None)
+    with pytest.raises(InputError, match=r"model 'forgot' gave NoneType: its builder must return a torch\.nn\.Module"):
+        create_model("forgot")
+
+
+def test_options_reach_a_data_set_that_takes_any(monkeypatch):
+    monkeypatch.setattr(sources, "_SOURCES", dict(sources._SOURCES))
+    register_dataset("any")(lambda root, **options: sources.load("stripes", root, options))
+    assert sum(MNISTDataModule("any", train=100).class_counts["val"]) == 8
+    with pytest.raises(InputError, match="batchsize=3: data set 'mnist5k' has no options; see MNISTDataModule"):
+        MNISTDataModule("mnist5k", batchsize=3).setup()
 
 
 # -- images of the wrong shape ------------------------------------------------------------------------------------

@@ -110,6 +110,7 @@ def test_unknown_names_are_answered_with_the_nearest_ones(plugin, word, message)
         (register_scheduler, "cosine", "a scheduler"),
         (register_loss, "cross_entropy", "a loss"),
         (register_augmentation, "my_twice", "an augmentation"),
+        (register_augmentation, "affine", "an augmentation"),
     ],
 )
 def test_a_name_is_registered_once(own_parts, register, name, kind):
@@ -241,6 +242,7 @@ def test_a_schedule_that_follows_a_metric_gets_it(own_parts, tmp_path):
         ({"loss": {"name": "rows"}}, "loss 'rows' must return a scalar tensor"),
         ({"augment": {"name": "crop"}}, r"augmentation 'crop' must return images of shape \(16, 1, 28, 28\)"),
         ({"augment": {"name": "broken"}}, r"augmentation 'broken' failed \(ValueError: no\)"),
+        ({"augment": {"name": "clash"}}, "augmentation 'clash' has a parameter noise, which is a setting of every"),
         ({"augment": {"name": "crop", "sde": 3}}, "unknown option of augmentation 'crop' 'sde'; did you mean side"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -250,6 +252,8 @@ def test_a_part_that_breaks_its_contract_is_one_line(own_parts, tmp_path, change
     register_scheduler("deaf")(lambda optimizer, steps: lr_scheduler.ReduceLROnPlateau(optimizer))
     register_loss("rows")(lambda logits, targets: logits.mean(1))
     register_augmentation("crop")(lambda images, generator, side=20: images[..., :side, :side])
+
+    register_augmentation("clash")(lambda images, generator, noise=0.5: images)
 
     @register_augmentation("broken")
     def broken(images, generator):

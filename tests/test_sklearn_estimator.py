@@ -93,3 +93,8 @@ def test_a_cnn_takes_images_of_the_shape_that_is_named():
 def test_invalid_arguments_are_one_line(digits, changes, message):
     with pytest.raises(ValueError, match=message):
         small(**changes).fit(*digits)
+
+
+def test_weights_that_are_not_finite_are_an_error(digits):
+    with pytest.raises(ArithmeticError, match=r"training diverged: .* use an lr below 1e"):
+        small(lr=1e30).fit(*digits)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mnist_zoo.data import deform
 from mnist_zoo.data.arguments import require_bool, require_number
-from mnist_zoo.data.augmentations import AUGMENTATIONS, NamedAugmentation
+from mnist_zoo.data.augmentations import AUGMENTATIONS, PRESETS, NamedAugmentation
 from mnist_zoo.errors import InputError, unknown
 
 # Uniform random numbers for one image, in this order: angle, shift x, shift y, zoom, mirror x, mirror y; for erasing:
@@ -114,6 +114,11 @@ class Augment:
         others = {key: value for key, value in config.items() if key not in own}
         if "name" in others:
             name = others.pop("name")
+            for taken in {*names, "name"} & {*AUGMENTATIONS.parameters(name)}:
+                raise InputError(
+                    f"augmentation '{name}' has a parameter {taken}, which is a setting of every augmentation: its "
+                    f"values would never reach it; rename the parameter"
+                )
             return cls(**own, then=NamedAugmentation(name, AUGMENTATIONS.defaults(name) | others))
         for name in others:
             raise unknown("augment setting", name, [*names, "name"])
@@ -241,22 +246,4 @@ def _span(position: Tensor, length: Tensor, side: int) -> Tensor:
 LARGEST = {
     **{"rotate": 180.0, "shift": 1.0, "zoom": 0.99, "erase": 1.0, "elastic": 0.5, "stroke": 5.0, "blur": 20.0},
     **{"background": 1.0, "noise": 1.0},
-}
-
-# `photo` is for photographs, `thesis` the augmentation of the `digits_fashion` thesis. conf/augment/ has the same.
-PRESETS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "affine": {"rotate": 10.0, "shift": 0.1, "zoom": 0.1},
-    "photo": {
-        **{"rotate": 15.0, "shift": 0.07, "zoom": 0.15, "elastic": 0.03, "stroke": 1.0, "blur": 0.8},
-        **{"background": 0.2, "noise": 0.1},
-    },
-    "thesis": {
-        "rotate": 8.0,
-        "shift": 0.1,
-        "zoom": 0.2,
-        "flip_horizontal": True,
-        "flip_vertical": True,
-        "fill": "nearest",
-    },
 }

@@ -17,6 +17,25 @@ Augmentation = Callable[..., Any]
 AnyAugmentation = TypeVar("AnyAugmentation", bound=Augmentation)
 AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation", ("images", "targets", "generator"))
 
+# Settings of `mnist_zoo.data.augment.Augment`. `photo` is for photographs, `thesis` the augmentation of the
+# `digits_fashion` thesis. conf/augment/ has the same.
+PRESETS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "affine": {"rotate": 10.0, "shift": 0.1, "zoom": 0.1},
+    "photo": {
+        **{"rotate": 15.0, "shift": 0.07, "zoom": 0.15, "elastic": 0.03, "stroke": 1.0, "blur": 0.8},
+        **{"background": 0.2, "noise": 0.1},
+    },
+    "thesis": {
+        "rotate": 8.0,
+        "shift": 0.1,
+        "zoom": 0.2,
+        "flip_horizontal": True,
+        "flip_vertical": True,
+        "fill": "nearest",
+    },
+}
+
 
 def register_augmentation(name: str) -> Callable[[AnyAugmentation], AnyAugmentation]:
     """Register a function ``(images, generator, **options) -> images`` under a name, for training batches.
@@ -32,7 +51,7 @@ def register_augmentation(name: str) -> Callable[[AnyAugmentation], AnyAugmentat
     On the command line: ``plugins=[my_package.my_module] augment=my_noise augment.strength=0.2``.
 
     Raises:
-        InputError: if the name is already registered.
+        InputError: if the name is already registered, or is that of a preset such as ``affine``.
 
     Example:
         >>> import torch
@@ -45,6 +64,8 @@ def register_augmentation(name: str) -> Callable[[AnyAugmentation], AnyAugmentat
         >>> next(iter(data.train_dataloader()))[0].shape
         torch.Size([64, 1, 28, 28])
     """
+    if name in PRESETS:
+        raise InputError(f"an augmentation named '{name}' is already registered; choose another name")
     return AUGMENTATIONS.register(name)
 
 

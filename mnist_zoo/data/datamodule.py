@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,10 @@ from mnist_zoo.data.arguments import require_bool, require_folds, require_intege
 from mnist_zoo.data.augment import Augment
 from mnist_zoo.data.batches import Batches
 from mnist_zoo.data.filters import apply_filters, check_filters
+from mnist_zoo.data.fingerprint import fingerprint_of
 from mnist_zoo.data.split import stratified_fold, stratified_split
 from mnist_zoo.errors import InputError, unknown
+from mnist_zoo.registry import is_plain, plain
 from mnist_zoo.splits import SPLITS
 
 EVAL_BATCH_SIZE = 500  # images of 28x28, fewer of larger ones; metrics do not depend on it
@@ -56,7 +56,7 @@ class MNISTDataModule(pl.LightningDataModule):
             training batches.
         fallback: data set to use if `data` is neither on disk nor can be downloaded; None raises an error instead.
         **options: options of the data set: ``train_csv`` and ``test_csv`` for ``csv``; ``image_size`` and ``channels``
-            for ``folder``.
+            for ``folder``. Arrays and other objects are not kept in checkpoints.
 
     Attributes:
         device: where the batches of a loop without a Trainer are; the CPU at first.
@@ -95,6 +95,8 @@ class MNISTDataModule(pl.LightningDataModule):
         **options: Any,
     ):
         super().__init__()
+        # Plain values only, so that a checkpoint can be read again (at the end, for root and options).
+        val_size, train_fraction, filters, augment = map(plain, (val_size, train_fraction, filters, augment))
         require_integer("batch_size", batch_size, 1, MOST_IMAGES)
         require_integer("seed", seed, 0, 2**32 - 1)
         require_integer("split_seed", split_seed, 0, 2**32 - 1)  # None would draw another split in each run
@@ -120,6 +122,8 @@ class MNISTDataModule(pl.LightningDataModule):
         self._start = 0  # batch that the next training loader starts with
         self._train_batches: Batches | None = None
         self._splits: dict[str, tuple[Tensor, Tensor]] = {}
+        kept = {key: plain(value) for key, value in options.items() if not getattr(value, "ndim", 0)}  # no images
+        root, options = str(root), {key: value for key, value in kept.items() if is_plain(value)}
         self.save_hyperparameters()
 
     def prepare_data(self) -> None:
@@ -127,7 +131,12 @@ class MNISTDataModule(pl.LightningDataModule):
         self.setup()
 
     def setup(self, stage: str | None = None) -> None:
-        """Load, filter and split the images. Later calls do nothing."""
+        """Load, filter and split the images, once.
+
+        Training starts at the beginning of an epoch, unless a checkpoint is restored after this.
+        """
+        if stage == "fit":  # a checkpoint that was tested may have set it
+            self._start = 0
         if self._splits:
             return
         data = self._load()
@@ -137,7 +146,7 @@ class MNISTDataModule(pl.LightningDataModule):
         images, labels = _tensors(data.train_images, data.train_labels)
         test_images, test_labels = _tensors(data.test_images, data.test_labels)
         images, test_images = apply_filters(images, **self.filters), apply_filters(test_images, **self.filters)
-        self._images_fingerprint = _digest([(images, labels), (test_images, test_labels)])
+        self._images_fingerprint = fingerprint_of([(images, labels), (test_images, test_labels)])
         self._splits = {
             "train": (images[rest], labels[rest]),
             "val": (images[val], labels[val]),
@@ -230,7 +239,7 @@ class MNISTDataModule(pl.LightningDataModule):
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change if an image, a label or the split changes."""
-        return _digest([(self.images(split), self.labels(split)) for split in SPLITS])
+        return fingerprint_of([(self.images(split), self.labels(split)) for split in SPLITS])
 
     @property
     def images_fingerprint(self) -> str:
@@ -304,27 +313,23 @@ class MNISTDataModule(pl.LightningDataModule):
             "mean": self.mean,
             "std": self.std,
             "class_names": list(self.class_names),
-            "position": {
-                "batch": self._train_batches.position if self._train_batches is not None else 0,
-                "of": int(self.trainer.num_training_batches) if self._train_batches is not None and self.trainer else 0,
-            },
+            "position": self._position(),
         }
+
+    def _position(self) -> dict[str, int]:
+        """Return the position within the epoch of the loader that the Trainer trains with."""
+        loader: Any = self.trainer.train_dataloader if self.trainer else None  # None: nothing was trained
+        if self.trainer is None or loader is None:
+            return {"batch": 0, "of": 0}
+        own = getattr(loader, "sampler", None)  # callbacks may have made others since, to look at images
+        batches = own if isinstance(own, Batches) else self._train_batches
+        # After the last batch the next epoch starts at 0, also if a limit ended the epoch before all were handed out.
+        batch = 0 if batches is None or self.trainer.is_last_batch else batches.position
+        return {"batch": batch, "of": int(self.trainer.num_training_batches)}
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Let the next training epoch start at the checkpoint's position; the rest follows from the data themselves."""
         self._start = state_dict.get("position", {"batch": 0})["batch"]
-
-
-def _digest(parts: Sequence[tuple[Tensor, Tensor]]) -> str:
-    """Return 16 hexadecimal digits of images uint8 ``(N, C, H, W)`` and labels ``(N,)``."""
-    digest = hashlib.blake2b(digest_size=8)
-    shape = tuple(parts[0][0].shape[1:])
-    if shape != (1, 28, 28):  # whose fingerprints are recorded in run folders of 0.1.0
-        digest.update(repr(shape).encode())
-    for images, labels in parts:  # the arrays themselves: their bytes as an object would be copies
-        digest.update(images.numpy().data)
-        digest.update(labels.numpy().data)
-    return digest.hexdigest()
 
 
 def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ class ImageSet:
     Attributes:
         train_images, test_images: uint8 ``(N, H, W)``, or ``(N, C, H, W)`` for several channels.
         train_labels, test_labels: integers ``(N,)`` in ``0 .. len(class_names) - 1``.
-        class_names: name of each label, in order.
+        class_names: name of each label, in order; others than texts become texts.
         parts: numbers of values of the parts that a label consists of, the last changes fastest: ``(10, 10)`` for pairs
             of digits, whose label is ``10 * first + second``. Empty if labels have no parts.
 
@@ -43,10 +43,18 @@ class ImageSet:
     parts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        # Texts of Python alone: a checkpoint could not be read with the texts of NumPy.
+        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         if len(set(self.class_names)) < len(self.class_names):
-            raise InputError(f"two classes have the same name: {', '.join(map(str, self.class_names))}")
+            raise InputError(f"two classes have the same name: {', '.join(self.class_names)}")
         if self.parts and math.prod(self.parts) != len(self.class_names):
             raise InputError(f"labels of parts={self.parts} need {math.prod(self.parts)} class names")
+        arrays = (self.train_images, self.train_labels, self.test_images, self.test_labels)
+        other = next((array for array in arrays if not isinstance(array, np.ndarray)), None)
+        if other is not None:
+            raise InputError(
+                f"an ImageSet holds NumPy arrays, not a {type(other).__name__}: convert it (numpy.asarray)"
+            )
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise InputError(
                 f"training images have shape {self.train_images.shape[1:]} and test images {self.test_images.shape[1:]}"
@@ -81,7 +89,7 @@ def register_dataset(name: str) -> Callable[[AnySource], AnySource]:
     On the command line: ``plugins=[my_package.my_module] data=custom data.name=my_set +data.count=30``.
 
     Raises:
-        InputError: if the name is already registered.
+        InputError: if the name is not a text, or is already registered.
 
     Example:
         >>> import numpy as np
@@ -94,6 +102,9 @@ def register_dataset(name: str) -> Callable[[AnySource], AnySource]:
         >>> MNISTDataModule("my_set", count=60, val_size=6).class_counts["train"]
         [18, 18, 18]
     """
+
+    if not isinstance(name, str) or not name:
+        raise InputError("register_dataset needs a name: @register_dataset('my_set')")
 
     def register(source: AnySource) -> AnySource:
         if name in _SOURCES:
@@ -134,9 +145,15 @@ def load(name: str, root: Path, options: Mapping[str, Any]) -> ImageSet:
         DataUnavailable: if files are missing and cannot be downloaded.
     """
     source = source_of(name)
-    accepted = list(inspect.signature(source).parameters)[1:]
+    parameters = inspect.signature(source).parameters
+    accepted = list(parameters)[1:]
+    any_option = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for option in options:
-        if option not in accepted:
+        if not accepted:
+            raise InputError(
+                f"{option}={options[option]}: data set '{name}' has no options; see MNISTDataModule's arguments"
+            )
+        if option not in accepted and not any_option:
             raise unknown(f"option of data set '{name}'", option, accepted)
     found = source(root, **options)
     if not isinstance(found, ImageSet):

@@ -30,7 +30,8 @@ def create_model(
         name: one of `list_models`.
         num_classes: number of classes, the width of the logits.
         in_chans: number of channels of the input images.
-        init: ``default`` (the network's own), ``xavier``, ``he`` or ``normal``; see `mnist_zoo.models.init.initialise`.
+        init: ``default`` (the network's own), ``xavier``, ``keras``, ``he`` or ``normal``; see
+            `mnist_zoo.models.init.initialise`.
         pretrained: ``mnist`` or ``mnist-robust`` for weights shipped with the package (see `list_pretrained`), or the
             path of other weights: a run folder, a checkpoint, or a safetensors file that `export_model` wrote. Options
             that are not given are taken from the weights. The network's input is ``(brightness - mean) / std``, where

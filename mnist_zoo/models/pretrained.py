@@ -28,8 +28,13 @@ def find_weights(name: str, source: str | Path) -> Weights:
         source: the data set of shipped weights (``mnist``, ``mnist-robust``), or anything that `read_weights` accepts.
 
     Raises:
-        InputError: as `find_pretrained` and `read_weights`.
+        InputError: if the source is neither a text nor a path, or as `find_pretrained` and `read_weights`.
     """
+    if not isinstance(source, (str, Path)):
+        raise InputError(
+            f"pretrained={source}: it must be the path of weights, a name such as 'mnist' (mnist_zoo.list_pretrained "
+            f"has all), or None for random weights"
+        )
     shipped = {data for sets in list_pretrained().values() for data in sets}
     return read_weights(find_pretrained(name, str(source)) if str(source) in shipped else source)
 

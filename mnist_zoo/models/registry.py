@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, TypeVar, overload
 
 from torch import nn
@@ -27,7 +28,7 @@ def register_model(name: str | AnyBuilder) -> AnyBuilder | Callable[[AnyBuilder]
     ``plugins=[my_package.my_module] model=my_net +model.width=64``.
 
     Raises:
-        InputError: if the name is already registered.
+        InputError: if the name is empty, or already registered.
 
     Example:
         >>> import torch
@@ -44,8 +45,10 @@ def register_model(name: str | AnyBuilder) -> AnyBuilder | Callable[[AnyBuilder]
         >>> create_model("my_net", width=64)(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 10])
     """
-    if not isinstance(name, str):
+    if not isinstance(name, str) and callable(name):
         return register_model(name.__name__)(name)
+    if not isinstance(name, str) or not name:
+        raise InputError("register_model needs a name: @register_model('my_net')")
 
     def register(builder: AnyBuilder) -> AnyBuilder:
         if name in _BUILDERS or name in CLASSICAL:
@@ -100,8 +103,10 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     """
     parameters = parameters_of(name)
     num_classes, in_chans = options["num_classes"], options["in_chans"]
-    if num_classes < 1 or in_chans < 1:
-        raise InputError(f"num_classes and in_chans must be 1 or more, not {num_classes} and {in_chans}")
+    if not all(isinstance(number, Integral) and int(number) >= 1 for number in (num_classes, in_chans)):
+        raise InputError(
+            f"num_classes and in_chans must be 1 or more, and integers: not {num_classes!r} and {in_chans!r}"
+        )
     size = options.get("image_size", 1)
     sides = [size] if not isinstance(size, (list, tuple)) else size
     if len(sides) not in (1, 2) or not all(type(side) is int and side >= 1 for side in sides):
@@ -128,8 +133,11 @@ def fit_to_images(name: str, options: Mapping[str, Any], image_shape: Sequence[i
         image_shape: ``(channels, height, width)`` of the images.
 
     Raises:
-        InputError: if the network is unknown, or was given another ``image_size``.
+        InputError: if the network is unknown, or was given another ``image_size``, or this is no shape of images.
     """
+    valid = isinstance(image_shape, (list, tuple)) and len(image_shape) == 3
+    if not valid or not all(type(size) is int and size >= 1 for size in image_shape):
+        raise InputError(f"image_shape={image_shape}: it must be (channels, height, width), such as (1, 28, 28)")
     _, height, width = image_shape
     fitted = without_unset_size(options)
     parameter = parameters_of(name).get("image_size")
@@ -158,10 +166,13 @@ def build(name: str, options: Mapping[str, Any]) -> nn.Module:
     """
     check_options(name, options)
     try:
-        return _BUILDERS[name](**options)
+        network = _BUILDERS[name](**options)
     except InputError:
         raise
     except (TypeError, ValueError, RuntimeError, MemoryError, OverflowError) as error:  # torch's, or a plug-in's
         shown = ", ".join(f"{key}={value}" for key, value in options.items())
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"model '{name}' cannot be built ({type(error).__name__}: {reason}) with {shown}") from error
+    if not isinstance(network, nn.Module):
+        raise InputError(f"model '{name}' gave {type(network).__name__}: its builder must return a torch.nn.Module")
+    return network

@@ -118,7 +118,7 @@ def build_optimizer(choice: Mapping[str, Any], parameters: Iterable[nn.Parameter
 
 
 def build_scheduler(
-    choice: Mapping[str, Any], optimizer: Optimizer, steps: int, steps_per_epoch: int
+    choice: Mapping[str, Any], optimizer: Optimizer, steps: int, batches: int, accumulated: int = 1
 ) -> dict[str, Any]:
     """Return Lightning's ``lr_scheduler`` config of a schedule other than ``none``.
 
@@ -126,7 +126,8 @@ def build_scheduler(
         choice: ``name``, one of `SCHEDULERS`, and its options.
         optimizer: whose learning rate changes.
         steps: optimizer steps of the whole training.
-        steps_per_epoch: batches of one epoch.
+        batches: of one epoch.
+        accumulated: batches of one optimizer step.
 
     Raises:
         InputError: unknown name or option, or a value that the schedule refuses.
@@ -138,7 +139,7 @@ def build_scheduler(
     # has written the epoch's checkpoint, and a resumed run would miss the update.
     config: dict[str, Any] = {"interval": "step", "frequency": 1}
     if _EVERY[name] == "epoch":
-        config["frequency"], steps = steps_per_epoch, max(1, steps // steps_per_epoch)
+        config["frequency"], steps = batches, max(1, steps // -(-batches // accumulated))
     if follows_metric(name):
         config |= {"monitor": options.get("monitor", SCHEDULERS.defaults(name).get("monitor")), "strict": True}
         config["reduce_on_plateau"] = True  # Lightning then gives the metric to step()

@@ -13,6 +13,7 @@ from mnist_zoo.weights.archive import read_archive
 from mnist_zoo.weights.description import INVALID, Weights, check_state, describe, summary
 
 PREFIX = "model."  # LitClassifier keeps its network in the attribute `model`
+DATA_STATE = {"data", "image_shape", "mean", "std", "class_names"}  # what MNISTDataModule.state_dict has
 IMAGE_SIZE = 28  # pixels; the default of every network
 
 
@@ -43,7 +44,10 @@ def _parse(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, 
     model = {key: value for key, value in network["model"].items() if key not in ("init", "pretrained")}
     size = model.get("image_size", IMAGE_SIZE)
     sides = size if isinstance(size, (list, tuple)) else [size, size]
-    data = checkpoint.get("MNISTDataModule", {})  # absent if the network was trained with another loader
+    # Lightning files the state of a DataModule under the name of its class, which may be a subclass of ours. There is
+    # none if the network was trained with another loader.
+    own = (value for value in checkpoint.values() if isinstance(value, Mapping) and value.keys() >= DATA_STATE)
+    data = checkpoint.get("MNISTDataModule") or next(own, {})
     return state, {
         "model": model,
         "num_classes": num_classes,

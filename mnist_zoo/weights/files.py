@@ -65,7 +65,8 @@ def pack(state: Mapping[str, Tensor], description: Description) -> bytes:
     """
     from safetensors.torch import save  # here, so that importing mnist_zoo.models does not import it
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    # Copies: safetensors refuses tensors that share memory, as those of layers with the same weights do.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     text = json.dumps(asdict(description))
     return save(tensors, {METADATA_KEY: text, DIGEST_KEY: _digest(tensors, text)})
 
