@@ -106,6 +106,7 @@ def read_runs(
     records: list[dict] = []
     skipped: list[tuple[Path, str]] = []
     seen: dict[tuple[str | Path, str | None], Path] = {}
+    drawn: dict[tuple[str, int], Path] = {}  # seeds of configurations
     labels: dict[str, np.ndarray] = {}
     found_folders = [*dict.fromkeys(find_runs(places))]
     for number, folder in enumerate(found_folders):
@@ -119,6 +120,11 @@ def read_runs(
             first = seen.setdefault(key, folder) if record else folder
             if first != folder:
                 reason = f"repeats {first}: counted once"
+            elif record:
+                # Another device or version: for statistics over seeds it is no further sample.
+                first = drawn.setdefault((record["settings"], record["seed"]), folder)
+                if first != folder:
+                    reason = f"repeats {first} (equal settings and seed): counted once"
             if reason:
                 skipped.append((folder, reason))
             else:
