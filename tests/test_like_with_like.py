@@ -14,9 +14,10 @@ from mnist_zoo.report import compare, group_by_images, read_runs
 from mnist_zoo.report.comparison import comparison
 from mnist_zoo.report.data_size import data_size_sections
 from mnist_zoo.report.exploring import page_data
+from mnist_zoo.report.figures import learning_rates
 from mnist_zoo.report.page import facts, section_names
 from mnist_zoo.report.published import Row, measured
-from mnist_zoo.report.sections import significance_sentences
+from mnist_zoo.report.sections import shared_sections, significance_sentences
 from mnist_zoo.report.summary import answer, trainings_sentence
 from mnist_zoo.report.transfer import transfer_sections
 from mnist_zoo.report.verdicts import judge
@@ -87,6 +88,33 @@ def test_accuracies_on_other_data_stand_beside_those_of_the_same_seeds(tmp_path)
     row = transfer_sections(runs)[0].blocks[0].content.iloc[0]
     assert row["seeds"] == 2 and row["own"] == "90.00 to 100.00", "the third seed was not measured on other data"
     assert row["svhn (1,000 images)"] == "50.00 ± 0.00" and row["kmnist (1,000 images)"] == "25.00 (1 of 2 seeds)"
+
+
+# -- ties --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_answer_names_configurations_that_are_as_good(tmp_path):
+    for model, wrong in (("cnn", [1]), ("lenet5", [2, 3]), ("mlp", [4])):
+        write_run(tmp_path / model, model=model, wrong=wrong)
+    assert "cnn is best on validation (as is mlp). It classifies" in sentences(tmp_path)
+
+
+def test_the_best_single_network_is_the_same_in_all_of_a_sentence(tmp_path):
+    """Of networks with equal validation accuracy that with the lower loss is the best, as for epochs."""
+    write_run(tmp_path / "0", seed=0, wrong=[0], val_loss=0.4)
+    folder = write_run(tmp_path / "1", seed=1, wrong=[1], val_loss=0.1, test_acc=1.0)
+    arrays = dict(np.load(folder / "predictions.npz"))
+    certain = {"val_logits": 2 * arrays["val_logits"], "logits": 3 * np.eye(10, dtype=np.float32)[LABELS]}
+    np.savez(folder / "predictions.npz", **arrays | certain)
+    (runs,), _ = group_by_images(read_runs([tmp_path]).table)
+    text = _ensemble_text(runs)
+    assert "that of its best member on validation 100.00 %" in text
+    assert "The best single network on validation (mlp seed=1) has 100.00 %" in text
+
+
+def _ensemble_text(runs) -> str:
+    (section,) = [each for each in shared_sections(runs) if each.title == "Ensembles"]
+    return section.blocks[0].content
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
@@ -201,6 +229,14 @@ def test_a_difference_that_no_test_can_find_is_not_stated_in_points(tmp_path):
     (runs,), _ = group_by_images(read_runs([tmp_path]).table)
     text = " ".join(significance_sentences(runs.significance))
     assert "no true difference is found with a probability of 80 % (median over pairs)" in text
+
+
+def test_learning_rates_on_several_data_sets_are_lines_with_their_names(tmp_path):
+    for lr in (0.001, 0.01):
+        write_run(tmp_path / f"mlp{lr}", lr=lr)
+        write_run(tmp_path / f"cnn{lr}", model="cnn", data="kmnist", data_fingerprint="1" * 16, lr=lr, wrong=[1])
+    figure = learning_rates(compare(read_runs([tmp_path]).table))
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"mlp mnist", "cnn kmnist"}
 
 
 # -- published numbers -------------------------------------------------------------------------------------------------

@@ -253,7 +253,8 @@ def _equals(p: float) -> str:
 
 def _ensemble_section(runs: TestSet) -> list[Section]:
     shared = runs.table[runs.table["split"] == FIXED]  # members are chosen on the same validation images
-    best = shared["val_acc"].sort_values(ascending=False, kind="stable").index[:CANDIDATES]
+    # The order of `ensembles`, so that the best single network is the one that they begin with.
+    best = shared.sort_values(["val_acc", "val_loss"], ascending=[False, True], kind="stable").index[:CANDIDATES]
     table = runs.table.loc[best]
     found = ensembles(table, [read_predictions(folder) for folder in table["folder"]])
     if not found:

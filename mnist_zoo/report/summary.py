@@ -48,7 +48,9 @@ def answer(runs: TestSet, name: str = "") -> Answer:
 
 def _best(rows: pd.DataFrame, best: Any) -> str:
     seeds = "one seed" if best.n == 1 else f"mean over {best.n} seeds"
-    first = f"{best.label} is best on validation. It" if len(rows) > 1 else best.label
+    equal = rows.loc[np.isclose(rows["val_acc"], best.val_acc, rtol=0, atol=1e-9), "label"].tolist()[1:]
+    tied = f" (as is {enumeration(equal)})" if equal else ""
+    first = f"{best.label} is best on validation{tied}. It" if len(rows) > 1 else best.label
     return (
         f"{first} classifies {_accuracy(best, 'val')} % of the validation and {_accuracy(best, 'test')} % of the test "
         f"images correctly ({seeds})."
