@@ -172,6 +172,12 @@ def test_masked_gradients_are_reported(subject, images):
     assert [outcome.values["signs"] for outcome in honest.values()] == [[], []]
 
 
+def test_steps_too_small_to_cross_an_image_are_no_sign_of_masked_gradients(subject, images):
+    """With epsilon 1 an attack may replace the whole image, but not with two steps of 0.001."""
+    values = measure(subject, images, "pgd", epsilons=(0.1,), steps=2, step_size=0.001).values
+    assert values["accuracy_at_1"] > 0.05 and values["signs"] == []
+
+
 @pytest.mark.parametrize(
     ("accuracy", "signs"),
     [([0.9, 0.5, 0.1], 0), ([0.5, 0.51, 0.5], 0), ([0.9, 0.5, 0.6], 1)],

@@ -41,10 +41,16 @@ def finished(tmp_path) -> Path:
     return folder
 
 
-def measure(folder, test, images=1000, values=None):
+def measure(folder, test, images=1000, values=None, fingerprint="0" * 16):
     record = {
         **{"test": test, "version": 1, "settings": {"split": "test"}, "weights": "w", "data": "mnist"},
-        **{"fingerprint": "", "images": images, "values": values or VALUES[test], "seconds": 1.0, "device": "cpu"},
+        **{
+            "fingerprint": fingerprint,
+            "images": images,
+            "values": values or VALUES[test],
+            "seconds": 1.0,
+            "device": "cpu",
+        },
         **{"versions": {}, "date": "2026-11-28"},
     }
     add_measurement(folder, f"{test}-{images}", record, {})
@@ -89,6 +95,13 @@ def test_a_card_has_what_was_measured(finished):
         assert part in text, part
     assert "12.30" not in text, "the measurement on fewer images"
     assert "under attack was not measured" not in text
+
+
+def test_a_card_leaves_out_what_was_measured_on_other_data(finished):
+    """``evaluate RUN --on fgsm data=NAME`` keeps its numbers in the same folder."""
+    measure(finished, "fgsm", fingerprint="another")
+    text = write_card(finished).read_text()
+    assert "75.00 % at epsilon 0.1" not in text and "under attack was not measured" in text
 
 
 def test_a_card_is_written_elsewhere_and_again(finished, tmp_path):

@@ -86,7 +86,7 @@ def test_accuracies_without_label_errors_are_in_reports_and_results(tmp_path, as
     table = read_results(tmp_path / "results", "zoo")
     assert table["clean_test_acc"].tolist() == pytest.approx([196 / 198, 195 / 198]), "from the stored predictions"
     text = (write_report([tmp_path / "runs"]).parent / "report.md").read_text()
-    assert "| clean test |" in text and "98.74 ± " in text and "Northcutt" in text
+    assert "| clean test |" in text and "98.74 [" in text and "Northcutt" in text, "98.74 ± 3.21 would end above 100 %"
 
 
 def test_other_test_sets_have_no_column_for_label_errors(tmp_path):

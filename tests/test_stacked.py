@@ -24,6 +24,7 @@ from mnist_zoo.stacked.run import run_stacked
 from mnist_zoo.stacked.settings import Choice, NotStackable, require_stackable, stacks
 from mnist_zoo.stacked.training import Stack
 from mnist_zoo.training.run import run
+from mnist_zoo.weights import read_archive
 
 # How a run was made, not what came out.
 HOW = {"fit_seconds", "train_images_per_second", "peak_memory_bytes", "speed"}
@@ -69,6 +70,8 @@ def assert_same_run(one, other):
             assert found[name].dtype == wanted[name].dtype
             np.testing.assert_allclose(found[name], wanted[name], atol=1e-3)
     for name in ("best", "last"):
+        how = [read_archive(run / f"checkpoints/{name}.ckpt")["datamodule_hyper_parameters"] for run in (one, other)]
+        assert how[0] == how[1], "evaluate, predict and export load and filter images as they say"
         states = [
             LitClassifier.load_from_checkpoint(run / f"checkpoints/{name}.ckpt").state_dict() for run in (one, other)
         ]

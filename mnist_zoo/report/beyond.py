@@ -186,14 +186,16 @@ def _calibration(group: Group) -> list[Block]:
         "Guo et al. 2017). Accuracy at 95 %: on the 95 % of the test images of which the network is most certain. "
         f"Area: mean accuracy over all coverages. On {_seeds(group)}."
     )
-    first, values = group.runs["label"].iloc[0], group.values[0]
+    first, values = f"{group.runs['label'].iloc[0]} seed={group.runs['seed'].iloc[0]}", group.values[0]
     diagram = reliability(
         {f"{first}, plain": _bins(values["plain"]), f"T = {values['temperature']:.2f}": _bins(values["scaled"])}
     )
+    some = f" Shown are {SHOWN} of {len(members)} configurations." if len(members) > SHOWN else ""
+    rejected = f"Accuracy if the least certain test images are rejected: the first seed of each configuration.{some}"
     return [
         Block("table", pd.DataFrame(rows), caption, "calibration", raw, folded=len(rows) > OPEN_ROWS),
         *figure_block("temperature", diagram, f"Reliability of {first} without and with its temperature."),
-        *figure_block("coverage", _coverage(group), "Accuracy if the least certain test images are rejected."),
+        *figure_block("coverage", _coverage(group), rejected),
     ]
 
 

@@ -20,6 +20,7 @@ from mnist_zoo.files import storage_errors, write_atomically
 from mnist_zoo.plots.images import confusion_matrix
 from mnist_zoo.plots.style import duration, style
 from mnist_zoo.plots.tables import escape, markdown
+from mnist_zoo.report.measurements import is_own
 from mnist_zoo.report.networks import MOST_CLASSES
 from mnist_zoo.report.reading import augment_name, read_runs
 from mnist_zoo.report.tables import class_report, count_confusions, frequent_confusions
@@ -145,10 +146,10 @@ def _accuracy(run: pd.Series, names: list[str]) -> list[str]:
 
 
 def _measured(run: pd.Series) -> dict[str, Mapping[str, Any]]:
-    """Return the measurement of each test on the test split, that on the most images if there are several."""
+    """Return the measurement of each test on the run's own test split, on the most images if there are several."""
     found: dict[str, Mapping[str, Any]] = {}
     for each in sorted(run["evaluation"].values(), key=lambda each: each["images"]):
-        if each["settings"].get("split", "test") == "test":
+        if is_own(each, run["data_fingerprint"]) and each["settings"].get("split", "test") == "test":
             found[each["test"]] = each
     return found
 

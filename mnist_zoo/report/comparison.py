@@ -12,11 +12,18 @@ from mnist_zoo.report import figures
 from mnist_zoo.report.mislabelled import MISLABELLED
 from mnist_zoo.report.reading import GOALS, VARIES
 from mnist_zoo.report.sections import OPEN_ROWS, Block, Section, figure_block
-from mnist_zoo.report.statistics import WIDE, plus_minus
-from mnist_zoo.report.tables import accuracy_cells, compare, goal_cells, number_cell, seeds_cell
+from mnist_zoo.report.statistics import accuracy_words, plus_minus
+from mnist_zoo.report.tables import accuracy_cells, compare, goal_cells, number_cell, seeds_cell, stacked_note
 from mnist_zoo.report.verdicts import Verdict, count_test_accuracies
 
 CLEAN = "clean test"  # the column of the test accuracy without mislabelled images
+COSTS_NOTE = (
+    "Losses in nats. Seed SD: standard deviation of the test accuracy over seeds. Sampling SE: standard error of "
+    "the test accuracy for random test images. Both are in percentage points. Brier: mean squared distance of the "
+    "probabilities to the true class, 0 to 2. ECE: expected calibration error on the test images; perfect: that of "
+    "a perfectly calibrated network with the same probabilities, which is not 0 on finitely many images. "
+    "Brier, ECE, time and images/s: means over seeds."
+)
 
 
 def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
@@ -60,21 +67,16 @@ def comparison(table: pd.DataFrame, verdicts: list[Verdict]) -> Section:
         )
     else:
         constant.append("split")
-    costs_note = (
-        "Losses in nats. Seed SD: standard deviation of the test accuracy over seeds. Sampling SE: standard error of "
-        "the test accuracy for random test images. Both are in percentage points. Brier: mean squared distance of the "
-        "probabilities to the true class, 0 to 2. ECE: expected calibration error on the test images; perfect: that of "
-        "a perfectly calibrated network with the same probabilities, which is not 0 on finitely many images."
-    )
+    stacked = stacked_note(rows)
     if rows["epochs"].isna().all():  # classical models only
         constant += ["parameters", "MFLOP", "epochs", *(f"to {goal} %" for goal in GOALS), "images/s"]
     by_rate, times = figures.learning_rates(rows), figures.times(rows) if len(rows) > 1 else None
     longest = f" Without scripts: the {figures.BARS} longest of {len(rows)}." if len(rows) > figures.BARS else ""
     blocks = [
         Block("table", accuracy.drop(columns=constant, errors="ignore"), note, "comparison", rows),
-        Block("table", cost.drop(columns=constant, errors="ignore"), costs_note, "costs", cost),
+        Block("table", cost.drop(columns=constant, errors="ignore"), COSTS_NOTE + stacked, "costs", cost),
         *figure_block("rates", by_rate, "Test accuracy against learning rate. Bars: 95 % intervals over seeds."),
-        *figure_block("times", times, f"Training time. Bars: 95 % intervals over seeds.{longest}"),
+        *figure_block("times", times, f"Training time. Bars: 95 % intervals over seeds.{longest}{stacked}"),
     ]
     return Section("Comparison", blocks)
 
@@ -118,8 +120,7 @@ def _clean_cell(row: Any) -> str:
     """Return the test accuracy without MNIST's mislabelled images."""
     if math.isnan(row.clean_test_acc):
         return "-"
-    mean, half = 100 * row.clean_test_acc, 100 * row.clean_test_acc_half
-    return f"{mean:.2f}" if half > WIDE else plus_minus(mean, half)
+    return accuracy_words(*(100 * getattr(row, f"clean_test_acc{end}") for end in ("", "_half", "_least", "_greatest")))
 
 
 def _cost_row(row: Any) -> dict:

@@ -63,7 +63,9 @@ def data_size_sections(runs: TestSet) -> list[Section]:
     table = Block("table", pd.DataFrame(shown), CAPTION, "data_size", rows, folded=len(shown) > OPEN_ROWS)
     more = f" Shown are {PANELS} of {len(shown)} configurations." if len(shown) > PANELS else ""
     caption = f"Test accuracy against training images, with 95 % intervals over seeds. Lines: fitted power laws.{more}"
-    blocks = [*figure_block("data-size", _plot(rows), caption), table, Block("text", _length(runs.table, rows))]
+    blocks = [*figure_block("data-size", _plot(rows), caption), table]
+    length = _length(runs.table, rows)
+    blocks += [Block("text", length)] if length else []
     return [Section("Accuracy against training images", blocks)]
 
 
@@ -106,10 +108,12 @@ def _cell(accuracies: pd.Series) -> str:
 
 
 def _length(table: pd.DataFrame, rows: pd.DataFrame) -> str:
-    """Return a sentence on how long the runs were trained: with equal steps, equal epochs, or neither."""
-    own = table.loc[rows["row"]]
+    """Return a sentence on how long networks were trained: with equal steps, equal epochs, or neither; or nothing."""
+    own = table.loc[rows["row"]].dropna(subset="epochs")
+    if own.empty:  # classical models only
+        return ""
     repeated = {json.loads(text)["config"].get("data", {}).get("epoch_images") for text in own["settings"]}
-    epochs = sorted(own["epochs"].unique())
+    epochs = sorted(own["epochs"].astype(int).unique())
     length = f"{epochs[0]} epochs" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]} epochs"
     if len(repeated) == 1 and None not in repeated:
         images = f"{repeated.pop():,} images"

@@ -176,7 +176,7 @@ def _run(run: pd.Series, name: str, configuration: int, errors: list[int]) -> di
     return {
         "name": printable(name),
         "c": configuration,
-        "seed": number(run["seed"]),
+        "seed": int(run["seed"]),
         "facts": _facts(run),
         "command": printable(command(run["overrides"])),
         "curves": curves,

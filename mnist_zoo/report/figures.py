@@ -150,7 +150,10 @@ def learning_rates(rows: pd.DataFrame) -> Figure | None:
     Args:
         rows: of `compare`.
     """
-    names = [" ".join(word for word in label.split(" ") if not word.startswith("lr=")) for label in rows["label"]]
+    words = [[word for word in label.split(" ") if not word.startswith("lr=")] for label in rows["label"]]
+    if rows["data"].nunique() > 1:  # a label has the data only if its model has several
+        words = [own if data in own else [*own, data] for own, data in zip(words, rows["data"], strict=True)]
+    names = [" ".join(own) for own in words]
     rows = rows.assign(series=names)
     several = rows.groupby("series")["lr"].nunique()
     series = [name for name in dict.fromkeys(rows["series"]) if several[name] > 1][:PANELS]

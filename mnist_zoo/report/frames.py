@@ -19,7 +19,8 @@ PLAIN = (
 def load_runs(*folders: str | Path) -> pd.DataFrame:
     """Return the finished runs at and below some folders, one row for each run.
 
-    Damaged run folders are named on stderr and left out. Columns:
+    Damaged run folders are named on stderr and left out. Of runs with equal settings and seed the first counts, also
+    if they ran on other devices or with other versions. Columns:
 
     - ``folder`` (text), ``label`` (the shortest name of the configuration among these runs), ``experiment`` (or None),
       ``overrides`` (the words of the command line, with a space between them).

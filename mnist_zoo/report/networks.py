@@ -92,7 +92,11 @@ def _reliability_block(runs: TestSet) -> list[Block]:
     for label, row in list(zip(runs.order, runs.representatives, strict=True))[:RELIABILITY_LINES]:
         arrays = read_predictions(runs.table["folder"].iloc[row])
         drawn[label] = calibration(softmax(arrays["logits"]), arrays["labels"])
-    caption = f"Accuracy against confidence on the test images, in {BINS} bins. ECE: expected calibration error."
+    best = f" Shown are the {len(drawn)} best on validation." if len(runs.order) > len(drawn) else ""
+    caption = (
+        f"Accuracy against confidence on the test images, in {BINS} bins, of the lowest seed of each configuration. "
+        f"ECE: expected calibration error. Bars: images in each bin of the first.{best}"
+    )
     return figure_block("reliability", reliability(drawn), caption)
 
 

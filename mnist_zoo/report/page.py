@@ -44,8 +44,9 @@ from mnist_zoo.report.sections import (
     shared_sections,
 )
 from mnist_zoo.report.studies import study_sections
-from mnist_zoo.report.summary import answer, command, commands, enumeration, short_names
+from mnist_zoo.report.summary import answer, command, commands, short_names
 from mnist_zoo.report.suspects import label_error_sections
+from mnist_zoo.report.tables import enumeration
 from mnist_zoo.report.testsets import TestSet, group_by_images
 from mnist_zoo.report.transfer import transfer_sections
 from mnist_zoo.report.verdicts import against_papers
@@ -104,7 +105,7 @@ def write_report(
     title = enumeration([*dict.fromkeys(Path(folder).resolve().name for folder in folders)])
     skipped = [f"{folder.name}: {reason}" for folder, reason in runs.skipped]
     page.commands = _commands(table, folders)
-    return page.write(title, _facts(table, len(skipped)), skipped)
+    return page.write(title, facts(table, len(skipped)), skipped)
 
 
 def _fill(
@@ -118,8 +119,9 @@ def _fill(
 ) -> None:
     """Add the answers and all sections; `found` are all run folders, those left out included."""
     page.data |= page_data(sets)
+    names = section_names(sets)
     for place, each in enumerate(sets):
-        page.answer(answer(each, each.name if len(sets) > 1 else ""), place)
+        page.answer(answer(each, names[place]), place)
     verdicts = against_papers([table])
     for section in [
         comparison(table, verdicts),
@@ -139,7 +141,7 @@ def _fill(
         lambda runs: network_sections(runs, data_root),
     )
     for place, each in enumerate(sets):
-        suffix = f" ({each.name})" if len(sets) > 1 else ""
+        suffix = f" ({names[place]})" if names[place] else ""
         for number, make in enumerate(makers):
             countdown((place + number / len(makers)) / len(sets))
             for section in make(each):
@@ -148,15 +150,26 @@ def _fill(
         page.add(section)
 
 
-def _facts(table: pd.DataFrame, skipped: int) -> list[str]:
+def section_names(sets: Sequence[TestSet]) -> list[str]:
+    """Return names that tell test sets apart: of the data, numbered if it was split in several ways; empty for one."""
+    of_data = [each.name for each in sets]
+    names = []
+    for place, name in enumerate(of_data):
+        several = of_data.count(name)
+        names.append(f"{name}, split {of_data[: place + 1].count(name)} of {several}" if several > 1 else name)
+    return names if len(sets) > 1 else [""]
+
+
+def facts(table: pd.DataFrame, skipped: int) -> list[str]:
     """Return the sentences above the first table: which runs, which data, how they were trained and measured."""
     seeds = table.groupby("label")["seed"].nunique()
     span = _count(seeds.max(), "seed") if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()} seeds"
-    sizes = table.drop_duplicates(["data", "n_train", "n_val", "n_test"]).head(MOST_WORDS)
+    sizes = table.drop_duplicates(["data", "n_train", "n_val", "n_test"])
     splits = [
         f"{r.data}: {r.n_train:,} training, {r.n_val:,} validation and {r.n_test:,} test images."
-        for r in sizes.itertuples()
+        for r in sizes.head(MOST_WORDS).itertuples()
     ]
+    splits += [f"And {len(sizes) - MOST_WORDS} more of such splits."] if len(sizes) > MOST_WORDS else []
     versions = _distinct(
         f"mnist_zoo {v.get('mnist_zoo', '?')} and torch {v.get('torch', '?')}" for v in table["versions"]
     )
@@ -173,7 +186,8 @@ def _facts(table: pd.DataFrame, skipped: int) -> list[str]:
         *splits,
         f"Trained{when}{rate} on {_distinct(table['device'])}, with {versions}{commit}.",
         " ".join([*with_epochs, "The test images are used once, at the end; notes mark exceptions."]),
-        "a ± b: mean over seeds, and half its 95 % interval (Student's t). A number without ± is of one seed.",
+        "a ± b: mean over seeds, and half its 95 % interval (Student's t); a [b, c]: with its bounds, near 0 or 100 %; "
+        "a to b: the range over seeds that are too far apart for an interval. One seed has no interval.",
     ]
 
 

@@ -240,9 +240,9 @@ def _prediction_metric(metric: str) -> Callable[[np.ndarray, np.ndarray], float]
     match words:
         case ["test", "macro", "f1"]:
             return macro_f1
-        case ["precision" | "recall" as score, "digit", digit]:
+        case ["precision" | "recall" as score, "digit", digit] if digit.isdecimal():
             return lambda labels, predicted: _digit_score(score, labels == int(digit), predicted == int(digit))
-        case ["confusions", true, "as", wrong]:
+        case ["confusions", true, "as", wrong] if true.isdecimal() and wrong.isdecimal():
             return lambda labels, predicted: int(((labels == int(true)) & (predicted == int(wrong))).sum())
     return None
 

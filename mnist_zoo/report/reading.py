@@ -39,6 +39,7 @@ NUMBERS = ("lr", "batch_size", "epochs", "epochs_run", "num_params", "flops", "t
 # Runs with equal values of these, "model_options" and "data_fingerprint" belong to one configuration.
 PLAIN_SETTINGS = ("model", "data", "n_train", "lr", "batch_size", "epochs")
 SETTINGS = (*PLAIN_SETTINGS, *CHOICES, "config")
+NAMED_GROUPS = ("optimizer", "scheduler", "config.adversary")  # of settings: another name implies other options
 GOALS = (98, 99)  # per cent: the validation accuracies whose first epoch the table has
 FIXED, VARIES = "fixed", "varies"  # the split into training and validation images, over the seeds
 LONGEST_LABEL = 120  # characters
@@ -106,6 +107,7 @@ def read_runs(
     records: list[dict] = []
     skipped: list[tuple[Path, str]] = []
     seen: dict[tuple[str | Path, str | None], Path] = {}
+    drawn: dict[tuple[str, int], Path] = {}  # seeds of configurations
     labels: dict[str, np.ndarray] = {}
     found_folders = [*dict.fromkeys(find_runs(places))]
     for number, folder in enumerate(found_folders):
@@ -119,6 +121,11 @@ def read_runs(
             first = seen.setdefault(key, folder) if record else folder
             if first != folder:
                 reason = f"repeats {first}: counted once"
+            elif record:
+                # Another device or version: for statistics over seeds it is no further sample.
+                first = drawn.setdefault((record["settings"], record["seed"]), folder)
+                if first != folder:
+                    reason = f"repeats {first} (equal settings and seed): counted once"
             if reason:
                 skipped.append((folder, reason))
             else:
@@ -247,13 +254,15 @@ def augment_name(augment: Mapping[str, Any] | None) -> str:
     for name, preset in PRESETS.items():
         if active == preset:
             return name
-    return " ".join(value if isinstance(value, str) else f"{key}={_text(value)}" for key, value in active.items())
+    return " ".join(
+        value if isinstance(value, str) else f"{key}={setting_text(value)}" for key, value in active.items()
+    )
 
 
 def name_configurations(table: pd.DataFrame) -> list[str]:
     """Return the label of each run: its model, and the settings that differ between the runs of that model."""
     flat = {settings: flatten(json.loads(settings)) for settings in table["settings"].unique()}
-    by_model, by_data = (_varying_keys(flat.values(), keys) for keys in (("model",), ("model", "data")))
+    by_model, by_data = (varying_keys(flat.values(), keys) for keys in (("model",), ("model", "data")))
     labels: dict[str, str] = {}
     taken: dict[str, dict[str, Any]] = {}
     for settings, own in flat.items():
@@ -265,17 +274,17 @@ def name_configurations(table: pd.DataFrame) -> list[str]:
             varying = [key for key in varying if key not in implied or key in same_data]
         if "n_train" in varying or "split" in differing:
             varying = [key for key in varying if key != "data_fingerprint"]
-        for group in ("optimizer", "scheduler", "config.adversary"):  # another name implies other options
+        for group in NAMED_GROUPS:
             if f"{group}.name" in varying:
                 varying = [key for key in varying if not key.startswith(f"{group}.") or key.endswith(".name")]
-        label = printable(" ".join([own["model"], *(_word(key, own[key]) for key in varying if key != "model")]))
+        label = printable(" ".join([own["model"], *(label_word(key, own[key]) for key in varying if key != "model")]))
         if len(label) > LONGEST_LABEL or taken.setdefault(label, own) != own:  # as in 0.1234561 and 0.1234562
             label = f"{label[: LONGEST_LABEL - 10]} #{hashlib.blake2b(settings.encode(), digest_size=3).hexdigest()}"
         labels[settings] = label
     return [labels[settings] for settings in table["settings"]]
 
 
-def _varying_keys(flat: Iterable[dict[str, Any]], group_by: tuple[str, ...]) -> dict[tuple[str, ...], set[str]]:
+def varying_keys(flat: Iterable[dict[str, Any]], group_by: tuple[str, ...]) -> dict[tuple[str, ...], set[str]]:
     """Return the keys whose values differ, for each group of flat settings. A missing key counts as None."""
     first: dict[tuple[str, ...], dict[str, Any]] = {}
     varying: dict[tuple[str, ...], set[str]] = {}
@@ -299,16 +308,16 @@ def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
     return flat | split | {"data_fingerprint": settings["data_fingerprint"]}
 
 
-def _word(key: str, value: object) -> str:
+def label_word(key: str, value: object) -> str:
     """Return a setting as it appears in a label."""
     if key == "data":
         return str(value)
     name = key.removesuffix(".name").removeprefix("model_options.").removeprefix("config.")
     if key == "data_fingerprint":
         return f"images={str(value)[:6]}"
-    return f"{name}={_text(value)}"
+    return f"{name}={setting_text(value)}"
 
 
-def _text(value: object) -> str:
+def setting_text(value: object) -> str:
     """Return the value of a setting as it is typed on the command line."""
     return f"{value:g}" if isinstance(value, float) else json.dumps(value, separators=(",", ":")).strip('"')

@@ -16,6 +16,7 @@ from mnist_zoo.report.ensembles import CANDIDATES, ensembles
 from mnist_zoo.report.pairs import Significance
 from mnist_zoo.report.reading import FIXED
 from mnist_zoo.report.statistics import POWER
+from mnist_zoo.report.tables import stacked_note
 from mnist_zoo.report.testsets import TestSet
 from mnist_zoo.runs import read_predictions
 
@@ -136,7 +137,9 @@ def shared_sections(runs: TestSet) -> list[Section]:
         note = _only_best(order)
         absent = " Classical models have neither parameters nor FLOPs." if rows["num_params"].isna().any() else ""
         front = "Dashed: the Pareto front, the configurations that no other one beats in cost and mean accuracy."
-        caption = f"Test accuracy against cost. Bars: 95 % intervals over seeds. {front}{absent}{note}"
+        caption = (
+            f"Test accuracy against cost. Bars: 95 % intervals over seeds. {front}{absent}{stacked_note(rows)}{note}"
+        )
         heat = figures.correlations(runs.predicted[first], runs.labels, order)
         alike = (
             "Pearson's correlation between networks (the lowest seed of each configuration): of the predicted classes, "
@@ -183,7 +186,7 @@ def _significance_section(found: Significance) -> Section:
             "difference": [_points(d, h) for d, h in zip(pairs["difference"], pairs["half"], strict=True)],
             "p": [_p(p) for p in pairs["p"]],
             "p, equivalent": [_p(p) for p in pairs["p_equivalent"]],
-            "detectable": ["-" if math.isnan(d) else f"{100 * d:.2f}" for d in pairs["detectable"]],
+            "detectable": [_detectable(d) for d in pairs["detectable"]],
             "conclusion": pairs["conclusion"],
             "only first correct": pairs["only_first"],
             "only second correct": pairs["only_second"],
@@ -201,8 +204,13 @@ def _significance_section(found: Significance) -> Section:
     heat = figures.differences(found.pairs, found.labels) if len(pairs) > 1 else None
     legend = f"Difference in mean test accuracy. A dot: neither is better.{_only_best(found.labels, 'Shown are')}"
     table = Block("table", shown, caption, "significance", found.pairs, folded=len(pairs) > OPEN_ROWS)
-    sentences = Block("list", _significance_sentences(found))
+    sentences = Block("list", significance_sentences(found))
     return Section("Significance", [sentences, *figure_block("differences", heat, legend), table])
+
+
+def _detectable(difference: float) -> str:
+    """Return a true difference that is found, given as a fraction, in percentage points; none is above 100."""
+    return "-" if math.isnan(difference) else "none" if difference > 1 else f"{100 * difference:.2f}"
 
 
 def _points(difference: float, half: float) -> str:
@@ -210,7 +218,7 @@ def _points(difference: float, half: float) -> str:
     return f"{100 * difference:+.2f}" + ("" if math.isnan(half) else f" ± {100 * half:.2f}")
 
 
-def _significance_sentences(found: Significance) -> list[str]:
+def significance_sentences(found: Significance) -> list[str]:
     pairs, margin = found.pairs, f"{100 * found.margin:g}"
     better, equivalent = (int(pairs["conclusion"].str.contains(word).sum()) for word in ("is better", "^equivalent"))
     sentences = [
@@ -222,10 +230,12 @@ def _significance_sentences(found: Significance) -> list[str]:
     ]
     known = pairs["detectable"].dropna()
     if len(known):
+        typical = known.median()
+        size = "no true difference" if typical > 1 else f"a true difference of {100 * typical:.2f} percentage points"
         sentences.append(
-            f"With these seeds and {found.images:,} test images, a true difference of {100 * known.median():.2f} "
-            f"percentage points (median over pairs) is found with a probability of {round(100 * POWER)} %. Seeds of "
-            f"each configuration that would find a true difference of "
+            f"With these seeds and {found.images:,} test images, {size} is found with a probability of "
+            f"{round(100 * POWER)} % (median over pairs). Seeds of each configuration that would find a true "
+            f"difference of "
             + ", ".join(f"{100 * wanted:g} points: {seeds or 'too few images'}" for wanted, seeds in found.plan)
             + "."
         )
@@ -243,7 +253,8 @@ def _equals(p: float) -> str:
 
 def _ensemble_section(runs: TestSet) -> list[Section]:
     shared = runs.table[runs.table["split"] == FIXED]  # members are chosen on the same validation images
-    best = shared["val_acc"].sort_values(ascending=False, kind="stable").index[:CANDIDATES]
+    # The order of `ensembles`, so that the best single network is the one that they begin with.
+    best = shared.sort_values(["val_acc", "val_loss"], ascending=[False, True], kind="stable").index[:CANDIDATES]
     table = runs.table.loc[best]
     found = ensembles(table, [read_predictions(folder) for folder in table["folder"]])
     if not found:

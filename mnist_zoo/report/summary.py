@@ -15,12 +15,13 @@ from mnist_zoo.plots.style import duration
 from mnist_zoo.report.intervals import SHOWN, accuracies
 from mnist_zoo.report.sections import Answer, Card, figure_block
 from mnist_zoo.report.statistics import accuracy_words
+from mnist_zoo.report.tables import enumeration
 from mnist_zoo.report.testsets import TestSet
+from mnist_zoo.report.untold import untold_sentence
 from mnist_zoo.runs import CURVE_COLUMNS
 
 STILL_FALLING = 0.02  # share by which the last epoch lowers the validation loss of a run that has not converged
 OVERFIT = 0.10  # share by which the last validation loss is above the lowest of a run that overfits
-NAMED = 4  # configurations that a sentence names
 
 
 def answer(runs: TestSet, name: str = "") -> Answer:
@@ -32,7 +33,10 @@ def answer(runs: TestSet, name: str = "") -> Answer:
     """
     rows = runs.rows
     best: Any = next(rows.itertuples())
-    sentences = [_best(rows, best), *_not_resolved(runs, best), _cost(rows, best), *trainings_sentence(runs.table)]
+    sentences = [
+        *(_best(rows, best), *_not_resolved(runs, best), *untold_sentence(runs.table)),
+        *(_cost(rows, best), *trainings_sentence(runs.table)),
+    ]
     caption = (
         f"Validation and test accuracy of each configuration, best on validation first. Bars: 95 % intervals of the "
         f"mean over seeds{'' if (rows['n'] > 1).all() else '; a point without a bar is one seed'}."
@@ -44,7 +48,9 @@ def answer(runs: TestSet, name: str = "") -> Answer:
 
 def _best(rows: pd.DataFrame, best: Any) -> str:
     seeds = "one seed" if best.n == 1 else f"mean over {best.n} seeds"
-    first = f"{best.label} is best on validation. It" if len(rows) > 1 else best.label
+    equal = rows.loc[np.isclose(rows["val_acc"], best.val_acc, rtol=0, atol=1e-9), "label"].tolist()[1:]
+    tied = f" (as is {enumeration(equal)})" if equal else ""
+    first = f"{best.label} is best on validation{tied}. It" if len(rows) > 1 else best.label
     return (
         f"{first} classifies {_accuracy(best, 'val')} % of the validation and {_accuracy(best, 'test')} % of the test "
         f"images correctly ({seeds})."
@@ -63,10 +69,17 @@ def _not_resolved(runs: TestSet, best: Any) -> list[str]:
         return []
     pairs = found.pairs[(found.pairs["first"] == best.label) | (found.pairs["second"] == best.label)]
     words = pairs["conclusion"]
-    if words.eq("undecided: one seed").all():
-        return ["With one seed each, it is not resolved which configuration is better: other seeds give other numbers."]
-    better = int(words.str.startswith(f"{best.label} is better").sum())
     others = pairs["first"].where(pairs["first"] != best.label, pairs["second"])
+    if words.eq("undecided: one seed").all():
+        whose = "each"
+        if best.n > 1:
+            whose = f"of {others.iloc[0]}" if len(others) == 1 else "of each other configuration"
+        elif (runs.rows["n"] > 1).any():
+            whose = f"of {best.label}"
+        return [
+            f"With one seed {whose}, it is not resolved which configuration is better: other seeds give other numbers."
+        ]
+    better = int(words.str.startswith(f"{best.label} is better").sum())
     text = f"On the test images it is better than {better} of the {len(pairs)} others (95 % level, Holm)"
     kinds = {
         "worse than": words.str.contains("is better") & ~words.str.startswith(f"{best.label} is better"),
@@ -79,22 +92,16 @@ def _not_resolved(runs: TestSet, best: Any) -> list[str]:
     return [f"{text}."]
 
 
-def enumeration(labels: Sequence[str]) -> str:
-    """Return names as an enumeration of at most `NAMED` of them."""
-    shown = list(labels[:NAMED])
-    if len(labels) > NAMED:
-        return f"{', '.join(shown)} and {len(labels) - NAMED} more"
-    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
-
-
 def _cost(rows: pd.DataFrame, best: Any) -> str:
     costs = [f"{best.num_params:,.0f} parameters"] if not math.isnan(best.num_params) else []
     costs += [f"{best.flops / 1e6:,.2f} MFLOP an image"] if not math.isnan(best.flops) else []
     text = f"It costs {', '.join([*costs, f'{duration(best.fit_seconds)} of training on {best.device}'])}"
+    text += ", the time of a whole stack of jobs" if best.stacked else ""
     cheapest = rows.iloc[int(rows["fit_seconds"].argmin())]
-    if cheapest["label"] != best.label:
+    if cheapest["label"] != best.label and not rows["stacked"].any():
+        where = f" on {cheapest['device']}" if rows["device"].nunique() > 1 else ""
         text += (
-            f"; {cheapest['label']} trains fastest ({duration(cheapest['fit_seconds'])}), with "
+            f"; {cheapest['label']} trains fastest ({duration(cheapest['fit_seconds'])}{where}), with "
             f"{100 * cheapest['val_acc']:.2f} % on validation"
         )
     return f"{text}."
@@ -117,7 +124,8 @@ def training_state(curves: np.ndarray) -> str:
 
 def trainings_sentence(table: pd.DataFrame) -> list[str]:
     """Return the sentence on runs that had not converged or overfit; none if no run has several epochs."""
-    table = table[[len(curves) > 1 for curves in table["curves"]]]
+    several = table["curves"].map(len) > 1
+    with_several, table = "" if several.all() else " with several epochs", table[several]
     if table.empty:
         return []
     states = pd.Series([training_state(curves) for curves in table["curves"]], index=table.index)
@@ -131,11 +139,13 @@ def trainings_sentence(table: pd.DataFrame) -> list[str]:
                 f"{label}: {count}" if count > 1 else str(label) for label, count in labels.value_counts().items()
             ]
             parts.append(
-                f"the run {words}" if alone else f"{len(labels)} of {len(table)} runs {words} ({enumeration(counts)})"
+                f"the run{with_several} {words}"
+                if alone
+                else f"{len(labels)} of {len(table)} runs{with_several} {words} ({enumeration(counts)})"
             )
     if not parts:
-        text = "the run had converged and did not overfit" if alone else "each run had converged, and none overfit"
-        parts = [f"{text}, by the validation loss"]
+        text = "had converged and did not overfit" if alone else "had converged, and none overfit"
+        parts = [f"{'the' if alone else 'each'} run{with_several} {text}, by the validation loss"]
     sentence = "; ".join(parts)
     return [f"{sentence[0].upper()}{sentence[1:]}."]
 

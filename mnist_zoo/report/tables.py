@@ -18,8 +18,8 @@ MEASURED = {f"{split}_{metric}": f"{split}_{metric}" for split in SPLITS for met
 MEASURED |= {"clean_test_acc": "clean_test_acc"}
 MEASURED |= {"epochs": "epochs_run", "fit_seconds": "fit_seconds", "images_per_second": "train_images_per_second"}
 
-
-SHARED = ("model", "data", "lr", "split", "num_params", "flops", "n_test", "device")  # by the runs of a configuration
+SHARED = ("model", "data", "lr", "split", "num_params", "flops", "n_test")  # by the runs of a configuration
+NAMED = 4  # configurations that a sentence names
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
@@ -29,8 +29,10 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
         table: of `Runs`.
 
     Returns:
-        Columns ``label``, those of `SHARED`, and ``n``, the number of seeds. ``megabytes`` is the size of the
-        parameters in float32, and of what a classical model is when it is fitted. What a model does not have is NaN.
+        Columns ``label``, those of `SHARED`, and ``n``, the number of seeds. ``device`` names all devices, and
+        ``stacked`` says whether a run was a job of a stack, whose time is that of the stack. ``megabytes`` is the size
+        of the parameters in float32, and of what a classical model is when it is fitted. What a model does not have is
+        NaN.
         Then the mean over seeds of each accuracy (a fraction) and loss (nats), of ``epochs``, ``fit_seconds`` and
         ``images_per_second``, each with ``..._half``: half the 95 % interval of the mean (NaN for one seed).
         ``clean_test_acc`` is the test accuracy without MNIST's mislabelled images. ``epochs_to_98`` and
@@ -43,12 +45,14 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     for label, runs in table.groupby("label", sort=False):
         first = runs.iloc[0]
         row = {"label": label} | {key: first[key] for key in SHARED} | {"n": len(runs)}
+        row["device"] = ", ".join(dict.fromkeys(runs["device"]))
+        row["stacked"] = "speed" in runs and any("stacked" in used for used in runs["speed"] if isinstance(used, list))
         row["megabytes"] = np.nansum([4 * first["num_params"], first.get("fitted_bytes", 0.0)]) / 1e6
         for name, column in MEASURED.items():
             row[name], row[f"{name}_half"] = st.mean_interval(runs[column].to_numpy())
-        for split in SPLITS:
-            accuracies = runs[f"{split}_acc"].to_numpy()
-            row[f"{split}_acc_least"], row[f"{split}_acc_greatest"] = accuracies.min(), accuracies.max()
+        for name in (*(f"{split}_acc" for split in SPLITS), "clean_test_acc"):
+            accuracies = runs[name].to_numpy()
+            row[f"{name}_least"], row[f"{name}_greatest"] = accuracies.min(), accuracies.max()
         for goal in GOALS:
             row |= _epochs_to(f"epochs_to_{goal}", runs[f"epochs_to_{goal}"].dropna().to_numpy())
         row["seed_sd"] = runs["test_acc"].std(ddof=1) if len(runs) > 1 else math.nan
@@ -61,6 +65,24 @@ def _epochs_to(name: str, epochs: np.ndarray) -> dict[str, Any]:
     reached = epochs[np.isfinite(epochs)]
     mean = float(reached.mean()) if len(reached) else math.nan
     return {name: mean, f"{name}_reached": len(reached), f"{name}_of": len(epochs)}
+
+
+def enumeration(labels: Sequence[str]) -> str:
+    """Return names as an enumeration of at most `NAMED` of them."""
+    shown = list(labels[:NAMED])
+    if len(labels) > NAMED:
+        return f"{', '.join(shown)} and {len(labels) - NAMED} more"
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+
+
+def stacked_note(rows: pd.DataFrame) -> str:
+    """Return the end of a caption on times in which jobs of stacks stand beside others; empty without such jobs.
+
+    Args:
+        rows: of `compare`.
+    """
+    labels = rows.loc[rows["stacked"], "label"].tolist()
+    return f" The time of a stacked job is that of its whole stack: {enumeration(labels)}." if labels else ""
 
 
 def goal_cells(row: Any) -> list[str]:

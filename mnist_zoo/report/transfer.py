@@ -11,7 +11,8 @@ from mnist_zoo.report.testsets import TestSet
 
 CAPTION = (
     "Accuracy (%) on the test images of other data sets with the same classes, without further training; scaled as the "
-    "training images were. Mean over seeds, and its 95 % interval (Student's t). own: the test split of the run."
+    "training images were. Mean over seeds, and its 95 % interval (Student's t). own: the test split "
+    "of the same runs."
 )
 
 
@@ -23,9 +24,15 @@ def transfer_sections(runs: TestSet) -> list[Section]:
     names = list(dict.fromkeys(rows["data"]))
     shown = []
     for label, own in rows.groupby("configuration", sort=False):
-        accuracy = runs.table.loc[runs.table["label"] == label, "test_acc"]
-        cells = {f"{name} ({_images(rows, name)})": _cell(own[own["data"] == name]["accuracy"]) for name in names}
-        shown.append({"configuration": label, "seeds": own["seed"].nunique(), "own": _cell(accuracy), **cells})
+        measured = (runs.table["label"] == label) & runs.table["seed"].isin(own["seed"])
+        seeds, cells = own["seed"].nunique(), {}
+        for name in names:
+            accuracy = own.loc[own["data"] == name, "accuracy"]
+            some = f" ({len(accuracy)} of {seeds} seeds)" if 0 < len(accuracy) < seeds else ""
+            cells[f"{name} ({_images(rows, name)})"] = _cell(accuracy) + some
+        shown.append(
+            {"configuration": label, "seeds": seeds, "own": _cell(runs.table.loc[measured, "test_acc"]), **cells}
+        )
     table = Block("table", pd.DataFrame(shown), CAPTION, "transfer", rows, folded=len(shown) > OPEN_ROWS)
     return [Section("Other data sets", [table])]
 

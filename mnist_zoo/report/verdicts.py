@@ -2,7 +2,8 @@
 
 A published number is the result of one run. It is compared with the 95 % prediction interval of one further run of our
 configuration, mean ± t s sqrt(1 + 1/n), not with the interval of our mean. Shares are compared as log-odds, counts as
-square roots, losses and times as logarithms, so that an interval stays in the range of its metric.
+square roots, losses and times as logarithms, so that an interval stays in the range of its metric. The standard
+deviation s is at least that of rounding to whole images: a few seeds may have equal counts by chance.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def _spread(
     several = [scale.to(values) for values in chosen if len(values) > 1]
     freedom = sum(len(values) - 1 for values in several)
     squares = sum(float(np.var(values)) * len(values) for values in several)
-    return (math.sqrt(squares / freedom) if freedom else math.nan), freedom, names
+    return (max(math.sqrt(squares / freedom), scale.rounding(own)) if freedom else math.nan), freedom, names
 
 
 def _alike(row: Row, own: np.ndarray, other: np.ndarray) -> bool:
@@ -202,6 +203,13 @@ class _Scale:
         if self.unit == "images":
             return np.sqrt(values + 0.375)  # Anscombe 1948
         return np.log(np.maximum(values, 1e-12))
+
+    def rounding(self, values: np.ndarray) -> float:
+        """Return the standard deviation of rounding to whole images or epochs: seeds with equal counts may differ."""
+        whole = {"%": 100 / self.images, "images": 1.0, "epochs": 1.0}.get(self.unit, 0.0)
+        greatest = 100.0 if self.unit == "%" else None
+        low, high = self.to(np.clip(values.mean() + whole * np.array([-0.5, 0.5]), 0, greatest))
+        return float(high - low) / math.sqrt(12)
 
     def back(self, value: float) -> float:
         if self.unit == "%":

@@ -147,7 +147,8 @@ def pgd(subject: Subject, images: Images, settings: PGDSettings, progress: Progr
         for epsilon, noisy, attacked in zip(settings.epsilons, with_noise, values["accuracy"], strict=True)
         if noisy < attacked - RISE
     ]
-    if values["accuracy_at_1"] > CHANCE:
+    crosses = settings.step_size is None or settings.step_size * settings.steps >= 1
+    if crosses and values["accuracy_at_1"] > CHANCE:  # shorter steps cannot replace the image, whatever the gradients
         signs.append(f"with epsilon 1 an accuracy of {values['accuracy_at_1']:.2f} is left")
     values["signs"] += signs
     return outcome

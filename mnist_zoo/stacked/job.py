@@ -176,6 +176,8 @@ class StackedJob:
             "state_dict": self.classifier.state_dict(),
             "hparams_name": "kwargs",
             "hyper_parameters": dict(self.classifier.hparams),
+            "datamodule_hparams_name": "kwargs",
+            "datamodule_hyper_parameters": {**data.hparams, "seed": self.cfg["seed"]},
             "MNISTDataModule": data.state_dict(),
         }
         self.classifier.on_save_checkpoint(checkpoint)
