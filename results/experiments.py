@@ -246,8 +246,8 @@ CAUSES = (
         "capsnet",
         "capsnet",
         "",
-        "three epochs; two public implementations report 99.47 % after 20 epochs (capsules-tensorflow) and 99.66 % after "
-        "50 (CapsNet-Keras)",
+        "three epochs; two public implementations report 99.47 % after 20 epochs (capsules-tensorflow) and 99.66 % "
+        "after 50 (CapsNet-Keras)",
     ),
     Cause("keras_cnn", "cnn", "", f"{UNKNOWN_NETWORK}; this one is larger, and `cnn_4` comes closer"),
     Cause("keras_cnn", "cnn_4", "", UNKNOWN_NETWORK),
