@@ -244,7 +244,7 @@ CAUSES = (
     ),
     Cause(
         "capsnet",
-        "capsnet",
+        "routing",
         "",
         "three epochs; two public implementations report 99.47 % after 20 epochs (capsules-tensorflow) and 99.66 % "
         "after 50 (CapsNet-Keras)",

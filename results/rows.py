@@ -72,6 +72,8 @@ def _wanted(row: Row) -> dict[str, str]:
         return {"model": f"{row.model}_augmented"}
     if row.experiment == "masking":
         return {"augment.mask": row.augment.partition("=")[2] or "0.0"}
+    if row.experiment == "capsnet":  # one network, and shifts that the experiment sets
+        return {f"model.{key}": value for key, value in row.options}
     if row.experiment == "keras_cnn":
         return {"model": "cnn_4" if "dense" in dict(row.options) else "cnn"}
     return {"model": row.model} | {f"model.{key}": value for key, value in row.options}
@@ -84,5 +86,6 @@ def command_for(row: Row, seeds: int = 3) -> str:
         return command(planned.experiment, planned.settings, range(planned.seeds))
     settings = [f"model={row.model}", *([f"data={row.data}"] if row.data != "mnist" else [])]
     settings += [f"lr={row.lr:g}"] if row.lr else []
-    settings += [f"augment={row.augment}"] if row.augment != "none" else []
+    single = "=" in row.augment  # single settings, not a preset
+    settings += [f"augment{'.' if single else '='}{word}" for word in row.augment.split() if word != "none"]
     return command(row.experiment, [*settings, *(f"model.{key}={value}" for key, value in row.options)], range(seeds))

@@ -10,6 +10,7 @@ import pytest
 from synthetic_runs import write_runs
 
 from mnist_zoo.errors import InputError
+from mnist_zoo.hydra_app.compose import compose_config
 from mnist_zoo.report.measurements import columns_of, groups_of
 from mnist_zoo.report.page import write_report
 from mnist_zoo.report.published import published_rows, rows_of, why_not_comparable
@@ -184,3 +185,17 @@ def test_the_published_rows_of_masking_find_their_runs():
     assert (clean.metric, clean.value, why_not_comparable(clean, run)) == ("test_acc", 94, None)
     assert (under_attack.ours, under_attack.value) == ("fgsm_acc_0.1", 80)
     assert "does not state epsilon" in why_not_comparable(under_attack, run)
+
+
+def test_a_published_row_of_capsnet_finds_its_runs_among_those_of_its_experiment():
+    config = compose_config(["experiment=capsnet", "model.routing=3", "model.reconstruction=0.0005"])
+    options = {key: value for key, value in config["model"].items() if key != "name"}
+    run = pd.Series(
+        {
+            **{"model": "capsnet", "data": "mnist", "lr": 1e-3, "model_options": options, "experiment": "capsnet"},
+            **{"augment": config["augment"], "device": "a cpu"},
+            "overrides": ["experiment=capsnet", "model.routing=3", "model.reconstruction=0.0005", "seed=1"],
+        }
+    )
+    (row,) = rows_of(run)
+    assert (row.metric, row.value, why_not_comparable(row, run)) == ("test_acc", 99.75, None)

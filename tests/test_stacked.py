@@ -103,7 +103,7 @@ KINDS = {
 }
 
 
-QUICK = ("mlp", "cnn")
+QUICK = ("mlp",)
 
 
 @pytest.mark.parametrize(
