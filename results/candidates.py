@@ -73,14 +73,19 @@ def measure(recipe: str, settings: Sequence[str], results: Path) -> pd.DataFrame
     name = " ".join(word for word in settings if not is_neutral(word))
     with storage_errors(results):
         results.mkdir(parents=True, exist_ok=True)
-    table = read_candidates(results)
     for split in range(SPLITS):
-        known = table[(table["recipe"] == recipe) & (table["settings"] == name)]
-        if split not in set(known["split_seed"]):
+        if split not in set(_rows(results, recipe, name)["split_seed"]):
             row = {"recipe": recipe, "settings": name, "split_seed": split} | _train(settings, split)
+            table = read_candidates(results)  # again: other commands write rows while this one trains
             table = pd.concat([table, pd.DataFrame([row])]) if len(table) else pd.DataFrame([row], columns=COLUMNS)
             write_atomically(results / FILE, table.to_csv(index=False))
-    return table[(table["recipe"] == recipe) & (table["settings"] == name)]
+    return _rows(results, recipe, name)
+
+
+def _rows(results: Path, recipe: str, settings: str) -> pd.DataFrame:
+    """Return the rows of one candidate."""
+    table = read_candidates(results)
+    return table[(table["recipe"] == recipe) & (table["settings"] == settings)]
 
 
 def read_candidates(results: Path) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from test_report import write_run
 from mnist_zoo.errors import InputError
 from results import candidates
 from results.__main__ import main
-from results.candidates import FILE, SPLITS, read_candidates
+from results.candidates import COLUMNS, FILE, SPLITS, measure, read_candidates
 from results.collect import collect
 from results.records import Recipe, records_page
 
@@ -37,6 +37,17 @@ def test_a_candidate_is_trained_once_for_each_split_and_never_tested(tmp_path, m
     monkeypatch.setattr(candidates, "_train", None)  # what is measured is not trained again
     main(["--results", str(tmp_path), "candidate", "fast99", *SMALL])
     assert len(read_candidates(tmp_path)) == SPLITS
+
+
+def test_rows_that_another_command_wrote_meanwhile_are_kept(tmp_path, monkeypatch):
+    def train(settings, split):
+        if settings == ["lr=1"]:
+            measure("tiny", ["lr=2"], tmp_path)
+        return dict.fromkeys(COLUMNS[2:], 1.0) | {"split_seed": split}
+
+    monkeypatch.setattr(candidates, "_train", train)
+    measure("tiny", ["lr=1"], tmp_path)
+    assert read_candidates(tmp_path).groupby("settings").size().to_dict() == {"lr=1": SPLITS, "lr=2": SPLITS}
 
 
 @pytest.mark.parametrize(
