@@ -302,6 +302,7 @@ def test_without_skops_the_run_says_that_nothing_is_saved(stripes_of, tmp_path, 
         load_estimator(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_report_has_no_empty_columns_and_no_curves_without_epochs(stripes_of, stripes_config, tmp_path):
     for name in ("knn", "naive_bayes"):
         classical.run(stripes_of(name), tmp_path / name, brief=True)

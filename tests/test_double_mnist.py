@@ -74,6 +74,7 @@ def test_a_run_records_and_shows_the_accuracy_of_single_digits(config, tmp_path,
     assert f"single digits: train {metrics['train_part_acc']:.4f}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_report_and_the_results_have_the_accuracy_of_single_digits(tmp_path):
     folder = write_runs(tmp_path / "runs", configurations=2, seeds=2, images=100)
     for number, path in enumerate(find_runs([folder])):

@@ -201,6 +201,7 @@ def test_an_ensemble_has_the_mean_probabilities(finished, pair, tmp_path, capsys
     assert one["loss"] == pytest.approx(same["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_report_shows_an_ensemble_beside_the_runs(finished, capsys):
     sweep = finished.parent
     Path(shutil.copytree(finished, sweep / "second"))

@@ -329,6 +329,7 @@ class TestExport:
             assert np.allclose(logits, self.expected(images[:count]), atol=1e-4)
         assert [path.name for path in Path().iterdir()] == ["lenet5-mnist.onnx"], "weights are inside the file"
 
+    @pytest.mark.slow
     def test_onnx_without_normalisation_takes_normalised_images(self, images):
         exported = export_model("mlp", "other.onnx")
         session = self.onnxruntime.InferenceSession(exported.path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from marks import slow
 from pytorch_lightning.callbacks import Callback
 from torch.optim import lr_scheduler
 
@@ -158,17 +159,13 @@ def resumes_exactly(cfg, tmp_path, results):
     assert results(tmp_path / "cut") == results(tmp_path / "whole")
 
 
-def slow(*words):
-    return pytest.param(words, marks=pytest.mark.slow)
-
-
 @pytest.mark.parametrize(
     "words",
     [
-        ("optimizer=lion", "augment=mixup", "scheduler=warmup_cosine", "label_smoothing=0.1"),
+        slow(("optimizer=lion", "augment=mixup", "scheduler=warmup_cosine", "label_smoothing=0.1")),
         ("optimizer=muon", "augment=cutmix", "loss=focal", "scheduler=onecycle"),
-        slow("optimizer=nadam", "augment=trivial", "augment.shift=0.1", "scheduler=cosine"),
-        slow("optimizer=radam", "augment=mixup", "loss=focal", "label_smoothing=0.1"),
+        slow(("optimizer=nadam", "augment=trivial", "augment.shift=0.1", "scheduler=cosine")),
+        slow(("optimizer=radam", "augment=mixup", "loss=focal", "label_smoothing=0.1")),
     ],
     ids=lambda words: words[0],
 )

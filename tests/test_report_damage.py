@@ -420,6 +420,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
 # -- many runs ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_predictions_are_read_once_and_long_tables_are_cut(tmp_path, monkeypatch):
     runs = write_runs(tmp_path / "runs", configurations=22, seeds=2, images=60, epochs=2)
     opened = []

@@ -185,6 +185,7 @@ def test_a_study_of_other_settings_is_not_continued(tmp_path, monkeypatch):
     assert [path.name for path in (folder / "trials").iterdir()] == ["0"]
 
 
+@pytest.mark.slow
 def test_a_search_whose_trials_all_fail_is_an_error(tmp_path, monkeypatch):
     pytest.importorskip("optuna")
     space = {"overrides": [*SMALL, "epochs=1"], "space": {"lr": {"choices": [1e20]}}}
@@ -291,6 +292,7 @@ def test_an_interrupted_trial_does_not_count(tmp_path, monkeypatch, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_study_of_version_0_1_0_continues(tmp_path):
     optuna = pytest.importorskip("optuna")
     shutil.copytree(ROOT / "tests/fixtures/0.1.0/searches", tmp_path / "searches")

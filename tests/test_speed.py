@@ -7,6 +7,7 @@ import signal
 import pytest
 import pytorch_lightning as pl
 import torch
+from marks import slow
 from pytorch_lightning.callbacks import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
@@ -22,6 +23,7 @@ from mnist_zoo.speed.patches import ConvMaxPool2d
 from mnist_zoo.training.run import run
 
 CPU = torch.device("cpu")
+LARGE = ("capsnet", "densenet121", "googlenet", "resnet18", "simple_m3", "simple_m5", "simple_m7", "simple_c3")
 
 
 def gradients(module: nn.Module) -> list[torch.Tensor]:
@@ -29,7 +31,7 @@ def gradients(module: nn.Module) -> list[torch.Tensor]:
 
 
 class TestSwitch:
-    @pytest.mark.parametrize("name", list_models())
+    @pytest.mark.parametrize("name", [slow(name) if name in LARGE else name for name in list_models()])
     @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-9)], ids=str)
     def test_full_and_none_compute_the_same_function_and_gradients(self, name, dtype, tolerance):
         """With dropout off, because one optimisation draws other random numbers. (Patches are for float32 alone.)"""
@@ -116,7 +118,7 @@ class TestSwitch:
         run(stripes_config("epochs=1", setting), tmp_path / "run")
         assert read_metrics(tmp_path / "run")["speed"] == expected
 
-    @pytest.mark.parametrize("model", ["mlp", "lenet5", "cnn", "cnn_batchnorm", "cnn_strided"])
+    @pytest.mark.parametrize("model", ["mlp", "lenet5", "cnn", slow("cnn_batchnorm"), slow("cnn_strided")])
     def test_a_run_has_the_same_metrics_up_to_rounding(self, stripes_config, tmp_path, results, model):
         for name in ("full", "none"):
             run(stripes_config(f"model={model}", f"speed={name}", "batch_size=16", "epochs=2"), tmp_path / name)
@@ -436,8 +438,8 @@ class TestSeveralSteps:
         [
             ["model=cnn_dropout", "augment=affine"],
             ["optimizer=sgd", "optimizer.momentum=0.9", "scheduler=onecycle"],
-            ["optimizer=rmsprop", "scheduler=exponential", "label_smoothing=0.1"],
-            ["trainer.precision=bf16-mixed", "scheduler=cosine"],
+            slow(["optimizer=rmsprop", "scheduler=exponential", "label_smoothing=0.1"]),
+            slow(["trainer.precision=bf16-mixed", "scheduler=cosine"]),
         ],
         ids=" ".join,
     )
@@ -470,9 +472,12 @@ class TestSeveralSteps:
 
     @pytest.mark.parametrize(
         "setting",
-        ["ema=0.9", "grad_clip=1", "scheduler=plateau", "+trainer.accumulate_grad_batches=2", "+trainer.max_steps=22",
-         "+trainer.limit_train_batches=5", "+trainer.val_check_interval=0.5"],
-    )  # fmt: skip
+        [
+            *("ema=0.9", "grad_clip=1", "+trainer.accumulate_grad_batches=2"),
+            *(slow("scheduler=plateau"), slow("+trainer.max_steps=22")),
+            *(slow("+trainer.limit_train_batches=5"), slow("+trainer.val_check_interval=0.5")),
+        ],
+    )
     def test_settings_that_count_batches_switch_lists_off(self, stripes_config, tmp_path, setting):
         spy = AtTheEnd()
         run(stripes_config("batch_size=16", setting), tmp_path / "run", callbacks=[spy])

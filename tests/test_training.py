@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from marks import slow
 from pytorch_lightning.callbacks import Callback
 
 from mnist_zoo import LitClassifier, MNISTDataModule, list_models
@@ -147,8 +148,8 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another(stripes_co
         ("model=cnn_dropout", "augment=affine"),
         ("scheduler=plateau", "scheduler.patience=0", "early_stop.monitor=val_loss", "early_stop.patience=2"),
         ("scheduler=onecycle", "ema=0.9"),
-        ("scheduler=exponential", "scheduler.gamma=0.5", "optimizer=rmsprop", "grad_clip=0.1"),
-        ("scheduler=cosine", "model=cnn_batchnorm", "optimizer=sgd"),
+        slow(("scheduler=exponential", "scheduler.gamma=0.5", "optimizer=rmsprop", "grad_clip=0.1")),
+        slow(("scheduler=cosine", "model=cnn_batchnorm", "optimizer=sgd")),
     ],
     ids=lambda settings: settings[0],
 )
@@ -198,11 +199,8 @@ class Seen(Callback):
 
 CONTINUED = [
     ("model=cnn_dropout", "augment=affine", "ema=0.9", "scheduler=onecycle"),
-    pytest.param(
-        ("model=cnn_batchnorm", "early_stop.monitor=val_loss", "early_stop.patience=1", "scheduler=plateau"),
-        marks=pytest.mark.slow,
-    ),
-    ("optimizer=sgd", "scheduler=exponential", "progress=bar"),
+    slow(("model=cnn_batchnorm", "early_stop.monitor=val_loss", "early_stop.patience=1", "scheduler=plateau")),
+    slow(("optimizer=sgd", "scheduler=exponential", "progress=bar")),
 ]
 
 
@@ -387,7 +385,7 @@ class TestResumeWithChanges:
         files = {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
         return files | {key: read_status(folder)[key] for key in ("config", "data_fingerprint", "version", "identity")}
 
-    @pytest.mark.parametrize("status", ["sound", "damaged", "missing"])
+    @pytest.mark.parametrize("status", ["sound", slow("damaged"), "missing"])
     def test_other_images_are_refused_even_if_the_status_is_lost(self, stopped, status):
         folder, cfg = stopped
         before = self.kept(folder)
