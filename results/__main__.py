@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
             "searches": _searches,
             "render": _render,
             "candidate": _candidate,
+            "sets": _sets,
             "missing": _missing,
             "ship": _ship,
             "thresholds": _thresholds,
@@ -55,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     candidate = commands.add_parser("candidate", help="train a candidate for a recipe, without its test")
     candidate.add_argument("recipe", metavar="RECIPE", help="such as fast995")
     candidate.add_argument("settings", nargs="+", metavar="OVERRIDE", help="of python -m mnist_zoo")
+    sets = commands.add_parser("sets", help="choose ensembles of quick recipes on validation, and test each once")
+    sets.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps of the recipes")
     lacking = commands.add_parser("missing", help="list the runs that the tables need and the CSV files lack")
     lacking.add_argument(
         "--experiment", metavar="NAME", help="only of this experiment (zoo: of the library's defaults)"
@@ -117,6 +120,14 @@ def _candidate(options: argparse.Namespace) -> None:
     mean, seconds = rows["val_acc"].mean(), rows["fit_seconds"].mean()
     each = ", ".join(f"{accuracy:.4f}" for accuracy in rows["val_acc"])
     print(f"validation {mean:.4f} ({each}), {seconds:.1f} s, {rows['num_params'].iloc[0]:,} parameters")
+
+
+def _sets(options: argparse.Namespace) -> None:
+    from results.sets import collect_sets
+
+    for row in collect_sets(options.folders, options.results).itertuples():
+        print(f"set {row.set}: validation {row.val_acc:.4f}, test {row.test_acc:.4f}, {row.members}")
+    print("next: python -m results render")
 
 
 def _missing(options: argparse.Namespace) -> None:

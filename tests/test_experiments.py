@@ -154,8 +154,25 @@ TINY = {
     "augment.shift": 0.07,
     "augment.rotate": 7.0,
 }
+TINY99 = TINY | {"model.channels": [[4, 4], [8, 8], [8]], "optimizer.name": "adam", "epochs": 20}
+FAST997 = FAST995 | {
+    "model.name": "cnn",
+    "model.channels": [32, [64, 64], 96],
+    "model.kernel_size": [5, 3, 3],
+    "model.dense": [],
+    "model.batch_norm": True,
+    "optimizer.name": "muon",
+    "lr": 0.02,
+    "epochs": 16,
+}
 OWN = [
-    *(("fast99", FAST99, 1), ("fast995", FAST995, 1), ("tiny", TINY, 1)),
+    *(
+        ("fast99", FAST99, 1),
+        ("fast995", FAST995, 1),
+        ("fast997", FAST997, 1),
+        ("tiny", TINY, 1),
+        ("tiny99", TINY99, 1),
+    ),
     *(("robust", ROBUST, 1), ("photo", PHOTO, 1)),
 ]
 
