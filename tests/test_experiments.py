@@ -154,7 +154,12 @@ TINY = {
     "augment.shift": 0.07,
     "augment.rotate": 7.0,
 }
-TINY99 = TINY | {"model.channels": [[4, 4], [8, 8], [8]], "optimizer.name": "adam", "epochs": 20}
+TINY99 = TINY | {
+    "model.channels": [[4, 8], [8, 8], [12]],
+    "optimizer.name": "adam",
+    "augment.shift": 0.05,
+    "augment.rotate": 5.0,
+}
 FAST997 = FAST995 | {
     "model.name": "cnn",
     "model.channels": [32, [64, 64], 96],
