@@ -578,6 +578,11 @@ class TestDataModule:
         assert images.shape == (32, 1, 28, 28) and images.dtype == torch.float32
         assert labels.shape == (32,) and labels.dtype == torch.int64
 
+    @pytest.mark.parametrize("of", ["images", "labels", "places"])
+    def test_an_unknown_split_is_named(self, of):
+        with pytest.raises(InputError, match="unknown split 'validation'; known: test, train, val"):
+            getattr(MNISTDataModule("mnist5k"), of)("validation")
+
     def test_the_fingerprint_depends_on_images_and_split_only(self):
         prints = [
             MNISTDataModule("stripes").fingerprint,

@@ -121,7 +121,7 @@ class MNISTDataModule(pl.LightningDataModule):
         self.device = torch.device("cpu")
         self._start = 0  # batch that the next training loader starts with
         self._train_batches: Batches | None = None
-        self._splits: dict[str, tuple[Tensor, Tensor]] = {}
+        self._splits: dict[str, tuple[Tensor, Tensor, np.ndarray]] = {}
         kept = {key: plain(value) for key, value in options.items() if not getattr(value, "ndim", 0)}  # no images
         root, options = str(root), {key: value for key, value in kept.items() if is_plain(value)}
         self.save_hyperparameters()
@@ -142,15 +142,14 @@ class MNISTDataModule(pl.LightningDataModule):
         data = self._load()
         self._class_names, self._label_parts = tuple(data.class_names), data.parts
         rest, val = self._split(data.train_labels)
-        self._places = {"train": rest, "val": val, "test": np.arange(len(data.test_labels))}
         images, labels = _tensors(data.train_images, data.train_labels)
         test_images, test_labels = _tensors(data.test_images, data.test_labels)
         images, test_images = apply_filters(images, **self.filters), apply_filters(test_images, **self.filters)
         self._images_fingerprint = fingerprint_of([(images, labels), (test_images, test_labels)])
         self._splits = {
-            "train": (images[rest], labels[rest]),
-            "val": (images[val], labels[val]),
-            "test": (test_images, test_labels),
+            "train": (images[rest], labels[rest], rest),
+            "val": (images[val], labels[val], val),
+            "test": (test_images, test_labels, np.arange(len(test_labels))),
         }
         self.mean, self.std = _mean_and_std(self._splits["train"][0]) if self.normalize else (0.0, 1.0)
 
@@ -215,21 +214,24 @@ class MNISTDataModule(pl.LightningDataModule):
 
     def images(self, split: str) -> Tensor:
         """Return the images of ``train``, ``val`` or ``test``: uint8 ``(N, C, H, W)``, filtered, on the CPU."""
-        self.setup()
-        return self._splits[split][0]
+        return self._of(split)[0]
 
     def labels(self, split: str) -> Tensor:
         """Return the labels of ``train``, ``val`` or ``test``: int64 ``(N,)``, on the CPU."""
-        self.setup()
-        return self._splits[split][1]
+        return self._of(split)[1]
 
     def places(self, split: str) -> np.ndarray:
         """Return the numbers, ``(N,)`` and counted from 0, that the images of a split have in the data set's own order.
 
         Those of ``train`` and ``val`` count the training images, those of ``test`` the test images.
         """
+        return self._of(split)[2]
+
+    def _of(self, split: str) -> tuple[Tensor, Tensor, np.ndarray]:
         self.setup()
-        return self._places[split]
+        if split not in self._splits:
+            raise unknown("split", split, SPLITS)
+        return self._splits[split]
 
     def denormalize(self, images: Tensor) -> Tensor:
         """Map the float images of a batch back to brightness 0-1, for plots."""
@@ -284,10 +286,9 @@ class MNISTDataModule(pl.LightningDataModule):
         return self._batches(split, size * world_size)
 
     def _batches(self, split: str, batch_size: int, **options: Any) -> Batches:
-        self.setup()
         trainer = self.trainer
         device = trainer.strategy.root_device if trainer else self.device
-        images, labels = (tensor.to(device) for tensor in self._splits[split])
+        images, labels = (tensor.to(device) for tensor in self._of(split)[:2])
         return Batches(
             images,
             labels,
