@@ -33,7 +33,7 @@ SETS = 5
 # Recipes whose networks may become members, with the number of seeds that each needs for all sets.
 MEMBERS = {"fast995": 10, "fast997": 10, "tiny": 5, "committee": 5}
 CHOICE = "loss, with temperatures"  # how members are chosen; rows of earlier choices stay in the file
-DRAWS = 20  # weights are multiples of one twentieth at the least
+DRAWS = 20  # at most: after 20 draws, weights are multiples of 1/20
 AIM = 0.998
 COLUMNS = [
     *("choice", "set", "networks", "members", "val_acc", "val_loss", "test_acc", "best_member", "best_member_acc"),
