@@ -1,7 +1,8 @@
 """``python -m results sets FOLDER...``: ensembles of quick recipes, chosen on validation images and tested once each.
 
 The seeds of each recipe are divided among `SETS` sets that share no network, so that the sets are independent
-repetitions. Within a set, members and their weights are chosen by the validation loss.
+repetitions. Within a set, members and their weights are chosen by the validation loss, after a temperature for each
+network: label smoothing makes networks unsure, and without temperatures the loss prefers networks trained without it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mnist_zoo.confidence import nll, softmax
+from mnist_zoo.confidence import fit_temperature, nll, softmax
 from mnist_zoo.errors import InputError
 from mnist_zoo.files import storage_errors, write_atomically
 from mnist_zoo.machine import versions
@@ -24,23 +25,26 @@ from mnist_zoo.plots.tables import escape, markdown
 from mnist_zoo.report.reading import read_runs
 from mnist_zoo.report.statistics import mean_interval, plus_minus
 from mnist_zoo.runs import read_predictions
+from mnist_zoo.runs.identity import is_neutral
 from results.collect import read_kept
 
 FILE = "sets.csv"
 SETS = 5
 # Recipes whose networks may become members, with the number of seeds that each needs for all sets.
 MEMBERS = {"fast995": 10, "fast997": 10, "tiny": 5, "committee": 5}
-DRAWS = 20  # weights are multiples of one twentieth at the least
+CHOICE = "loss, with temperatures"  # how members are chosen; rows of earlier choices stay in the file
+DRAWS = 20  # at most: after 20 draws, weights are multiples of 1/20
 AIM = 0.998
 COLUMNS = [
-    *("set", "networks", "members", "val_acc", "val_loss", "test_acc", "best_member", "best_member_acc", "num_params"),
-    *("fit_seconds", "device", "date", "mnist_zoo", "torch"),
+    *("choice", "set", "networks", "members", "val_acc", "val_loss", "test_acc", "best_member", "best_member_acc"),
+    *("num_params", "fit_seconds", "device", "date", "mnist_zoo", "torch"),
 ]
 
 
 def collect_sets(folders: Iterable[Path], results: Path) -> pd.DataFrame:
-    """Choose and test the ensemble of each set, write ``sets.csv``, and return its rows.
+    """Choose and test the ensemble of each set, write ``sets.csv``, and return their rows.
 
+    Rows of earlier ways to choose stay in the file, so that it counts every reading of the test set.
     ``fit_seconds`` is the training time of all networks of the set, also of those that were not chosen.
 
     Args:
@@ -62,7 +66,9 @@ def collect_sets(folders: Iterable[Path], results: Path) -> pd.DataFrame:
     rows = pd.DataFrame([_choose(number, table[_in_set(table, number)]) for number in range(SETS)], columns=COLUMNS)
     with storage_errors(results):
         results.mkdir(parents=True, exist_ok=True)
-    write_atomically(results / FILE, rows.to_csv(index=False))
+    kept = read_sets(results)
+    kept = rows if kept is None else pd.concat([kept[kept["choice"] != CHOICE], rows])
+    write_atomically(results / FILE, kept.to_csv(index=False))
     return rows
 
 
@@ -80,8 +86,9 @@ def table_of_sets(results: Path) -> list[str]:
         f"At least {100 * AIM:g} % over {SETS} sets, trained in less than an hour each. Seeds in a set: {words} "
         "(with each width of the digits); no network is in two sets. Members are drawn one by one: each time the "
         "network that lowers the validation loss of the mean probability most, perhaps one that was drawn before, so "
-        "that members have weights (Caruana et al. 2004). Each ensemble reads the test set once; its networks did so "
-        "before, for their own recipes.",
+        "that members have weights (Caruana et al. 2004). *With temperatures*: each network's logits are first divided "
+        "by the temperature that has the lowest validation loss. Each ensemble reads the test set once; its networks "
+        "did so before, for their own recipes.",
         "",
         "`python -m results sets " + " ".join(f"outputs/sweeps/{recipe}" for recipe in MEMBERS) + "`",
         "",
@@ -89,10 +96,18 @@ def table_of_sets(results: Path) -> list[str]:
     rows = read_sets(results)
     if rows is None:
         return [*lines, "No set has been chosen yet."]
-    mean, half = mean_interval(100 * rows["test_acc"].to_numpy())
-    header = ("set", "test accuracy", "validation", "best member on validation", "members and draws", "parameters")
+    header = (
+        "choice",
+        "set",
+        "test accuracy",
+        "validation",
+        "best member on validation",
+        "members and draws",
+        "parameters",
+    )
     body = [
         (
+            row["choice"],
             row["set"],
             f"{100 * row['test_acc']:.2f} %",
             f"{100 * row['val_acc']:.2f} %",
@@ -103,15 +118,20 @@ def table_of_sets(results: Path) -> list[str]:
         for row in rows.to_dict("records")
     ]
     networks = rows["networks"].iloc[0]
-    said = "reached" if mean >= 100 * AIM else "**missed**"
+    means = [f"{choice}: {_mean(own)}" for choice, own in rows.groupby("choice", sort=False)]
     return [
         *lines,
-        f"Mean test accuracy {plus_minus(mean, half, 3)} %: {said}. Training all {networks} networks of "
+        f"Mean test accuracy over the sets, by choice: {'; '.join(means)}. Training all {networks} networks of "
         f"a set took {duration(rows['fit_seconds'].median())} (median) on {escape(rows['device'].iloc[-1])}, beside "
         f"other work. Tests: {len(rows)}.",
         "",
         *markdown(header, body),
     ]
+
+
+def _mean(rows: pd.DataFrame) -> str:
+    mean, half = mean_interval(100 * rows["test_acc"].to_numpy())
+    return f"{plus_minus(mean, half, 3)} %, {'reached' if mean >= 100 * AIM else '**missed**'}"
 
 
 def _in_set(table: pd.DataFrame, number: int) -> pd.Series:
@@ -121,23 +141,26 @@ def _in_set(table: pd.DataFrame, number: int) -> pd.Series:
 
 def _choose(number: int, runs: pd.DataFrame) -> dict[str, Any]:
     predictions = [read_predictions(folder) for folder in runs["folder"]]
-    names = [f"{run['experiment']} {run['label']} seed={run['seed']}" for _, run in runs.iterrows()]
+    names = [_name(run) for _, run in runs.iterrows()]
     labels = predictions[0]["val_labels"]
-    val = np.stack([softmax(arrays["val_logits"]) for arrays in predictions])
+    temperatures = [fit_temperature(arrays["val_logits"], labels) for arrays in predictions]
+    val = np.stack([softmax(predictions[i]["val_logits"] / t) for i, t in enumerate(temperatures)])
     weights = np.bincount(draw_members(val, labels), minlength=len(runs))
     chosen = np.flatnonzero(weights)
     best = int(np.argmin([nll(each, labels) for each in val]))
     mean_val = np.average(val, axis=0, weights=weights)
     test_labels = predictions[0]["labels"]
-    test = np.average([softmax(predictions[i]["logits"]) for i in chosen], axis=0, weights=weights[chosen])
+    test = [softmax(predictions[i]["logits"] / temperatures[i]) for i in chosen]
+    mean_test = np.average(test, axis=0, weights=weights[chosen])
     counts = Counter({names[i]: int(weights[i]) for i in chosen})
     return {
+        "choice": CHOICE,
         "set": number,
         "networks": len(runs),
         "members": "; ".join(f"{name} x{count}" for name, count in counts.most_common()),
         "val_acc": float((mean_val.argmax(axis=1) == labels).mean()),
         "val_loss": nll(mean_val, labels),
-        "test_acc": float((test.argmax(axis=1) == test_labels).mean()),
+        "test_acc": float((mean_test.argmax(axis=1) == test_labels).mean()),
         "best_member": names[best],
         "best_member_acc": float(runs["test_acc"].iloc[best]),
         "num_params": int(runs["num_params"].iloc[chosen].sum()),
@@ -146,6 +169,12 @@ def _choose(number: int, runs: pd.DataFrame) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         **{package: versions()[package] for package in ("mnist_zoo", "torch")},
     }
+
+
+def _name(run: pd.Series) -> str:
+    """Return a run's recipe, what was set besides, and its seed."""
+    kept = [word for word in run["overrides"] if not (is_neutral(word) or word.startswith(("experiment=", "seed=")))]
+    return " ".join([run["experiment"], *kept, f"seed={run['seed']}"])
 
 
 def draw_members(probabilities: np.ndarray, labels: np.ndarray) -> list[int]:

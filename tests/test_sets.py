@@ -38,7 +38,24 @@ def test_each_set_has_its_own_networks_and_one_row(runs, tmp_path, capsys):
         assert row["fit_seconds"] == 9 + 2 * row["set"] + (row["set"] + SETS)
     assert "set 4: validation 1.0000, test 1.0000" in capsys.readouterr().out
     page = records_page(tmp_path / "results")
-    assert "Mean test accuracy 100.000 ± 0.000 %: reached." in page and "Tests: 5." in page
+    assert "loss, with temperatures: 100.000 ± 0.000 %, reached." in page and "Tests: 5." in page
+
+
+def test_rows_of_an_earlier_choice_stay_and_count(runs, tmp_path, monkeypatch):
+    for choice in ("loss", "luck", "luck"):
+        monkeypatch.setattr("results.sets.CHOICE", choice)
+        collect_sets([runs], tmp_path)
+    assert read_sets(tmp_path)["choice"].tolist() == ["loss"] * SETS + ["luck"] * SETS
+    assert "Tests: 10." in records_page(tmp_path)
+
+
+def test_a_smoothed_network_is_weighed_as_sure_as_it_is_right(runs, tmp_path):
+    arrays = dict(np.load(runs / "tiny-0/predictions.npz"))
+    for name in ("logits", "val_logits"):
+        arrays[name] = arrays[name] / 3
+    np.savez(runs / "tiny-0/predictions.npz", **arrays)
+    row = collect_sets([runs], tmp_path).iloc[0]
+    assert "tiny" in row["members"] and row["test_acc"] == 1
 
 
 def test_a_missing_seed_is_named(runs, tmp_path):
