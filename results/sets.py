@@ -42,7 +42,7 @@ COLUMNS = [
 
 
 def collect_sets(folders: Iterable[Path], results: Path) -> pd.DataFrame:
-    """Choose and test the ensemble of each set, write ``sets.csv``, and return their rows.
+    """Choose and test the ensemble of each set, write their rows to ``sets.csv``, and return them.
 
     Rows of earlier ways to choose stay in the file, so that it counts every reading of the test set.
     ``fit_seconds`` is the training time of all networks of the set, also of those that were not chosen.
