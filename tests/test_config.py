@@ -494,6 +494,8 @@ def test_an_invalid_override_is_one_line_that_names_it(default, override, messag
         ("~model.name", "the setting model.name is missing"),
         ("model.dropout=2", "model.dropout=2: it must be below 1"),
         ("model=densenet_bc model.depth=23", "model.depth=23: it must be 4 more than a multiple of 6, such as 22"),
+        ("early_stop.patience=9", "early_stop.patience=9 stops nothing without a metric: add early_stop.monitor="),
+        ("experiment=dropout early_stop.monitor=null early_stop.min_delta=0.1", "early_stop.min_delta=0.1 stops"),
     ],
 )
 def test_composing_a_configuration_has_the_same_errors(override, message):
@@ -519,6 +521,9 @@ def test_composing_a_configuration_has_the_same_errors(override, message):
         ["scheduler=onecycle", "+scheduler.div_factor=10"],
         ["data=qmnist", "data.test_digits=all"],
         ["data.folds=5", "data.fold=4"],
+        ["early_stop.patience=9", "early_stop.monitor=val_acc"],
+        ["experiment=dropout", "early_stop.monitor=null"],
+        ["experiment=dropout", "early_stop.patience=9"],
     ],
     ids=" ".join,
 )

@@ -166,6 +166,26 @@ def test_an_interpolation_may_have_another_value_now(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize("folder", [False, True], ids=["file", "run folder"])
+def test_pretrained_weights_of_the_same_name_may_have_changed(tmp_path, monkeypatch, folder):
+    monkeypatch.setattr("mnist_zoo.data.load_data", lambda cfg: type("Data", (), {"fingerprint": FINGERPRINT}))
+    source = tmp_path / ("run" if folder else "w.ckpt")
+    weights = source / "checkpoints" / "best.ckpt" if folder else source
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    weights.write_bytes(b"weights")
+    words = ["data=mnist5k", f"pretrained={source}"]
+    write_job_record(tmp_path, words)
+    config = comparable(compose_config(words))
+    status = {"config": config, "version": plan_module.__version__, "data_fingerprint": FINGERPRINT}
+    current = Current(lambda given: OmegaConf.create(compose_config(given)))
+    assert current.changes(words, tmp_path, status) == []
+    weights.write_bytes(b"other weights")
+    (change,) = current.changes(words, tmp_path, status)
+    assert change.startswith(f"pretrained_content: {config['pretrained_content']} -> ")
+    earlier = {key: value for key, value in config.items() if key != "pretrained_content"}
+    assert current.changes(words, tmp_path, status | {"config": earlier}) == [], "versions up to 0.2.0 do not record it"
+
+
 class TestFailures:
     """Each job that was launched has a result, or it failed and the sweep says why."""
 
@@ -239,9 +259,10 @@ class TestFailures:
 
 
 class TestPlanning:
-    def test_an_invalid_job_stops_the_sweep_before_its_first_job(self, grid):
-        with pytest.raises(InputError, match="lr=-1"):
-            grid.run([JOBS[0], ["data=mnist5k", "lr=-1"]])
+    @pytest.mark.parametrize("word", ["lr=-1", "early_stop.patience=9"])
+    def test_an_invalid_job_stops_the_sweep_before_its_first_job(self, grid, word):
+        with pytest.raises(InputError, match=word):
+            grid.run([JOBS[0], ["data=mnist5k", word]])
         assert grid.launched == [] and not grid.place.exists()
 
     def test_what_takes_seconds_is_announced(self, grid, capsys):

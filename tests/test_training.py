@@ -429,6 +429,13 @@ class TestResumeWithChanges:
         run(stripes_config("epochs=4", "lr=0.5"), tmp_path / "new")
         assert results(folder)["curves"] == results(tmp_path / "new")["curves"]
 
+    def test_what_cannot_start_again_keeps_its_files(self, stopped):
+        folder, cfg = stopped
+        before = self.kept(folder)
+        with pytest.raises(InputError, match="batch_size=64 cannot be shared by 7 processes"):
+            run(cfg | {"lr": 0.5, "on_change": "rerun", "trainer": cfg["trainer"] | {"devices": 7}}, folder)
+        assert self.kept(folder) == before
+
     def test_neutral_settings_may_change(self, stopped):
         folder, cfg = stopped
         with warnings.catch_warnings():

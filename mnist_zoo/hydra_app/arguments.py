@@ -21,6 +21,7 @@ from mnist_zoo.hydra_app.overrides import parse, quote_paths
 from mnist_zoo.hydra_app.places import default_sweep
 from mnist_zoo.hydra_app.plugin_names import offer_plugin_names
 from mnist_zoo.hydra_app.resume import resumed
+from mnist_zoo.hydra_app.unused import require_used
 from mnist_zoo.settings import check
 
 # Hydra's options without a value, and those with one, by the name of their attribute after parsing. One is missing:
@@ -138,7 +139,9 @@ def _check_configuration(options: argparse.Namespace, words: Sequence[str]) -> N
     )
     if not options.cfg:
         require_all_values(cfg)
-    check(resolved(cfg))
+    plain = resolved(cfg)
+    check(plain)
+    require_used(parse(options.overrides), plain)  # the words of a run that is resumed were accepted when it began
 
 
 def _further(config_dir: str | None) -> list[str]:

@@ -16,6 +16,7 @@ from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, compose_unresolved, resol
 from mnist_zoo.hydra_app.explain import explain
 from mnist_zoo.hydra_app.overrides import parse, quote_paths
 from mnist_zoo.hydra_app.plugin_names import offer_plugin_names
+from mnist_zoo.hydra_app.unused import require_used
 
 __all__ = ["CONFIG_DIR", "compose_config", "parsed_words", "require_all_values"]
 
@@ -33,7 +34,9 @@ def compose_config(overrides: Sequence[str] = ()) -> dict[str, Any]:
         offer_plugin_names(parsed)
         cfg = compose_unresolved(overrides)
         require_all_values(cfg)
-        return resolved(cfg)
+        plain = resolved(cfg)
+        require_used(parsed, plain)
+        return plain
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(explain(error, overrides)) from error
 

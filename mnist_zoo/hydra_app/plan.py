@@ -16,8 +16,9 @@ from mnist_zoo import __version__
 from mnist_zoo.files import to_json, write_atomically
 from mnist_zoo.hydra_app.config_dir import CONFIG_DIR, resolved
 from mnist_zoo.hydra_app.names import job_name
-from mnist_zoo.hydra_app.overrides import top_level_key
+from mnist_zoo.hydra_app.overrides import parse, top_level_key
 from mnist_zoo.hydra_app.places import JobFolders
+from mnist_zoo.hydra_app.unused import require_used
 from mnist_zoo.runs import JOB_FILE, DamagedFile, read_job, read_metrics, read_result, read_status
 from mnist_zoo.runs.identity import NEUTRAL, comparable, differences
 from mnist_zoo.settings import check
@@ -89,8 +90,8 @@ class Current:
 
     To compose a configuration takes a tenth of a second, which is long for a sweep of a thousand jobs. If the
     overrides and the files of ``conf/`` are those in the folder's ``job.json``, the configuration is the one in its
-    ``status.json``. Only other jobs are composed, and those with interpolations, which may have another value now. Data
-    are loaded once for each distinct data configuration.
+    ``status.json``. Only other jobs are composed, and those with interpolations or pretrained weights, which may have
+    changed. Data are loaded once for each distinct data configuration.
     """
 
     def __init__(self, compose: Compose, folders: Sequence[Path] = (CONFIG_DIR,)):
@@ -99,7 +100,7 @@ class Current:
 
     def changes(self, overrides: Sequence[str], folder: Path, status: Mapping[str, Any]) -> list[str]:
         """Return how the run in `folder` differs: ``key: old -> new`` for each setting, the version and the data."""
-        fixed = not any("$" in word for word in overrides)
+        fixed = not any("$" in word for word in overrides) and status["config"].get("pretrained") is None
         unchanged = fixed and _recorded_job(folder) == job_record(overrides, self._folders)
         cfg = None if unchanged else self.config(overrides)
         found = [] if cfg is None else differences(status["config"], comparable(cfg))
@@ -114,6 +115,7 @@ class Current:
         """Return the configuration of a job: composed, resolved and checked."""
         cfg = resolved(self._compose(overrides))
         check(cfg)
+        require_used(parse(overrides), cfg)
         return cfg
 
     def _fingerprint(self, overrides: Sequence[str], data: Mapping[str, Any], cfg: dict[str, Any] | None) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from mnist_zoo import __version__
+from mnist_zoo.runs.folder import RunFolder
 
 # Settings that cannot change a result: paths, display, speed, and how to continue.
 NEUTRAL = (
@@ -24,6 +28,7 @@ NEUTRAL = (
 )
 IMAGE_SIZE = "model.image_size"  # null, the default since 0.2.0, is the size of the images: the fingerprint covers it
 PRECISION, AUTO = "trainer.precision", "auto"  # what a run with `auto` chose is recorded in place of it
+CONTENT = "pretrained_content"  # recorded beside ``pretrained``: a file may be replaced by one of the same name
 DEVICE = "trainer.accelerator"  # results are the same but for rounding: a run from a GPU may be continued on a CPU
 NEUTRAL_DATA = ("root", "train_csv", "test_csv")  # keys of ``data``: the fingerprint of the data identifies them
 
@@ -59,10 +64,39 @@ def is_neutral(override: str) -> bool:
 
 
 def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a resolved configuration that can change a result."""
+    """Return the part of a resolved configuration that can change a result.
+
+    With ``pretrained=PATH``, ``pretrained_content`` is added: 16 hexadecimal digits of the file that is there now.
+    """
     config = {key: value for key, value in cfg.items() if key not in NEUTRAL}
     config["data"] = {key: value for key, value in cfg["data"].items() if key not in NEUTRAL_DATA}
-    return without_added(config)
+    content = _content(cfg.get("pretrained"))
+    return without_added(config | ({} if content is None else {CONTENT: content}))
+
+
+def _content(source: object) -> str | None:
+    """Return the digest of the weights that training starts from; None if there is no such file.
+
+    Weights that are shipped have none: the version of the library says which they are.
+    """
+    if not isinstance(source, str):
+        return None
+    path = Path(os.path.expanduser(source))
+    try:
+        path = RunFolder(path).best_checkpoint if path.is_dir() else path
+        if not path.is_file():
+            return None
+        found = path.stat()
+        return _digest(path, found.st_mtime_ns, found.st_size)
+    except OSError:  # whoever reads the weights says so
+        return None
+
+
+@cache
+def _digest(path: Path, changed: int, size: int) -> str:
+    """Return the digest of a file. The jobs of a sweep share it as long as time and size are the same."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
 
 
 def without_added(cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +116,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     """Return ``key: old -> new`` for each setting in which two configurations differ, sorted by key.
 
     A setting that only one of them has counts as ``None`` in the other. An image size of None equals any, and so do
-    ``trainer.precision=auto`` as the new one, and every ``trainer.accelerator``.
+    ``trainer.precision=auto`` as the new one, every ``trainer.accelerator``, and pretrained weights whose content is
+    not known (of runs up to version 0.2.0, and of files that are gone).
     """
     found = []
     for key in sorted({*old, *new}):
@@ -96,7 +131,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 def _left_open(path: str, before: object, after: object) -> bool:
     """Return whether a setting was left to the data, a measurement or the machine, so that it differs from no value."""
-    return path == DEVICE or (path == IMAGE_SIZE and None in (before, after)) or (path == PRECISION and after == AUTO)
+    return (
+        path == DEVICE
+        or (path in (IMAGE_SIZE, CONTENT) and None in (before, after))
+        or (path == PRECISION and after == AUTO)
+    )
 
 
 def origin(cfg: Mapping[str, Any], data_fingerprint: str) -> dict[str, Any]:

@@ -66,8 +66,9 @@ def continue_from(cfg: Mapping[str, Any], data_fingerprint: str, folder: RunFold
         folder: the run folder.
 
     Returns:
-        The newest readable checkpoint, or None if the run must start from the beginning. The differences that were
-        accepted, as ``key: old -> new``.
+        The newest readable checkpoint, or None if the run must start from the beginning. The differences, as
+        ``key: old -> new``: those that were accepted, or, without a checkpoint, those because of which the run starts
+        again in a folder that has to be cleared.
 
     Raises:
         InputError: if something differs, or the run has more epochs already.
@@ -86,8 +87,7 @@ def continue_from(cfg: Mapping[str, Any], data_fingerprint: str, folder: RunFold
     if not changes or (keep and cfg["on_change"] == "keep"):
         return path, changes
     if cfg["on_change"] == "rerun":
-        folder.clear()
-        return None, []
+        return None, changes
     shown = "; ".join(changes[:5]) + (f" and {len(changes) - 5} more" if len(changes) > 5 else "")
     choices = "on_change=keep (continue it all the same), " if keep else ""
     raise InputError(

@@ -159,10 +159,13 @@ def _train_and_test(
     classifier = (DistributedClassifier if trainer.world_size > 1 else LitClassifier)(**options)
     optimisations = speed.apply(classifier, data, trainer, switched_off(cfg), capture=_capture(cfg)) + (tuned or [])
     warn_of_waits(trainer.precision, trainer.strategy.root_device, classifier.hparams["optimizer"])
-    if finished is not None:  # only now: a run that cannot be continued keeps its results
+    # Only now is anything deleted: a run that cannot be continued, or start again, keeps its files.
+    if checkpoint is None and changes:
+        folder.clear()
+    if finished is not None:
         _reopen(folder, finished)
     folder.start(identity=identity(cfg, data.fingerprint), **origin(cfg, data.fingerprint))
-    if changes:
+    if checkpoint is not None and changes:
         folder.update(changes=[*folder.status.get("changes", []), *changes])
     try:
         with resumed.restoring(checkpoint), deterministic_or_one_line():
