@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from mnist_zoo.command import Parser, one_line_errors, one_line_warnings, path_of
+from mnist_zoo.waiting import loading_torch
 
 
 def main() -> None:
@@ -34,8 +35,9 @@ def explore(overrides: list[str], out: Path | None = None, tsne_images: int | No
     if not any(override.startswith("augment") for override in overrides):
         overrides = [*overrides, "augment=affine"]
     cfg = compose_config(overrides)
-    from mnist_zoo.data import Batches, load_data  # after the config: a wrong override is answered without torch
-    from mnist_zoo.plots.exploration import SAMPLES, write_plots
+    with loading_torch("explore", silent=True):  # after the config: a wrong override is answered without torch
+        from mnist_zoo.data import Batches, load_data
+        from mnist_zoo.plots.exploration import SAMPLES, write_plots
 
     data = load_data(cfg)
     images, labels = data.images("train")[:SAMPLES], data.labels("train")[:SAMPLES]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from mnist_zoo.command import Parser, one_line_errors
 from mnist_zoo.inference.formats import SUFFIXES
+from mnist_zoo.waiting import loading_torch
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Export a network; exit with status 1 and one line if that is impossible or the logits differ."""
     options = _parser().parse_intermixed_args(arguments)
     with one_line_errors():
-        from mnist_zoo.inference.export import TOLERANCE, export_model  # after parsing: it imports torch
+        with loading_torch("export", silent=True):
+            from mnist_zoo.inference.export import TOLERANCE, export_model  # after parsing: it imports torch
         from mnist_zoo.plugins import import_plugin
 
         for plugin in options.plugin:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import sys
 
 from mnist_zoo.command import Parser, one_line_errors
+from mnist_zoo.waiting import loading_torch
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Predict images; exit with status 1 if the request is invalid or an image cannot be read, else 0."""
     options = _parser().parse_intermixed_args(arguments)
     with one_line_errors():
-        from mnist_zoo.inference.images import find_images  # after parsing: numpy and torch take seconds to import
-        from mnist_zoo.inference.output import Targets
+        with loading_torch("predict", silent=True):  # after parsing; silent: a program may read the output
+            from mnist_zoo.inference.images import find_images
+            from mnist_zoo.inference.output import Targets
+            from mnist_zoo.inference.predict import predict_images
+            from mnist_zoo.plugins import import_plugin
 
         targets = Targets(options.csv, options.json, options.show, options.explain)
         files = find_images(options.images)
         targets.check_inputs([options.source, *files])
-
-        from mnist_zoo.inference.predict import predict_images
-        from mnist_zoo.plugins import import_plugin
 
         for plugin in options.plugin:
             import_plugin(plugin)

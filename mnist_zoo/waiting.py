@@ -6,8 +6,10 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
+
+from mnist_zoo.speed.imports import without_collection
 
 FIRST, INTERVAL = 2.0, 30.0  # seconds until a task is worth a line, and between lines in a log
 REFRESH = 0.5  # seconds between two updates on a terminal
@@ -33,11 +35,11 @@ def waiting_for(text: str) -> Iterator[None]:
 @contextmanager
 def loading_torch(text: str, *, silent: bool = False) -> Iterator[None]:
     """Show ``<text>: loading PyTorch ...`` during a block that imports PyTorch, unless it is imported, or silent."""
-    if silent or "torch" in sys.modules:
+    if "torch" in sys.modules:
         yield
-    else:
-        with waiting_for(f"{text}: loading PyTorch ..."):
-            yield
+        return
+    with nullcontext() if silent else waiting_for(f"{text}: loading PyTorch ..."), without_collection():
+        yield
 
 
 class Countdown:

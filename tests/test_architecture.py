@@ -28,7 +28,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "names": (),
     "machine": (),
     "internals": (),
-    "waiting": (),
     "files": ("errors",),
     "command": ("errors",),
     "plugins": ("errors",),
@@ -44,6 +43,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data": ("splits", "files", "errors", "plugins", "registry"),
     "plots": ("confidence", "runs", "files", "errors"),
     "speed": ("classifier", "optim", "models", "data", "internals", "errors"),
+    "waiting": ("speed.imports",),
     "settings": ("speed.names", "registry", "names", "errors"),
     "training": (
         *("settings", "speed", "classifier", "optim", "models", "weights", "data", "runs", "plots"),

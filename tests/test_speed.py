@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import subprocess
+import sys
 
 import pytest
 import pytorch_lightning as pl
@@ -18,6 +21,7 @@ from mnist_zoo.models.layers import Features
 from mnist_zoo.runs import read_metrics
 from mnist_zoo.speed import captured, crop, dropout, flatten, patches, pool_first
 from mnist_zoo.speed.dropout import UniformDropout
+from mnist_zoo.speed.imports import without_collection
 from mnist_zoo.speed.names import NETWORK
 from mnist_zoo.speed.patches import ConvMaxPool2d
 from mnist_zoo.training.run import run
@@ -140,6 +144,34 @@ class TestSwitch:
     def test_an_unknown_name_is_answered_with_the_nearest(self, function):
         with pytest.raises(InputError, match="unknown optimisation 'patch'; did you mean patches"):
             function(["patch"])
+
+
+class TestImports:
+    """Commands import PyTorch without garbage collection; a program that imports this library does not."""
+
+    @pytest.fixture(autouse=True)
+    def as_before(self):
+        yield
+        gc.enable()
+        gc.unfreeze()
+
+    @pytest.mark.parametrize("collecting", [True, False])
+    def test_the_collector_is_as_before_afterwards_and_leaves_out_what_was_there(self, collecting):
+        gc.enable() if collecting else gc.disable()
+        with pytest.raises(ImportError), without_collection():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() == collecting and gc.get_freeze_count() > 10_000
+
+    def test_a_command_uses_it_and_an_import_of_the_library_does_not(self):
+        count = "import gc; print(gc.isenabled(), gc.get_freeze_count() > 100_000)"
+        command = "from mnist_zoo.describe import main; main(['mlp'])"
+        for code, frozen in (
+            (f"{command}; {count}", "True True"),
+            (f"from mnist_zoo import list_models; {count}", "True False"),
+        ):
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            assert done.stdout.splitlines()[-1] == frozen
 
 
 class TestCaptured:

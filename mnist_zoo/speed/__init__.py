@@ -3,7 +3,7 @@
 `apply` optimises a classifier, its data and a Trainer; `mnist_zoo.training.run` calls it once. `apply_to_network`
 optimises a network alone. `apply_to_process` makes settings of the whole process (memory, subnormal numbers); only the
 command line does so by itself. Each optimisation is one module of this package, and each has a row in
-``python -m benchmarks levers``.
+``python -m benchmarks levers``. Not part of the switch is `mnist_zoo.speed.imports`: commands start and end faster.
 
 Example:
     >>> import pytorch_lightning as pl
