@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mnist_zoo.command import Parser, one_line_errors, path_of
+from mnist_zoo.speed.imports import without_collection
 from mnist_zoo.waiting import waiting_for
 
 
@@ -19,7 +20,8 @@ def main(arguments: list[str] | None = None) -> None:
     with one_line_errors():
         out = path_of("--out", chosen.out)
         with waiting_for("card: reading the run ..."):
-            from mnist_zoo.report.card import write_card  # after parsing: it imports pandas and Matplotlib
+            with without_collection("pandas"):
+                from mnist_zoo.report.card import write_card  # after parsing: it imports pandas and Matplotlib
 
             path = write_card(chosen.run, out)
         print(f"model card: {path} (and its picture beside it, unless there are too many classes for one)")

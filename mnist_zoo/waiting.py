@@ -38,7 +38,7 @@ def loading_torch(text: str, *, silent: bool = False) -> Iterator[None]:
     if "torch" in sys.modules:
         yield
         return
-    with nullcontext() if silent else waiting_for(f"{text}: loading PyTorch ..."), without_collection():
+    with nullcontext() if silent else waiting_for(f"{text}: loading PyTorch ..."), without_collection("torch"):
         yield
 
 

@@ -111,6 +111,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "report",
         "data",
         "internals",
+        "speed.imports",
         "waiting",
         "plugins",
         "command",

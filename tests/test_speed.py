@@ -158,10 +158,16 @@ class TestImports:
     @pytest.mark.parametrize("collecting", [True, False])
     def test_the_collector_is_as_before_afterwards_and_leaves_out_what_was_there(self, collecting):
         gc.enable() if collecting else gc.disable()
-        with pytest.raises(ImportError), without_collection():
+        with pytest.raises(ImportError), without_collection("no_such_module"):
             assert not gc.isenabled()
             raise ImportError
         assert gc.isenabled() == collecting and gc.get_freeze_count() > 10_000
+
+    def test_nothing_changes_if_the_library_is_there(self):
+        gc.unfreeze()  # what commands have left out in earlier tests
+        with without_collection("torch"):
+            assert gc.isenabled()
+        assert gc.get_freeze_count() == 0
 
     def test_a_command_uses_it_and_an_import_of_the_library_does_not(self):
         count = "import gc; print(gc.isenabled(), gc.get_freeze_count() > 100_000)"

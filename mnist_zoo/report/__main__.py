@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mnist_zoo.command import Parser, one_line_errors, one_line_warnings, path_of
 from mnist_zoo.plugins import import_plugin
+from mnist_zoo.speed.imports import without_collection
 
 
 def main() -> None:
@@ -33,8 +34,9 @@ def main() -> None:
         for module in arguments.plugin:
             import_plugin(module)
         published = path_of("--published", arguments.published)
-        from mnist_zoo.report.command import report  # here: --help and a wrong option need not wait for it
-        from mnist_zoo.report.published import add_published
+        with without_collection("pandas"):  # here: --help and a wrong option need not wait for it
+            from mnist_zoo.report.command import report
+            from mnist_zoo.report.published import add_published
 
         if published is not None:
             add_published(published)

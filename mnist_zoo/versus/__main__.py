@@ -6,6 +6,7 @@ import shlex
 import sys
 
 from mnist_zoo.command import Parser, one_line_errors, one_line_warnings
+from mnist_zoo.waiting import loading_torch
 
 
 def main() -> None:
@@ -33,18 +34,17 @@ def main() -> None:
     add("--name", help="of the folder below outputs/versus (default: from the overrides)")
     given = parser.parse_intermixed_args()
     with one_line_errors("interrupted; the same command continues"), one_line_warnings():
-        from mnist_zoo.hydra_app.quiet_sweep import quiet_sweep  # here: --help need not wait for it
-        from mnist_zoo.versus.comparing import compare
-        from mnist_zoo.versus.page import write_page
-        from mnist_zoo.versus.question import Question
-        from mnist_zoo.versus.words import answer_lines
-
+        with loading_torch("versus", silent=True):  # here: --help need not wait for it
+            from mnist_zoo.hydra_app.quiet_sweep import quiet_sweep
+            from mnist_zoo.versus.comparing import compare
+            from mnist_zoo.versus.page import write_page
+            from mnist_zoo.versus.question import Question
+            from mnist_zoo.versus.words import answer_lines
         named = ("metric", "margin", "max_seeds", "b_seed_offset", "target", "epsilon", "trials", "name")
         options = {key: getattr(given, key) for key in named} | {"tune": tuple(given.tune)}
         question = Question(tuple(given.overrides), tuple(map(tuple, [given.a, *given.b])), **options)
         found = compare(question, quiet_sweep(_command), test=given.test)
-        print("\n".join(answer_lines(found)))
-        print(f"page: {shlex.quote(str(write_page(found)))}")
+        print(*answer_lines(found), f"page: {shlex.quote(str(write_page(found)))}", sep="\n")
 
 
 def _command(words: list[str]) -> None:
