@@ -52,7 +52,8 @@ def collect_sets(folders: Iterable[Path], results: Path) -> pd.DataFrame:
         results: folder of the CSV file.
 
     Raises:
-        InputError: if a seed of a recipe is missing, or the runs do not share validation and test images.
+        InputError: if a seed of a recipe is missing, the sets differ in their number of networks, or the runs do not
+            share validation and test images.
         StorageError: if the file cannot be written.
     """
     table = read_runs(folders).table
@@ -61,6 +62,11 @@ def collect_sets(folders: Iterable[Path], results: Path) -> pd.DataFrame:
         lacking = sorted(set(range(seeds)) - set(table.loc[table["experiment"] == recipe, "seed"]))
         if lacking:
             raise InputError(f"no finished run of {recipe} with seed={','.join(map(str, lacking))}: train it first")
+    sizes = [int(_in_set(table, number).sum()) for number in range(SETS)]
+    if len(set(sizes)) > 1:
+        raise InputError(
+            f"the sets have {sizes} networks: train those that the smaller sets lack (such as a width of a seed)"
+        )
     if table["images"].nunique() > 1:
         raise InputError("the runs do not share validation and test images: give runs of one data set and split")
     rows = pd.DataFrame([_choose(number, table[_in_set(table, number)]) for number in range(SETS)], columns=COLUMNS)

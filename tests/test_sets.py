@@ -65,6 +65,15 @@ def test_a_missing_seed_is_named(runs, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_sets_of_unequal_size_are_refused(runs, tmp_path):
+    write_run(runs / "tiny-0-wider", experiment="tiny", seed=0, wrong=[1], lr=2.0)
+    with pytest.raises(
+        InputError, match=r"the sets have \[4, 3, 3, 3, 3\] networks: train those that the smaller sets"
+    ):
+        collect_sets([runs], tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
 def test_networks_of_other_images_are_refused(runs, tmp_path):
     arrays = dict(np.load(runs / "tiny-3/predictions.npz"))
     order = np.random.default_rng(0).permutation(len(LABELS))
