@@ -19,6 +19,7 @@ RECIPES = {
     ),
     "fast99": ("experiment=fast99",),
     "fast995": ("experiment=fast995",),
+    "fast997": ("experiment=fast997",),
 }
 GROUP, ROUNDS = "recipes", 5
 
