@@ -170,6 +170,18 @@ FAST997 = FAST995 | {
     "lr": 0.02,
     "epochs": 16,
 }
+FASHION95 = FAST997 | {
+    "data.name": "fashion_mnist",
+    "model.channels": [32, [64, 64], [128, 128]],
+    "model.kernel_size": 3,
+    "model.padding": "same",
+    "augment.shift": 0.07,
+    "augment.rotate": 0.0,
+    "augment.zoom": 0.0,
+    "augment.flip_horizontal": True,
+    "augment.erase": 0.3,
+    "epochs": 18,
+}
 OWN = [
     *(
         ("fast99", FAST99, 1),
@@ -177,6 +189,7 @@ OWN = [
         ("fast997", FAST997, 1),
         ("tiny", TINY, 1),
         ("tiny99", TINY99, 1),
+        ("fashion95", FASHION95, 1),
     ),
     *(("robust", ROBUST, 1), ("photo", PHOTO, 1)),
 ]
